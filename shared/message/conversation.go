@@ -1,0 +1,292 @@
+package message
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/id"
+)
+
+const (
+	conversationSort = "c"
+	attrInboxKey     = "ik" // index "inbox": account#channel
+	attrInboxSort    = "is" // hour of the last activity, then the conversation's key
+
+	// InboxIndex lists a channel's conversations by the hour of their last activity.
+	InboxIndex = "inbox"
+
+	// activityGrain is how coarse the stored order of conversations is: moving a conversation in the index costs
+	// three write units, so it is done once an hour at most. A page is put in exact order when it is read.
+	activityGrain = time.Hour
+)
+
+// Conversation is all that was written between one channel and one address.
+type Conversation struct {
+	AccountID, Key, ChannelID, Address string
+	LastInboundAt, LastOutboundAt      time.Time
+}
+
+// ID is the conversation's id.
+func (c Conversation) ID() string { return id.ConversationPrefix + c.Key }
+
+// LastActivityAt is the later of the two last messages.
+func (c Conversation) LastActivityAt() time.Time {
+	if c.LastInboundAt.After(c.LastOutboundAt) {
+		return c.LastInboundAt
+	}
+	return c.LastOutboundAt
+}
+
+// SameActivity reports whether a conversation that was active at before need not be moved for activity at now.
+func SameActivity(before, now time.Time) bool {
+	return !before.IsZero() && before.Truncate(activityGrain).Equal(now.Truncate(activityGrain))
+}
+
+// Touch lists a conversation under the hour of a message in it. Callers leave it out when SameActivity holds.
+func (s *Store) Touch(ctx context.Context, m Message) error {
+	hour := m.CreatedAt().Truncate(activityGrain).Format("2006-01-02T15")
+	w := newWrite()
+	w.conditions = nil
+	w.set(attrChannel, str(m.ChannelID))
+	w.set(attrAddress, str(m.Address))
+	w.set(attrInboxKey, str(m.AccountID+"#"+m.ChannelID))
+	w.set(attrInboxSort, str(hour+"#"+m.ID.Conversation))
+	w.set(attrTTL, num(m.CreatedAt().Add(s.Retention).Unix()))
+	w.conditions = append(w.conditions, fmt.Sprintf("(attribute_not_exists(#pk) OR %s < %s)", w.name(attrInboxSort), w.value(attrInboxSort, str(hour+"#"+m.ID.Conversation))))
+	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.Table, Key: item{attrPK: str(partition(m.AccountID, m.ID.Conversation)), attrSK: str(conversationSort)},
+		UpdateExpression: aws.String(w.expression()), ConditionExpression: aws.String(strings.Join(w.conditions, " AND ")),
+		ExpressionAttributeNames: w.names, ExpressionAttributeValues: w.values,
+	})
+	if refused := new(types.ConditionalCheckFailedException); err != nil && !errors.As(err, &refused) {
+		return fmt.Errorf("list conversation: %w", err)
+	}
+	return nil
+}
+
+// Listed reports whether a conversation is listed under the hour of the given time, so that Touch can be left out.
+// It is one eventually consistent read.
+func (s *Store) Listed(ctx context.Context, accountID, conversation string, at time.Time) (bool, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: item{attrPK: str(partition(accountID, conversation)), attrSK: str(conversationSort)}})
+	if err != nil {
+		return false, fmt.Errorf("look at conversation: %w", err)
+	}
+	hour, _, _ := strings.Cut(text(out.Item, attrInboxSort), "#")
+	return hour >= at.Truncate(activityGrain).Format("2006-01-02T15"), nil
+}
+
+const (
+	conversationPage  = 25
+	conversationPages = 4
+)
+
+// Conversation reads a conversation from its newest messages: usually one request, at most four. The last time of a
+// direction stays zero when it lies further back than 100 messages. It returns ErrNotFound when the account has
+// no such conversation.
+func (s *Store) Conversation(ctx context.Context, accountID, conversation string) (Conversation, error) {
+	c := Conversation{AccountID: accountID, Key: conversation}
+	var start item
+	for range conversationPages {
+		out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
+			TableName: &s.Table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: aws.Int32(conversationPage), ExclusiveStartKey: start,
+			KeyConditionExpression:    aws.String("#pk = :pk AND begins_with(#sk, :m)"),
+			ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#sk": attrSK},
+			ExpressionAttributeValues: item{":pk": str(partition(accountID, conversation)), ":m": str(statePrefix)},
+		})
+		if err != nil {
+			return Conversation{}, fmt.Errorf("query conversation: %w", err)
+		}
+		for _, it := range out.Items {
+			m, err := decode(it)
+			if err != nil {
+				return Conversation{}, err
+			}
+			c.ChannelID, c.Address = m.ChannelID, m.Address
+			if m.Direction == Inbound && c.LastInboundAt.IsZero() {
+				c.LastInboundAt = m.CreatedAt()
+			}
+			if m.Direction == Outbound && c.LastOutboundAt.IsZero() {
+				c.LastOutboundAt = m.CreatedAt()
+			}
+		}
+		start = out.LastEvaluatedKey
+		if len(start) == 0 || !c.LastInboundAt.IsZero() && !c.LastOutboundAt.IsZero() {
+			break
+		}
+	}
+	if c.ChannelID == "" {
+		return Conversation{}, ErrNotFound
+	}
+	return c, nil
+}
+
+// Page asks for a part of a list. Size is at least 1; Token is empty for the first page.
+type Page struct {
+	Size  int
+	Token string
+}
+
+// ErrPageToken: the token is not one that this list gave out.
+var ErrPageToken = errors.New("page token is not valid for this list")
+
+// Conversations lists a channel's conversations, last activity first. The order is exact within a page, and by the
+// hour between pages. Besides the query of the page, each conversation on it takes one read.
+func (s *Store) Conversations(ctx context.Context, accountID, channelID string, p Page) ([]Conversation, string, error) {
+	out, err := s.page(ctx, p, &dynamodb.QueryInput{
+		IndexName: aws.String(InboxIndex), KeyConditionExpression: aws.String("#ik = :ik"),
+		ExpressionAttributeNames: map[string]string{"#ik": attrInboxKey}, ExpressionAttributeValues: item{":ik": str(accountID + "#" + channelID)},
+	}, attrInboxKey, attrInboxSort)
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]Conversation, 0, len(out.Items))
+	for _, it := range out.Items {
+		_, conversation, _ := strings.Cut(text(it, attrPK), "#")
+		c, err := s.Conversation(ctx, accountID, conversation)
+		if errors.Is(err, ErrNotFound) {
+			continue // every message in it has reached the end of its retention
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		list = append(list, c)
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].LastActivityAt().After(list[j].LastActivityAt()) })
+	next, err := nextToken(out)
+	return list, next, err
+}
+
+// InConversation lists a conversation's messages, newest first, with their content.
+func (s *Store) InConversation(ctx context.Context, accountID, conversation string, p Page) ([]Message, string, error) {
+	out, err := s.page(ctx, p, &dynamodb.QueryInput{
+		ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("#pk = :pk AND begins_with(#sk, :m)"),
+		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#sk": attrSK},
+		ExpressionAttributeValues: item{":pk": str(partition(accountID, conversation)), ":m": str(statePrefix)},
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]Message, 0, len(out.Items))
+	for _, it := range out.Items {
+		m, err := decode(it)
+		if err != nil {
+			return nil, "", err
+		}
+		if err := s.LoadContent(ctx, &m); err != nil {
+			return nil, "", err
+		}
+		list = append(list, m)
+	}
+	next, err := nextToken(out)
+	return list, next, err
+}
+
+// ByReference lists the messages of one client_reference, newest first. The index follows the table within moments.
+func (s *Store) ByReference(ctx context.Context, accountID, reference string, p Page) ([]Message, string, error) {
+	return s.indexed(ctx, p, false, ReferenceIndex, attrRefKey, attrRefSort, accountID, referenceKey(accountID, reference))
+}
+
+// HeldMessages lists an account's held messages, oldest first. The index follows the table within moments.
+func (s *Store) HeldMessages(ctx context.Context, accountID string, p Page) ([]Message, string, error) {
+	return s.indexed(ctx, p, true, HeldIndex, attrHeldKey, attrHeldSort, accountID, accountID)
+}
+
+func (s *Store) indexed(ctx context.Context, p Page, forward bool, index, keyAttr, sortAttr, accountID, keyValue string) ([]Message, string, error) {
+	out, err := s.page(ctx, p, &dynamodb.QueryInput{
+		IndexName: aws.String(index), ScanIndexForward: aws.Bool(forward), KeyConditionExpression: aws.String("#k = :k"),
+		ExpressionAttributeNames: map[string]string{"#k": keyAttr}, ExpressionAttributeValues: item{":k": str(keyValue)},
+	}, keyAttr, sortAttr)
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]Message, 0, len(out.Items))
+	for _, it := range out.Items {
+		_, conversation, _ := strings.Cut(text(it, attrPK), "#")
+		m, err := s.Get(ctx, accountID, id.Message{Unique: strings.TrimPrefix(text(it, attrSK), statePrefix), Conversation: conversation})
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		list = append(list, m)
+	}
+	next, err := nextToken(out)
+	return list, next, err
+}
+
+// page runs a query for one page, newest first unless the input says otherwise. A token holds the key at which the
+// page before ended; one that leads outside the list's own key is refused.
+func (s *Store) page(ctx context.Context, p Page, in *dynamodb.QueryInput, indexKeys ...string) (*dynamodb.QueryOutput, error) {
+	in.TableName, in.Limit = &s.Table, aws.Int32(int32(p.Size))
+	if in.ScanIndexForward == nil {
+		in.ScanIndexForward = aws.Bool(false)
+	}
+	if p.Token != "" {
+		start, err := parseToken(p.Token, append([]string{attrPK, attrSK}, indexKeys...))
+		if err != nil {
+			return nil, err
+		}
+		partitionKey := attrPK
+		if len(indexKeys) > 0 {
+			partitionKey = indexKeys[0]
+		}
+		for _, v := range in.ExpressionAttributeValues {
+			if s, ok := v.(*types.AttributeValueMemberS); ok && s.Value == text(start, partitionKey) {
+				in.ExclusiveStartKey = start
+			}
+		}
+		if in.ExclusiveStartKey == nil {
+			return nil, ErrPageToken
+		}
+	}
+	out, err := s.DB.Query(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("query messages: %w", err)
+	}
+	return out, nil
+}
+
+func nextToken(out *dynamodb.QueryOutput) (string, error) {
+	if len(out.LastEvaluatedKey) == 0 {
+		return "", nil
+	}
+	k := map[string]string{}
+	for name := range out.LastEvaluatedKey {
+		k[name] = text(out.LastEvaluatedKey, name)
+	}
+	b, err := json.Marshal(k)
+	if err != nil {
+		return "", fmt.Errorf("encode page token: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
+
+func parseToken(token string, names []string) (item, error) {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		return nil, ErrPageToken
+	}
+	k := map[string]string{}
+	if err := json.Unmarshal(b, &k); err != nil || len(k) != len(names) {
+		return nil, ErrPageToken
+	}
+	start := item{}
+	for _, n := range names {
+		if k[n] == "" {
+			return nil, ErrPageToken
+		}
+		start[n] = str(k[n])
+	}
+	return start, nil
+}
