@@ -30,6 +30,8 @@ const (
 type Conversation struct {
 	AccountID, Key, ChannelID, Address string
 	LastInboundAt, LastOutboundAt      time.Time
+
+	listedAt time.Time // of the newest message that Touch has surely seen
 }
 
 // ID is the conversation's id.
@@ -100,6 +102,9 @@ func (s *Store) Conversation(ctx context.Context, accountID, conversation string
 				return Conversation{}, err
 			}
 			c.ChannelID, c.Address = m.ChannelID, m.Address
+			if c.listedAt.IsZero() && m.listed() {
+				c.listedAt = m.CreatedAt()
+			}
 			if m.Direction == Inbound && c.LastInboundAt.IsZero() {
 				c.LastInboundAt = m.CreatedAt()
 			}
@@ -108,7 +113,7 @@ func (s *Store) Conversation(ctx context.Context, accountID, conversation string
 			}
 		}
 		start = out.LastEvaluatedKey
-		if len(start) == 0 || !c.LastInboundAt.IsZero() && !c.LastOutboundAt.IsZero() {
+		if len(start) == 0 || !c.LastInboundAt.IsZero() && !c.LastOutboundAt.IsZero() && !c.listedAt.IsZero() {
 			break
 		}
 	}
@@ -126,6 +131,10 @@ type Page struct {
 
 // ErrPageToken: the token is not one that this list gave out.
 var ErrPageToken = errors.New("page token is not valid for this list")
+
+// listed reports whether the conversation was surely listed when this message was: a reply when it was recorded, a
+// message when a dispatcher was done with it.
+func (m Message) listed() bool { return m.Direction == Inbound || m.Final() && m.Outcome != Canceled }
 
 const inboxPages = 10
 
@@ -151,7 +160,7 @@ func (s *Store) Conversations(ctx context.Context, accountID, channelID string, 
 			if err != nil {
 				return nil, "", err
 			}
-			if c.LastActivityAt().Format(hourFormat) == hour {
+			if c.listedAt.IsZero() || c.listedAt.Format(hourFormat) == hour {
 				list = append(list, c)
 			}
 		}
