@@ -48,7 +48,7 @@ func folder(root string, f template.Function) (string, error) {
 
 // build builds all functions with one call of the compiler, and gives each one's `bootstrap` by logical id.
 func build(ctx context.Context, root string, functions []template.Function) (map[string]string, error) {
-	cache := filepath.Join(root, ".cache", "local")
+	cache := cacheFolder(root)
 	bin := filepath.Join(cache, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return nil, fmt.Errorf("make a place for the functions: %w", err)
@@ -81,6 +81,19 @@ func build(ctx context.Context, root string, functions []template.Function) (map
 		return nil, fmt.Errorf("build the functions: %w\n%s", err, bytes.TrimSpace(told.Bytes()))
 	}
 	return programs, nil
+}
+
+// cacheFolder is where the functions of a template are built: in .cache of the module that it belongs to.
+func cacheFolder(root string) string {
+	for dir := root; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+			continue
+		}
+		if below, err := filepath.Rel(dir, root); err == nil {
+			return filepath.Join(dir, ".cache", "local", below)
+		}
+	}
+	return filepath.Join(root, ".cache", "local")
 }
 
 // link puts a link in place that names the program as Lambda does.

@@ -96,34 +96,32 @@ func (s *stack) up(ctx context.Context, say steps) error {
 		return fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
 
+	building, cancel := context.WithCancel(ctx)
 	var programs map[string]string
 	root := filepath.Dir(path)
 	built := background(func() error {
-		programs, err = build(ctx, root, app.Functions)
+		programs, err = build(building, root, app.Functions)
 		return err
 	})
 	keyed := background(func() error { return s.makeIssuers(app.API) })
 	// Both end before the stack is given up, so that neither touches it any more.
-	s.ends = append(s.ends, func() { <-built.done; <-keyed.done })
+	s.ends = append(s.ends, func() { cancel(); <-built.done; <-keyed.done })
 
 	var queues map[string]queue
-	err = errors.Join(
-		say.step("DynamoDB and SQS", func() error { return s.openStores(ctx) }),
-	)
-	if err != nil {
+	if err := say.step("DynamoDB and SQS", func() error { return s.openStores(ctx) }); err != nil {
 		return err
 	}
-	if err := say.step(fmt.Sprintf("%d tables", len(app.Tables)), func() error { return s.stores.createTables(ctx, app.Tables) }); err != nil {
+	if err := say.step(count(len(app.Tables), "table"), func() error { return s.stores.createTables(ctx, app.Tables) }); err != nil {
 		return err
 	}
-	err = say.step(fmt.Sprintf("%d queues", len(app.Queues)), func() (err error) {
+	err = say.step(count(len(app.Queues), "queue"), func() (err error) {
 		queues, err = s.stores.createQueues(ctx, app.Queues)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := say.step(fmt.Sprintf("building %d functions", len(app.Functions)), built.wait); err != nil {
+	if err := say.step("building "+count(len(app.Functions), "function"), built.wait); err != nil {
 		return err
 	}
 	if err := keyed.wait(); err != nil {
@@ -164,7 +162,7 @@ func (s *stack) parameters(t *template.Template) map[string]string {
 func (s *stack) openStores(ctx context.Context) error {
 	dynamodbURL, sqsURL := os.Getenv("AWS_ENDPOINT_URL_DYNAMODB"), os.Getenv("AWS_ENDPOINT_URL_SQS")
 	if dynamodbURL == "" || sqsURL == "" {
-		server, err := localaws.Start(ctx, s.options.aws)
+		server, err := localaws.Start(context.WithoutCancel(ctx), s.options.aws)
 		if err != nil {
 			return inUse("-aws", s.options.aws, err)
 		}

@@ -26,6 +26,13 @@ func (s steps) step(what string, do func() error) error {
 	return nil
 }
 
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // task is something done in the background.
 type task struct {
 	done chan struct{}

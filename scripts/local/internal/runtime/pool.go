@@ -6,6 +6,7 @@ import "sync"
 type Pool struct {
 	starter   *starter
 	functions []*Function
+	closing   sync.Once
 }
 
 // NewPool makes a pool without functions.
@@ -18,12 +19,14 @@ func (p *Pool) Add(config Config, logs *Logs) *Function {
 	return f
 }
 
-// Close ends all processes of all functions and returns when they have ended.
+// Close ends all processes of all functions and returns when they have ended. It may be called again.
 func (p *Pool) Close() {
-	var all sync.WaitGroup
-	for _, f := range p.functions {
-		all.Go(f.Close)
-	}
-	all.Wait()
-	p.starter.close()
+	p.closing.Do(func() {
+		var all sync.WaitGroup
+		for _, f := range p.functions {
+			all.Go(f.Close)
+		}
+		all.Wait()
+		p.starter.close()
+	})
 }
