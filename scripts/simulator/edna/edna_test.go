@@ -360,6 +360,8 @@ func TestFailuresHappenBeforeAcceptanceAndDropsAfter(t *testing.T) {
 		t.Errorf("a failed call was accepted")
 	}
 	p.must(200, "GET", "/api/channel-profile", "") // only sends fail, unless "apply_to" says all
+	p.behave(`{"fail_status":503,"fail_rate":0}`)
+	p.send("msg_0", "35799123456", "a")
 	p.behave(`{"fail_rate":1,"apply_to":"all"}`)
 	p.must(500, "GET", "/api/channel-profile", "")
 	p.behave(`{"fail_rate":0.3,"seed":7}`)
@@ -510,7 +512,7 @@ func TestResetForgetsMessagesAndKeepsWebhooks(t *testing.T) {
 func TestSteeringSaysWhatItDoesNotUnderstand(t *testing.T) {
 	t.Parallel()
 	p := start(t, edna.Options{}, nil)
-	for _, b := range []string{`{"delay":7}`, `{"fail_rate":2}`, `{"fail_status":7}`, `{"delay_ms":-1}`, `{"apply_to":"x"}`, `{"drop_answer":"x"}`, `[`} {
+	for _, b := range []string{`{"delay":7}`, `{"fail_rate":2}`, `{"fail_status":7}`, `{"delay_ms":-1}`, `{"fail_rate":-0.5}`, `{"apply_to":"x"}`, `{"drop_answer":"x"}`, `[`} {
 		p.must(400, "PUT", "/_sim/behaviour", b)
 	}
 	p.must(404, "PUT", "/_sim/behaviour", `{"sender_id":5}`)
