@@ -1,0 +1,169 @@
+// Package id knows the identifiers of the Contact Center: how they are made, how they are read, and that they sort
+// by time. A message's id is an address: it holds the key of its conversation, so that one read finds the message
+// and one query its conversation.
+package id
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Prefixes of the kinds of ids.
+const (
+	MessagePrefix      = "msg_"
+	ConversationPrefix = "cnv_"
+	ChannelPrefix      = "chn_"
+	RecipientPrefix    = "rcp_"
+	AcceptancePrefix   = "acc_"
+)
+
+// ErrMalformed: the text is no id of the kind asked for.
+var ErrMalformed = errors.New("malformed id")
+
+const (
+	partBytes = 10 // 48 bits of milliseconds and 32 random bits, or a conversation's key
+	partChars = 16
+	// alphabet is Crockford's, in lower case: its order is ASCII's, so ids sort as their bytes do.
+	alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+)
+
+func encoding() *base32.Encoding { return base32.NewEncoding(alphabet).WithPadding(base32.NoPadding) }
+
+// Source makes new ids. It is safe for concurrent use when its Random is.
+type Source struct {
+	Now    func() time.Time
+	Random io.Reader
+}
+
+// New gives an id of the prefix's kind that sorts after every id of an earlier millisecond.
+func (s Source) New(prefix string) (string, error) {
+	u, err := s.unique()
+	return prefix + u, err
+}
+
+// NewMessage gives the id of a new message in a conversation.
+func (s Source) NewMessage(conversation string) (Message, error) {
+	if !validPart(conversation) {
+		return Message{}, fmt.Errorf("new message id: conversation key: %w", ErrMalformed)
+	}
+	u, err := s.unique()
+	if err != nil {
+		return Message{}, err
+	}
+	return Message{Unique: u, Conversation: conversation}, nil
+}
+
+func (s Source) unique() (string, error) {
+	var b [partBytes]byte
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(s.Now().UnixMilli()))
+	copy(b[:6], ms[2:])
+	if _, err := io.ReadFull(s.Random, b[6:]); err != nil {
+		return "", fmt.Errorf("read randomness: %w", err)
+	}
+	return encoding().EncodeToString(b[:]), nil
+}
+
+// Message is a message's id in its two parts.
+type Message struct {
+	// Unique is unique within the account and sorts by time: 16 characters.
+	Unique string
+	// Conversation is the key of the message's conversation: 16 characters.
+	Conversation string
+}
+
+// ParseMessage reads a message's id. It returns ErrMalformed for anything else.
+func ParseMessage(s string) (Message, error) {
+	rest, ok := strings.CutPrefix(s, MessagePrefix)
+	if !ok || len(rest) != 2*partChars || !validPart(rest[:partChars]) || !validPart(rest[partChars:]) {
+		return Message{}, ErrMalformed
+	}
+	return Message{Unique: rest[:partChars], Conversation: rest[partChars:]}, nil
+}
+
+func (m Message) String() string { return MessagePrefix + m.Unique + m.Conversation }
+
+// ConversationID is the id of the message's conversation.
+func (m Message) ConversationID() string { return ConversationPrefix + m.Conversation }
+
+// Time is when the id was made, to the millisecond.
+func (m Message) Time() time.Time { return timeOf(m.Unique) }
+
+// Valid reports whether s is an id of the prefix's kind, other than a message's.
+func Valid(prefix, s string) bool {
+	rest, ok := strings.CutPrefix(s, prefix)
+	return ok && validPart(rest)
+}
+
+// ParseConversation gives the key in a conversation's id, or ErrMalformed.
+func ParseConversation(s string) (string, error) {
+	rest, ok := strings.CutPrefix(s, ConversationPrefix)
+	if !ok || !validPart(rest) {
+		return "", ErrMalformed
+	}
+	return rest, nil
+}
+
+func validPart(s string) bool {
+	if len(s) != partChars {
+		return false
+	}
+	for i := range len(s) {
+		if strings.IndexByte(alphabet, s[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func timeOf(unique string) time.Time {
+	b, err := encoding().DecodeString(unique)
+	if err != nil || len(b) < 6 {
+		return time.Time{}
+	}
+	ms := int64(0)
+	for _, x := range b[:6] {
+		ms = ms<<8 | int64(x)
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// Before gives the smallest unique part of any id made at t or later: a bound for queries by time.
+func Before(t time.Time) string {
+	var b [partBytes]byte
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(t.UnixMilli()))
+	copy(b[:6], ms[2:])
+	return encoding().EncodeToString(b[:])
+}
+
+// ConversationKeyer gives conversations their keys: an HMAC under a key of the deployment, so that a key does not
+// betray the address to anyone who can guess addresses.
+type ConversationKeyer struct{ secret []byte }
+
+// NewConversationKeyer takes the deployment's secret, at least 16 bytes.
+func NewConversationKeyer(secret []byte) (ConversationKeyer, error) {
+	if len(secret) < 16 {
+		return ConversationKeyer{}, errors.New("conversation key: the secret needs at least 16 bytes")
+	}
+	return ConversationKeyer{secret: secret}, nil
+}
+
+// Key is the key of the conversation of a channel with an address.
+func (k ConversationKeyer) Key(accountID, channelID, address string) string {
+	h := hmac.New(sha256.New, k.secret)
+	for _, part := range []string{accountID, channelID, address} {
+		var n [4]byte
+		binary.BigEndian.PutUint32(n[:], uint32(len(part)))
+		h.Write(n[:])
+		h.Write([]byte(part))
+	}
+	return encoding().EncodeToString(h.Sum(nil)[:partBytes])
+}

@@ -1,0 +1,298 @@
+package message
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/content"
+	"contactcenter/shared/id"
+)
+
+// The names of a state item's attributes are short because every write of an item costs its whole size, in units of
+// 1 KB, and names count.
+const (
+	attrPK         = "pk" // account#conversation
+	attrSK         = "sk" // m#unique: a message's state; x#unique: long content
+	attrDirection  = "d"
+	attrChannel    = "ch"
+	attrProvider   = "pv"
+	attrAddress    = "to"
+	attrContent    = "cj"
+	attrExternal   = "cx"
+	attrHash       = "ha"
+	attrReference  = "cr"
+	attrOnLimit    = "ol"
+	attrExpires    = "ex"
+	attrRules      = "rv"
+	attrCreatedBy  = "by"
+	attrReplyTo    = "rt"
+	attrOutcome    = "st"
+	attrReport     = "dl"
+	attrClaim      = "c"
+	attrFence      = "f"
+	attrAttempts   = "at"
+	attrProviderID = "pm"
+	attrTransfer   = "tc"
+	attrHeld       = "hr"
+	attrHeldLease  = "hl"
+	attrRelease    = "ra"
+	attrNotBefore  = "nb"
+	attrError      = "er"
+	attrReportErr  = "re"
+	attrSteps      = "tl"
+	attrTTL        = "ttl"
+	attrHeldKey    = "hk" // index "held": account
+	attrHeldSort   = "hs" // unique+conversation: the order of acceptance
+	attrRefKey     = "rk" // index "reference": account#client_reference
+	attrRefSort    = "rs" // unique+conversation
+
+	statePrefix   = "m#"
+	contentPrefix = "x#"
+
+	// HeldIndex lists an account's held messages, oldest first.
+	HeldIndex = "held"
+	// ReferenceIndex lists an account's messages of one client_reference.
+	ReferenceIndex = "reference"
+
+	// inlineBytes is the largest state item that takes its content along: with its timeline, an item of this size
+	// stays within one write unit through its life.
+	inlineBytes = 700
+)
+
+type item = map[string]types.AttributeValue
+
+func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+func num(n int64) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+}
+func binv(b []byte) types.AttributeValue { return &types.AttributeValueMemberB{Value: b} }
+
+func partition(accountID, conversation string) string { return accountID + "#" + conversation }
+
+func key(accountID string, m id.Message, prefix string) item {
+	return item{attrPK: str(partition(accountID, m.Conversation)), attrSK: str(prefix + m.Unique)}
+}
+
+// encode gives the state item of a new message, and the item of its content when that is too long to go inline.
+func encode(m Message, retention time.Duration) (state, long item, err error) {
+	cj, err := json.Marshal(m.Content)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode content: %w", err)
+	}
+	hash, err := hex.DecodeString(m.ContentSHA256)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode content hash: %w", err)
+	}
+	state = key(m.AccountID, m.ID, statePrefix)
+	state[attrDirection] = str(string(m.Direction[:1]))
+	state[attrChannel] = str(m.ChannelID)
+	state[attrProvider] = str(m.ProviderID)
+	state[attrAddress] = str(m.Address)
+	state[attrHash] = binv(hash)
+	state[attrOutcome] = str(string(m.Outcome))
+	optional(state, attrRules, m.RulesVersion)
+	optional(state, attrCreatedBy, m.CreatedBy)
+	optional(state, attrReplyTo, m.ReplyTo)
+	optional(state, attrProviderID, m.ProviderMessageID)
+	if m.ClientReference != "" {
+		state[attrReference] = str(m.ClientReference)
+		state[attrRefKey] = str(referenceKey(m.AccountID, m.ClientReference))
+		state[attrRefSort] = str(m.ID.Unique + m.ID.Conversation)
+	}
+	if m.OnLimit == Hold {
+		state[attrOnLimit] = str(string(Hold))
+	}
+	if !m.ExpiresAt.IsZero() {
+		state[attrExpires] = num(m.ExpiresAt.UnixMilli())
+	}
+	ttl := num(m.CreatedAt().Add(retention).Unix())
+	state[attrTTL] = ttl
+	if len(m.Steps) > 0 {
+		state[attrSteps] = steps(m.Steps...)
+	}
+	size := len(cj) + len(attrContent)
+	for k, v := range state {
+		size += len(k) + valueBytes(v)
+	}
+	if size <= inlineBytes {
+		state[attrContent] = str(string(cj))
+		return state, nil, nil
+	}
+	state[attrExternal] = &types.AttributeValueMemberBOOL{Value: true}
+	long = key(m.AccountID, m.ID, contentPrefix)
+	long[attrContent] = str(string(cj))
+	long[attrTTL] = ttl
+	return state, long, nil
+}
+
+func optional(it item, name, value string) {
+	if value != "" {
+		it[name] = str(value)
+	}
+}
+
+func valueBytes(v types.AttributeValue) int {
+	switch v := v.(type) {
+	case *types.AttributeValueMemberS:
+		return len(v.Value)
+	case *types.AttributeValueMemberN:
+		return len(v.Value)/2 + 2
+	case *types.AttributeValueMemberB:
+		return len(v.Value)
+	case *types.AttributeValueMemberL:
+		n := 3
+		for _, e := range v.Value {
+			n += 1 + valueBytes(e)
+		}
+		return n
+	default:
+		return 1
+	}
+}
+
+func referenceKey(accountID, reference string) string { return accountID + "#" + reference }
+
+// steps packs timeline steps as "status ms reason", one string each.
+func steps(list ...Step) types.AttributeValue {
+	l := &types.AttributeValueMemberL{}
+	for _, s := range list {
+		text := string(s.Status) + " " + strconv.FormatInt(s.At.UnixMilli(), 10)
+		if s.Reason != "" {
+			text += " " + s.Reason
+		}
+		l.Value = append(l.Value, str(text))
+	}
+	return l
+}
+
+func decode(it item) (Message, error) {
+	account, conversation, ok := strings.Cut(text(it, attrPK), "#")
+	unique, isState := strings.CutPrefix(text(it, attrSK), statePrefix)
+	if !ok || !isState {
+		return Message{}, fmt.Errorf("decode message: item %q %q is no message", text(it, attrPK), text(it, attrSK))
+	}
+	m := Message{
+		AccountID: account, ID: id.Message{Unique: unique, Conversation: conversation}, Direction: Outbound,
+		ChannelID: text(it, attrChannel), ProviderID: text(it, attrProvider), Address: text(it, attrAddress),
+		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules),
+		CreatedBy: text(it, attrCreatedBy), ReplyTo: text(it, attrReplyTo), Outcome: Status(text(it, attrOutcome)), Report: Status(text(it, attrReport)),
+		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), ProviderMessageID: text(it, attrProviderID),
+		TransferCompletedAt: millis(it, attrTransfer), HeldReason: text(it, attrHeld), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
+	}
+	if text(it, attrDirection) == "i" {
+		m.Direction = Inbound
+	}
+	if text(it, attrOnLimit) == string(Hold) {
+		m.OnLimit = Hold
+	}
+	if b, ok := it[attrHash].(*types.AttributeValueMemberB); ok {
+		m.ContentSHA256 = hex.EncodeToString(b.Value)
+	}
+	if _, ok := it[attrExternal]; ok {
+		m.External = true
+	}
+	var err error
+	if m.OutcomeError, err = problem(it, attrError); err != nil {
+		return Message{}, err
+	}
+	if m.ReportedError, err = problem(it, attrReportErr); err != nil {
+		return Message{}, err
+	}
+	if m.Steps, err = decodeSteps(it); err != nil {
+		return Message{}, err
+	}
+	if cj := text(it, attrContent); cj != "" {
+		if err := json.Unmarshal([]byte(cj), &m.Content); err != nil {
+			return Message{}, errUnreadable(m.ID, "content")
+		}
+	}
+	return m, nil
+}
+
+// errUnreadable names the message and the part, and leaves the cause out: a JSON error quotes what it read.
+func errUnreadable(m id.Message, part string) error {
+	return fmt.Errorf("decode message %s: its %s can't be read", m, part)
+}
+
+func decodeSteps(it item) ([]Step, error) {
+	l, ok := it[attrSteps].(*types.AttributeValueMemberL)
+	if !ok {
+		return nil, nil
+	}
+	list := make([]Step, 0, len(l.Value))
+	for _, e := range l.Value {
+		s, ok := e.(*types.AttributeValueMemberS)
+		if !ok {
+			return nil, fmt.Errorf("decode message: a timeline step is no string")
+		}
+		parts := strings.SplitN(s.Value, " ", 3)
+		if len(parts) < 2 {
+			return nil, fmt.Errorf("decode message: timeline step %q", s.Value)
+		}
+		ms, err := strconv.ParseInt(parts[1], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("decode message: timeline step: %w", err)
+		}
+		step := Step{Status: Status(parts[0]), At: time.UnixMilli(ms).UTC()}
+		if len(parts) == 3 {
+			step.Reason = parts[2]
+		}
+		list = append(list, step)
+	}
+	return list, nil
+}
+
+func problem(it item, name string) (*Problem, error) {
+	s := text(it, name)
+	if s == "" {
+		return nil, nil
+	}
+	var p Problem
+	if err := json.Unmarshal([]byte(s), &p); err != nil {
+		return nil, fmt.Errorf("decode message: problem: %w", err)
+	}
+	return &p, nil
+}
+
+func text(it item, name string) string {
+	if s, ok := it[name].(*types.AttributeValueMemberS); ok {
+		return s.Value
+	}
+	return ""
+}
+
+func number(it item, name string) int64 {
+	if n, ok := it[name].(*types.AttributeValueMemberN); ok {
+		v, err := strconv.ParseInt(n.Value, 10, 64)
+		if err == nil {
+			return v
+		}
+		// Some engines give numbers back in floating-point notation.
+		f, err := strconv.ParseFloat(n.Value, 64)
+		if err == nil {
+			return int64(f)
+		}
+	}
+	return 0
+}
+
+func millis(it item, name string) time.Time {
+	if ms := number(it, name); ms != 0 {
+		return time.UnixMilli(ms).UTC()
+	}
+	return time.Time{}
+}
+
+func contentOf(it item) (content.Content, error) {
+	var c content.Content
+	if err := json.Unmarshal([]byte(text(it, attrContent)), &c); err != nil {
+		return c, fmt.Errorf("decode content: it can't be read")
+	}
+	return c, nil
+}

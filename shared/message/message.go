@@ -1,0 +1,239 @@
+// Package message knows the Business message: its states, its timeline, and how it is kept. It does not know usage
+// limits, providers or HTTP.
+package message
+
+import (
+	"errors"
+	"time"
+
+	"contactcenter/shared/content"
+	"contactcenter/shared/id"
+)
+
+// ErrNotFound: the account has no such message.
+var ErrNotFound = errors.New("message not found")
+
+// DefaultRetention is how long messages are kept.
+const DefaultRetention = 365 * 24 * time.Hour
+
+// Status is where a message is on its way.
+type Status string
+
+// The statuses, in the order of their rank. Sending is shown to readers and never stored.
+const (
+	Scheduled Status = "scheduled"
+	Queued    Status = "queued"
+	Held      Status = "held"
+	Sending   Status = "sending"
+	Failed    Status = "failed"
+	Unknown   Status = "unknown"
+	Expired   Status = "expired"
+	Sent      Status = "sent"
+	Delivered Status = "delivered"
+	Read      Status = "read"
+	Canceled  Status = "canceled"
+	Rejected  Status = "rejected"
+	// Received is the one status of an inbound message.
+	Received Status = "received"
+)
+
+// Rank orders the statuses: a status never gives way to one of a lower rank. Canceled, rejected and received are
+// ends that nothing follows.
+func (s Status) Rank() int {
+	switch s {
+	case Scheduled, Queued, Held, Sending:
+		return 0
+	case Failed, Unknown, Expired:
+		return 1
+	case Sent:
+		return 2
+	case Delivered:
+		return 3
+	case Read:
+		return 4
+	default:
+		return 5
+	}
+}
+
+// Waiting reports whether a message of this status is still to be handed to the provider.
+func (s Status) Waiting() bool { return s.Rank() == 0 }
+
+// Valid reports whether s is a status that a message can be asked for by.
+func (s Status) Valid() bool {
+	switch s {
+	case Scheduled, Queued, Held, Sending, Failed, Unknown, Expired, Sent, Delivered, Read, Canceled, Rejected, Received:
+		return true
+	}
+	return false
+}
+
+// Direction says who wrote the message.
+type Direction string
+
+// The directions.
+const (
+	Outbound Direction = "outbound"
+	Inbound  Direction = "inbound"
+)
+
+// OnLimit says what becomes of a message when the number of the usage period is used up.
+type OnLimit string
+
+// The choices; Reject is the default.
+const (
+	Reject OnLimit = "reject"
+	Hold   OnLimit = "hold"
+)
+
+// Reasons why a message is held.
+const (
+	HeldUsageLimit        = "usage_limit_reached"
+	HeldAccountRestricted = "account_restricted"
+	HeldProviderDisabled  = "provider_disabled"
+	HeldChannelInactive   = "channel_inactive"
+	// HeldOrder: an earlier message of the same conversation is held.
+	HeldOrder = "earlier_message_held"
+)
+
+// Problem says why a message came to a bad end, and whose fault that is.
+type Problem struct {
+	Code         string `json:"code"`
+	Detail       string `json:"detail,omitempty"`
+	FaultDomain  string `json:"fault_domain"`
+	ProviderCode string `json:"provider_code,omitempty"`
+	Permanent    bool   `json:"permanent"`
+}
+
+// Step is one entry of a message's timeline.
+type Step struct {
+	Status Status
+	At     time.Time
+	// Reason is a stable code: why it is held, why it is tried again, why it failed.
+	Reason string
+}
+
+// Message is one Business message as it is stored.
+type Message struct {
+	AccountID string
+	ID        id.Message
+	Direction Direction
+	ChannelID string
+	// ProviderID is the provider that the channel belonged to when the message was accepted.
+	ProviderID string
+	// Address is the End recipient's: whom an outbound message is for, whom an inbound one is from.
+	Address         string
+	Content         content.Content
+	ContentSHA256   string
+	ClientReference string
+	OnLimit         OnLimit
+	// ExpiresAt is zero when the message does not expire.
+	ExpiresAt    time.Time
+	RulesVersion string
+	CreatedBy    string
+	// ReplyTo is the id of the message that an inbound one answers, where the provider says so.
+	ReplyTo string
+
+	// Outcome is what the Contact Center knows of the handing over; Report is what the provider told of the
+	// delivery. Each moves forward by itself, so neither can be lost to the other; Status joins them.
+	Outcome Status
+	Report  Status
+	// Claim is the claim under which the message is counted; 0: it is not counted.
+	Claim int64
+	// Fence is the lease of the last holder that took the message over; 0: none did.
+	Fence               int64
+	Attempts            int
+	ProviderMessageID   string
+	TransferCompletedAt time.Time
+	HeldReason          string
+	// HeldLease is the lease under which the message was held last. Each holding has another.
+	HeldLease int64
+	// ReleaseAt is when a held message is looked at again, as far as that is known.
+	ReleaseAt time.Time
+	// NotBefore is when the next attempt may be made after one that failed.
+	NotBefore     time.Time
+	OutcomeError  *Problem
+	ReportedError *Problem
+	Steps         []Step
+	// External says that the content lies in an item of its own, because it is long.
+	External bool
+}
+
+// CreatedAt is the time in the message's id.
+func (m Message) CreatedAt() time.Time { return m.ID.Time() }
+
+// Counted reports whether the message holds a unit of usage.
+func (m Message) Counted() bool { return m.Claim != 0 }
+
+// Status joins what we did with what the provider reported.
+func (m Message) Status() Status {
+	switch {
+	case m.Outcome == Canceled || m.Outcome == Rejected || m.Outcome == Received:
+		return m.Outcome
+	case m.Report == Delivered || m.Report == Read:
+		return m.Report
+	case m.Report == Failed:
+		return Failed
+	case m.Report == Sent && m.Outcome.Rank() < Sent.Rank():
+		return Sent
+	}
+	return m.Outcome
+}
+
+// Final reports whether the handing over is done: no dispatcher has anything left to do with the message.
+func (m Message) Final() bool { return !m.Outcome.Waiting() }
+
+// Error is the problem that belongs to the message's present status, or nil.
+func (m Message) Error() *Problem {
+	switch m.Status() {
+	case Failed:
+		if m.Report == Failed {
+			return m.ReportedError
+		}
+		return m.OutcomeError
+	case Unknown, Expired, Rejected:
+		return m.OutcomeError
+	}
+	return nil
+}
+
+// UpdatedAt is the time of the last step.
+func (m Message) UpdatedAt() time.Time {
+	at := m.CreatedAt()
+	for _, s := range m.Steps {
+		if s.At.After(at) {
+			at = s.At
+		}
+	}
+	return at
+}
+
+// Timeline is the message's steps in the order in which they happened. A report that overtook our own write of
+// the outcome stands behind it: the step that must have come first is shown no later than the one that followed.
+func (m Message) Timeline() []Step {
+	first := Step{Status: Queued, At: m.CreatedAt()}
+	if m.Direction == Inbound {
+		first.Status = Received
+	}
+	steps := []Step{first}
+	for _, s := range m.Steps {
+		i := len(steps)
+		for i > 1 && overtook(steps[i-1].Status, s.Status) {
+			i--
+		}
+		steps = append(steps, Step{})
+		copy(steps[i+1:], steps[i:])
+		steps[i] = s
+	}
+	for i := len(steps) - 2; i >= 0; i-- {
+		if steps[i].At.After(steps[i+1].At) {
+			steps[i].At = steps[i+1].At
+		}
+	}
+	return steps
+}
+
+// overtook reports whether a step of the provider's report was written before a step that must precede it.
+func overtook(earlier, later Status) bool {
+	return earlier.Rank() > later.Rank() && earlier.Rank() <= Read.Rank() && later == Sent
+}

@@ -1,0 +1,102 @@
+// Package queue knows how a message is made known to the dispatcher: by a reference, never by its content. The queue
+// is fair between accounts.
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"contactcenter/shared/id"
+)
+
+// Reference is the body of a queue message: all that the dispatcher needs to find a Business message.
+type Reference struct {
+	AccountID string `json:"account_id"`
+	MessageID string `json:"message_id"`
+}
+
+// ErrMalformed: the body is no reference.
+var ErrMalformed = errors.New("malformed reference")
+
+// Parse reads a reference. It returns ErrMalformed for anything else.
+func Parse(body string) (accountID string, m id.Message, err error) {
+	var r struct {
+		AccountID *string `json:"account_id"`
+		MessageID *string `json:"message_id"`
+	}
+	if err := json.Unmarshal([]byte(body), &r); err != nil || r.AccountID == nil || *r.AccountID == "" || r.MessageID == nil {
+		return "", id.Message{}, ErrMalformed
+	}
+	if m, err = id.ParseMessage(*r.MessageID); err != nil {
+		return "", id.Message{}, ErrMalformed
+	}
+	return *r.AccountID, m, nil
+}
+
+// SQS is what the queue needs of the AWS client.
+type SQS interface {
+	SendMessage(context.Context, *sqs.SendMessageInput, ...func(*sqs.Options)) (*sqs.SendMessageOutput, error)
+	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
+}
+
+// Queue is the dispatch queue. The account is the message group, so that SQS lets no account's flood delay another's.
+type Queue struct {
+	SQS SQS
+	URL string
+}
+
+// Send queues one reference: one request.
+func (q *Queue) Send(ctx context.Context, accountID string, m id.Message) error {
+	body, err := json.Marshal(Reference{AccountID: accountID, MessageID: m.String()})
+	if err != nil {
+		return fmt.Errorf("encode reference: %w", err)
+	}
+	if _, err := q.SQS.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &q.URL, MessageBody: aws.String(string(body)), MessageGroupId: &accountID}); err != nil {
+		return fmt.Errorf("queue reference: %w", err)
+	}
+	return nil
+}
+
+// BatchSize is how many references one request can carry.
+const BatchSize = 10
+
+// MaxDelay is the longest delay that SQS knows.
+const MaxDelay = 15 * time.Minute
+
+// Delayed is a reference that becomes visible after a delay of at most MaxDelay, in whole seconds.
+type Delayed struct {
+	Message id.Message
+	Delay   time.Duration
+}
+
+// SendBatch queues up to BatchSize references of an account in one request. It returns those that were not queued.
+func (q *Queue) SendBatch(ctx context.Context, accountID string, list []Delayed) (failed []id.Message, err error) {
+	in := &sqs.SendMessageBatchInput{QueueUrl: &q.URL}
+	for i, d := range list {
+		body, err := json.Marshal(Reference{AccountID: accountID, MessageID: d.Message.String()})
+		if err != nil {
+			return nil, fmt.Errorf("encode reference: %w", err)
+		}
+		in.Entries = append(in.Entries, types.SendMessageBatchRequestEntry{
+			Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)), MessageGroupId: &accountID, DelaySeconds: int32(min(d.Delay, MaxDelay) / time.Second),
+		})
+	}
+	out, err := q.SQS.SendMessageBatch(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("queue references: %w", err)
+	}
+	for _, f := range out.Failed {
+		if i, err := strconv.Atoi(aws.ToString(f.Id)); err == nil && i < len(list) {
+			failed = append(failed, list[i].Message)
+		}
+	}
+	return failed, nil
+}

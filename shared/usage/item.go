@@ -1,0 +1,159 @@
+package usage
+
+import (
+	"encoding/base32"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/id"
+)
+
+// The gate's attributes have short names: every write costs the item's whole size.
+const (
+	attrPK        = "pk"
+	attrSK        = "sk"
+	attrPeriod    = "p"
+	attrPlan      = "pl" // plan id
+	attrVersion   = "v"
+	attrLimit     = "l"
+	attrUsed      = "u"
+	attrRemaining = "r"
+	attrSeq       = "q"
+	attrTAT       = "t"   // GCRA's theoretical arrival time, in microseconds
+	attrLine      = "w"   // end of the waiting line, in microseconds
+	attrLeases    = "led" // message → lease, taken from q in the write
+	attrEntries   = "ent" // message → conversation, nonce, expiry, period, first claim: packed
+	attrPrev      = "pp"
+	attrPrevUsed  = "pu"
+	attrBlocked   = "x"
+	attrShard     = "sh"  // index "due"
+	attrDue       = "due" // when the scheduled reset has something to do
+
+	gateSort     = "gate"
+	periodPrefix = "period#"
+
+	// DueIndex lists gates by shard and by when the scheduled reset has something to do for them.
+	DueIndex = "due"
+	// Shards is the number of parts that the scheduled reset sweeps by.
+	Shards = 16
+)
+
+type item = map[string]types.AttributeValue
+
+func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+func num(n int64) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+}
+
+func gateKey(accountID string) item { return item{attrPK: str(accountID), attrSK: str(gateSort)} }
+
+// Shard is the shard of an account's gate, "s00" to "s15".
+func Shard(accountID string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(accountID)) // never fails
+	return fmt.Sprintf("s%02d", h.Sum32()%Shards)
+}
+
+func dueText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func text(it item, name string) string {
+	if s, ok := it[name].(*types.AttributeValueMemberS); ok {
+		return s.Value
+	}
+	return ""
+}
+
+func number(v types.AttributeValue) int64 {
+	n, ok := v.(*types.AttributeValueMemberN)
+	if !ok {
+		return 0
+	}
+	if i, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
+		return i
+	}
+	f, err := strconv.ParseFloat(n.Value, 64) // some engines give numbers back in floating-point notation
+	if err != nil {
+		return 0
+	}
+	return int64(f)
+}
+
+func micros(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}
+
+// A packed entry: conversation key 10 bytes, nonce 4, expiry in seconds 4, period 2, first claim 6 (0: as the lease).
+const packedBytes = 10 + 4 + 4 + 2 + 6
+
+func keyEncoding() *base32.Encoding {
+	return base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+}
+
+func pack(e Entry) (types.AttributeValue, error) {
+	conv, err := keyEncoding().DecodeString(e.Message.Conversation)
+	if err != nil || len(conv) != 10 {
+		return nil, fmt.Errorf("pack ledger entry: %w", id.ErrMalformed)
+	}
+	b := make([]byte, packedBytes)
+	copy(b, conv)
+	binary.BigEndian.PutUint32(b[10:], e.Nonce)
+	binary.BigEndian.PutUint32(b[14:], uint32(e.Expires.Unix()))
+	binary.BigEndian.PutUint16(b[18:], e.period)
+	var claim [8]byte
+	binary.BigEndian.PutUint64(claim[:], uint64(e.Claim))
+	copy(b[20:], claim[2:])
+	return &types.AttributeValueMemberB{Value: b}, nil
+}
+
+func unpack(unique string, lease int64, v types.AttributeValue) (Entry, error) {
+	bv, ok := v.(*types.AttributeValueMemberB)
+	if !ok || len(bv.Value) != packedBytes {
+		return Entry{}, fmt.Errorf("read gate: ledger entry %s is damaged", unique)
+	}
+	b := bv.Value
+	e := Entry{
+		Message: id.Message{Unique: unique, Conversation: keyEncoding().EncodeToString(b[:10])},
+		Lease:   lease, Claim: lease, Nonce: binary.BigEndian.Uint32(b[10:]),
+		Expires: time.Unix(int64(binary.BigEndian.Uint32(b[14:])), 0).UTC(), period: binary.BigEndian.Uint16(b[18:]),
+	}
+	var claim [8]byte
+	copy(claim[2:], b[20:])
+	if c := int64(binary.BigEndian.Uint64(claim[:])); c != 0 {
+		e.Claim = c
+	}
+	return e, nil
+}
+
+func decodeGate(it item) (Gate, error) {
+	g := Gate{
+		AccountID: text(it, attrPK), Period: text(it, attrPeriod), PlanID: text(it, attrPlan), Version: text(it, attrVersion),
+		Limit: number(it[attrLimit]), Used: number(it[attrUsed]), Remaining: number(it[attrRemaining]), NextFree: micros(number(it[attrTAT])), Line: micros(number(it[attrLine])),
+		Previous: text(it, attrPrev), PreviousUsed: number(it[attrPrevUsed]), Due: text(it, attrDue), Entries: map[string]Entry{},
+	}
+	_, g.Blocked = it[attrBlocked]
+	var err error
+	if _, g.Ends, err = bounds(g.Period); err != nil {
+		return Gate{}, fmt.Errorf("read gate of %s: %w", g.AccountID, err)
+	}
+	leases, _ := it[attrLeases].(*types.AttributeValueMemberM)
+	entries, _ := it[attrEntries].(*types.AttributeValueMemberM)
+	if leases == nil || entries == nil {
+		return Gate{}, fmt.Errorf("read gate of %s: it has no ledger", g.AccountID)
+	}
+	for unique, lease := range leases.Value {
+		e, err := unpack(unique, number(lease), entries.Value[unique])
+		if err != nil {
+			return Gate{}, err
+		}
+		g.Entries[unique] = e
+	}
+	return g, nil
+}

@@ -1,0 +1,524 @@
+package usage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/id"
+)
+
+// DynamoDB is what the store needs of the AWS client.
+type DynamoDB interface {
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+}
+
+// Store keeps the gates. Every method is one request to DynamoDB unless it says so.
+type Store struct {
+	DB    DynamoDB
+	Table string
+	Now   func() time.Time
+}
+
+// ErrNoGate: the account has not sent anything yet.
+var ErrNoGate = errors.New("account has no gate yet")
+
+// Refused says that a conditional write found the gate in another state, and brings the gate as it was then.
+type Refused struct{ Gate Gate }
+
+func (*Refused) Error() string { return "the gate's condition was not met" }
+
+// Read gives an account's gate. It returns ErrNoGate when there is none.
+func (s *Store) Read(ctx context.Context, accountID string, consistent bool) (Gate, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: gateKey(accountID), ConsistentRead: &consistent})
+	if err != nil {
+		return Gate{}, fmt.Errorf("read gate: %w", err)
+	}
+	if len(out.Item) == 0 {
+		return Gate{}, ErrNoGate
+	}
+	return decodeGate(out.Item)
+}
+
+// Create makes an account's gate, with nothing used. It does nothing when there is one.
+func (s *Store) Create(ctx context.Context, accountID string, terms Terms) error {
+	period := terms.Kind.Period(s.Now())
+	_, end, err := bounds(period)
+	if err != nil {
+		return err
+	}
+	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.Table,
+		Item: item{
+			attrPK: str(accountID), attrSK: str(gateSort), attrPeriod: str(period), attrPlan: str(terms.PlanID), attrVersion: str(terms.Version),
+			attrLimit: num(terms.Limit), attrUsed: num(0), attrRemaining: num(terms.Limit), attrSeq: num(0), attrTAT: num(0), attrLine: num(0),
+			attrLeases: &types.AttributeValueMemberM{Value: item{}}, attrEntries: &types.AttributeValueMemberM{Value: item{}},
+			attrShard: str(Shard(accountID)), attrDue: str(dueText(end)),
+		},
+		ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+	})
+	if refused := new(types.ConditionalCheckFailedException); err != nil && !errors.As(err, &refused) {
+		return fmt.Errorf("create gate: %w", err)
+	}
+	return nil
+}
+
+// Claim says what a reservation asks for.
+type Claim struct {
+	Messages []id.Message
+	// Nonce is random, one for each request.
+	Nonce uint32
+	// Gate is the gate as the caller knows it: its period, and whether its rate is at work or idle.
+	Gate Gate
+	// Waited lets the messages pass those that stand in the line.
+	Waited bool
+}
+
+// Reserve takes one unit for each message and claims them all, in one write, or does nothing and returns *Refused:
+// when the account is blocked, when period, terms or rate state are not as the caller knew them, when the number or the
+// frequency leaves no room for all, when the ledger is full, or when one of the messages is in it. It returns
+// ErrNoGate when there is no gate.
+func (s *Store) Reserve(ctx context.Context, accountID string, terms Terms, c Claim) (Gate, error) {
+	now := s.Now()
+	n := int64(len(c.Messages))
+	w := newWrite()
+	w.sets = append(w.sets,
+		fmt.Sprintf("%s = %s - %s", w.name(attrRemaining), w.name(attrRemaining), w.value("n", num(n))),
+		fmt.Sprintf("%s = %s + :n", w.name(attrUsed), w.name(attrUsed)))
+	w.conditions = append(w.conditions,
+		fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(c.Gate.Period))),
+		fmt.Sprintf("%s = %s", w.name(attrVersion), w.value("v", str(terms.Version))),
+		fmt.Sprintf("%s >= :n", w.name(attrRemaining)),
+		fmt.Sprintf("attribute_not_exists(%s)", w.name(attrBlocked)))
+	w.rate(terms.Rate, c.Gate, now, n, c.Waited)
+	if err := w.claim(c.Messages, c.Nonce, now, mark(c.Gate.Period), terms.InFlight); err != nil {
+		return Gate{}, err
+	}
+	return s.update(ctx, accountID, w)
+}
+
+// Take claims messages without a unit, to end them or to set them aside. It is refused when one of them is in the
+// ledger.
+func (s *Store) Take(ctx context.Context, accountID string, messages []id.Message, nonce uint32) (Gate, error) {
+	w := newWrite()
+	if err := w.claim(messages, nonce, s.Now(), 0, 0); err != nil {
+		return Gate{}, err
+	}
+	return s.update(ctx, accountID, w)
+}
+
+// TakeOver gives an entry whose lease has run out to a new holder. An entry that counts nothing is taken with a unit
+// when counts is set, under the conditions of Reserve; the claim is then a new one. The entry must be as the caller saw it.
+func (s *Store) TakeOver(ctx context.Context, accountID string, terms Terms, e Entry, g Gate, nonce uint32, counts bool) (Gate, error) {
+	now := s.Now()
+	if now.Before(e.Expires) {
+		return Gate{}, fmt.Errorf("take over message %s: its lease still runs", e.Message)
+	}
+	w := newWrite()
+	w.advance(1)
+	next := Entry{Message: e.Message, Nonce: nonce, Expires: expiry(now), period: e.period}
+	if e.Claim != e.Lease || e.Counts() {
+		next.Claim = e.Claim
+	}
+	if !e.Counts() {
+		next.Claim = 0
+		if counts {
+			next.period = mark(g.Period)
+			w.sets = append(w.sets,
+				fmt.Sprintf("%s = %s - :one", w.name(attrRemaining), w.name(attrRemaining)),
+				fmt.Sprintf("%s = %s + :one", w.name(attrUsed), w.name(attrUsed)))
+			w.value("one", num(1))
+			w.conditions = append(w.conditions,
+				fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))),
+				fmt.Sprintf("%s = %s", w.name(attrVersion), w.value("v", str(terms.Version))),
+				fmt.Sprintf("%s >= :one", w.name(attrRemaining)),
+				fmt.Sprintf("attribute_not_exists(%s)", w.name(attrBlocked)))
+			w.rate(terms.Rate, g, now, 1, true)
+		}
+	}
+	packed, err := pack(next)
+	if err != nil {
+		return Gate{}, err
+	}
+	lease, entry := w.ledger(e.Message)
+	w.sets = append(w.sets,
+		fmt.Sprintf("%s = %s + %s", lease, w.name(attrSeq), w.value("k0", num(1))),
+		fmt.Sprintf("%s = %s", entry, w.value("e0", packed)))
+	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", lease, w.value("old", num(e.Lease))))
+	return s.update(ctx, accountID, w)
+}
+
+// Settlement ends one entry.
+type Settlement struct {
+	Entry Entry
+	// GiveBack returns the unit: the message is not counted under the entry's claim.
+	GiveBack bool
+}
+
+const settleTries = 6
+
+// Settle removes entries from the ledger, in one write as long as nobody else holds one of them by now; those that are
+// somebody else's are left alone. The gate is the caller's last view of it.
+func (s *Store) Settle(ctx context.Context, g Gate, list []Settlement) error {
+	for range settleTries {
+		if len(list) == 0 {
+			return nil
+		}
+		_, err := s.settle(ctx, g, list)
+		refused := new(Refused)
+		if !errors.As(err, &refused) {
+			return err
+		}
+		g = refused.Gate
+		mine := list[:0:0]
+		for _, st := range list {
+			if e, ok := g.Entries[st.Entry.Message.Unique]; ok && e.Lease == st.Entry.Lease {
+				mine = append(mine, st)
+			}
+		}
+		list = mine
+	}
+	return fmt.Errorf("settle usage: the gate of %s changed %d times meanwhile", g.AccountID, settleTries)
+}
+
+// settle is one conditional write.
+func (s *Store) settle(ctx context.Context, g Gate, list []Settlement) (Gate, error) {
+	w := newWrite()
+	var back, backPrevious int64
+	for i, st := range list {
+		lease, entry := w.ledger(st.Entry.Message)
+		w.removes = append(w.removes, lease, entry)
+		w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", lease, w.value(fmt.Sprintf("l%d", i), num(st.Entry.Lease))))
+		switch {
+		case !st.GiveBack || !st.Entry.Counts():
+		case st.Entry.period == mark(g.Period):
+			back++
+		case st.Entry.period == mark(g.Previous) && g.Previous != "":
+			backPrevious++
+		}
+	}
+	if back+backPrevious > 0 {
+		w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))))
+	}
+	if back > 0 {
+		w.sets = append(w.sets,
+			fmt.Sprintf("%s = %s - %s", w.name(attrUsed), w.name(attrUsed), w.value("b", num(back))),
+			fmt.Sprintf("%s = %s + :b", w.name(attrRemaining), w.name(attrRemaining)))
+	}
+	if backPrevious > 0 {
+		w.sets = append(w.sets, fmt.Sprintf("%s = %s - %s", w.name(attrPrevUsed), w.name(attrPrevUsed), w.value("bp", num(backPrevious))))
+		w.conditions = append(w.conditions, fmt.Sprintf("attribute_exists(%s)", w.name(attrPrev)))
+	}
+	return s.update(ctx, g.AccountID, w)
+}
+
+// AdoptTerms makes other terms hold for a gate; what was used stays used. It is refused when the gate's terms are no
+// longer those that the caller saw.
+func (s *Store) AdoptTerms(ctx context.Context, g Gate, terms Terms) (Gate, error) {
+	w := newWrite()
+	w.set(attrPlan, str(terms.PlanID))
+	w.set(attrVersion, str(terms.Version))
+	w.set(attrLimit, num(terms.Limit))
+	w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", w.name(attrRemaining), w.name(attrRemaining), w.value("delta", num(terms.Limit-g.Limit))))
+	if terms.Limit > g.Limit {
+		w.set(attrDue, str(dueText(s.Now()))) // there is room for held messages now
+	}
+	w.conditions = append(w.conditions,
+		fmt.Sprintf("%s = %s", w.name(attrVersion), w.value("seen", str(g.Version))),
+		fmt.Sprintf("%s = %s", w.name(attrLimit), w.value("seenlimit", num(g.Limit))))
+	return s.update(ctx, g.AccountID, w)
+}
+
+// ErrPreviousOpen: the period before is not exported yet, so the present one can't be closed.
+var ErrPreviousOpen = errors.New("the previous period is still open")
+
+// Roll closes the gate's period and opens the one that now lies in. It is refused when somebody else did.
+func (s *Store) Roll(ctx context.Context, g Gate, terms Terms) (Gate, error) {
+	if g.Previous != "" {
+		return g, ErrPreviousOpen
+	}
+	now := s.Now()
+	period := terms.Kind.Period(now)
+	w := newWrite()
+	w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(attrPrevUsed), w.name(attrUsed)))
+	w.set(attrPrev, str(g.Period))
+	w.set(attrPeriod, str(period))
+	w.set(attrPlan, str(terms.PlanID))
+	w.set(attrVersion, str(terms.Version))
+	w.set(attrLimit, num(terms.Limit))
+	w.set(attrRemaining, num(terms.Limit))
+	w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(attrUsed), w.value("none", num(0))))
+	w.set(attrDue, str(dueText(now))) // the closed period is to be exported, and held messages have room
+	w.conditions = append(w.conditions,
+		fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("seen", str(g.Period))),
+		fmt.Sprintf("attribute_not_exists(%s)", w.name(attrPrev)))
+	return s.update(ctx, g.AccountID, w)
+}
+
+// OpenEntries are the entries of the closed period that stand between it and its export.
+func (g Gate) OpenEntries() []Entry {
+	var list []Entry
+	for _, e := range g.Entries {
+		if g.Previous != "" && e.period == mark(g.Previous) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// Export writes the closed period's count to an item of its own and frees its place on the gate: two requests. It
+// returns ErrPreviousOpen while entries of that period are unsettled.
+func (s *Store) Export(ctx context.Context, g Gate) (Gate, error) {
+	if g.Previous == "" {
+		return g, nil
+	}
+	if len(g.OpenEntries()) > 0 {
+		return g, ErrPreviousOpen
+	}
+	_, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: item{
+		attrPK: str(g.AccountID), attrSK: str(periodPrefix + g.Previous), attrUsed: num(g.PreviousUsed), "closed_at": str(dueText(s.Now())),
+	}})
+	if err != nil {
+		return g, fmt.Errorf("export period %s: %w", g.Previous, err)
+	}
+	w := newWrite()
+	w.removes = append(w.removes, w.name(attrPrev), w.name(attrPrevUsed))
+	w.conditions = append(w.conditions,
+		fmt.Sprintf("%s = %s", w.name(attrPrev), w.value("seen", str(g.Previous))),
+		fmt.Sprintf("%s = %s", w.name(attrPrevUsed), w.value("count", num(g.PreviousUsed))))
+	return s.update(ctx, g.AccountID, w)
+}
+
+// ClosedPeriod gives what an exported period counted, or ErrNoGate when it was not exported.
+func (s *Store) ClosedPeriod(ctx context.Context, accountID, period string) (int64, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: item{attrPK: str(accountID), attrSK: str(periodPrefix + period)}, ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return 0, fmt.Errorf("read closed period: %w", err)
+	}
+	if len(out.Item) == 0 {
+		return 0, ErrNoGate
+	}
+	return number(out.Item[attrUsed]), nil
+}
+
+// Due lists up to limit accounts of a shard for which the scheduled reset has something to do by now, longest due
+// first, beginning after the place where the page before ended ("": at the first). Next is "" on the last page. The
+// index follows the gates within moments.
+func (s *Store) Due(ctx context.Context, shard string, limit int32, after string) (accounts []string, next string, err error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.Table, IndexName: aws.String(DueIndex), Limit: &limit, KeyConditionExpression: aws.String("#sh = :sh AND #due <= :now"),
+		ExpressionAttributeNames: map[string]string{"#sh": attrShard, "#due": attrDue}, ExpressionAttributeValues: item{":sh": str(shard), ":now": str(dueText(s.Now()))},
+	}
+	if due, account, ok := strings.Cut(after, " "); ok {
+		in.ExclusiveStartKey = item{attrPK: str(account), attrSK: str(gateSort), attrShard: str(shard), attrDue: str(due)}
+	}
+	out, err := s.DB.Query(ctx, in)
+	if err != nil {
+		return nil, "", fmt.Errorf("query due accounts: %w", err)
+	}
+	accounts = make([]string, len(out.Items))
+	for i, it := range out.Items {
+		accounts[i] = text(it, attrPK)
+	}
+	if k := out.LastEvaluatedKey; len(k) > 0 {
+		next = text(k, attrDue) + " " + text(k, attrPK)
+	}
+	return accounts, next, nil
+}
+
+// Postpone says when the scheduled reset is to look at the gate again. It does nothing when somebody else said so, or
+// made the gate due, since the caller saw it.
+func (s *Store) Postpone(ctx context.Context, g Gate, to time.Time) error {
+	w := newWrite()
+	w.set(attrDue, str(dueText(to)))
+	w.conditions = append(w.conditions,
+		fmt.Sprintf("%s = %s", w.name(attrDue), w.value("seen", str(g.Due))),
+		fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))))
+	_, err := s.update(ctx, g.AccountID, w)
+	if refused := new(Refused); errors.As(err, &refused) {
+		return nil
+	}
+	return err
+}
+
+// Wake makes the scheduled reset look at an account's gate as soon as it runs. It does nothing when there is no gate.
+func (s *Store) Wake(ctx context.Context, accountID string) error {
+	w := newWrite()
+	w.set(attrDue, str(dueText(s.Now())))
+	_, err := s.update(ctx, accountID, w)
+	if errors.Is(err, ErrNoGate) {
+		return nil
+	}
+	return err
+}
+
+// Queue gives n messages a place in the line that waits for the account's rate, and says when the first may go; the
+// others follow at the rate's interval. The line only orders the waiting: whoever comes back still reserves.
+func (s *Store) Queue(ctx context.Context, g Gate, rate Rate, n int64) (time.Time, error) {
+	now := s.Now()
+	start := now.Add(g.Wait(now, rate, 1))
+	span := (time.Duration(n) * rate.interval()).Microseconds()
+	for range settleTries {
+		w := newWrite()
+		line := w.name(attrLine)
+		if g.Line.After(start) {
+			w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", line, line, w.value("span", num(span))))
+			w.conditions = append(w.conditions, fmt.Sprintf("%s > %s", line, w.value("start", num(start.UnixMicro()))))
+		} else {
+			w.set(attrLine, num(start.UnixMicro()+span))
+			w.conditions = append(w.conditions, fmt.Sprintf("%s <= %s", line, w.value("start", num(start.UnixMicro()))))
+		}
+		after, err := s.update(ctx, g.AccountID, w)
+		refused := new(Refused)
+		switch {
+		case errors.As(err, &refused):
+			g = refused.Gate
+		case err != nil:
+			return time.Time{}, err
+		default:
+			return after.Line.Add(-time.Duration(span) * time.Microsecond), nil
+		}
+	}
+	return start, nil // the line moves fast; coming back early costs a refused write and nothing else
+}
+
+// update applies one conditional write to a gate.
+func (s *Store) update(ctx context.Context, accountID string, w *write) (Gate, error) {
+	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.Table, Key: gateKey(accountID),
+		UpdateExpression: aws.String(w.expression()), ConditionExpression: aws.String(strings.Join(w.conditions, " AND ")),
+		ExpressionAttributeNames: w.names, ExpressionAttributeValues: w.values,
+		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	refused := new(types.ConditionalCheckFailedException)
+	if errors.As(err, &refused) {
+		if len(refused.Item) == 0 {
+			return Gate{}, ErrNoGate
+		}
+		g, err := decodeGate(refused.Item)
+		if err != nil {
+			return Gate{}, err
+		}
+		return Gate{}, &Refused{Gate: g}
+	}
+	if err != nil {
+		return Gate{}, fmt.Errorf("update gate: %w", err)
+	}
+	return decodeGate(out.Attributes)
+}
+
+// write collects one update expression of a gate.
+type write struct {
+	sets, removes, conditions []string
+	names                     map[string]string
+	values                    item
+	ledgerNames               int
+}
+
+func newWrite() *write {
+	return &write{names: map[string]string{"#pk": attrPK}, values: item{}, conditions: []string{"attribute_exists(#pk)"}}
+}
+
+func (w *write) name(attr string) string {
+	w.names["#"+attr] = attr
+	return "#" + attr
+}
+
+func (w *write) value(name string, v types.AttributeValue) string {
+	w.values[":"+name] = v
+	return ":" + name
+}
+
+func (w *write) set(attr string, v types.AttributeValue) {
+	w.sets = append(w.sets, w.name(attr)+" = "+w.value("new"+attr, v))
+}
+
+func (w *write) advance(n int64) {
+	w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", w.name(attrSeq), w.name(attrSeq), w.value("seq", num(n))))
+}
+
+// ledger gives the two paths of a message's entry.
+func (w *write) ledger(m id.Message) (lease, entry string) {
+	n := fmt.Sprintf("#m%d", w.ledgerNames)
+	w.ledgerNames++
+	w.names[n] = m.Unique
+	return w.name(attrLeases) + "." + n, w.name(attrEntries) + "." + n
+}
+
+// claim adds a ledger entry for each message, under leases that the gate's own sequence gives. Bound is the size of
+// the ledger; 0 leaves it open, for claims that end a message.
+func (w *write) claim(messages []id.Message, nonce uint32, now time.Time, period uint16, bound int) error {
+	w.advance(int64(len(messages)))
+	if bound > 0 {
+		w.conditions = append(w.conditions, fmt.Sprintf("size(%s) <= %s", w.name(attrLeases), w.value("room", num(int64(bound-len(messages))))))
+	}
+	for i, m := range messages {
+		packed, err := pack(Entry{Message: m, Nonce: nonce, Expires: expiry(now), period: period})
+		if err != nil {
+			return err
+		}
+		lease, entry := w.ledger(m)
+		w.sets = append(w.sets,
+			fmt.Sprintf("%s = %s + %s", lease, w.name(attrSeq), w.value(fmt.Sprintf("k%d", i), num(int64(i+1)))),
+			fmt.Sprintf("%s = %s", entry, w.value(fmt.Sprintf("e%d", i), packed)))
+		w.conditions = append(w.conditions, fmt.Sprintf("attribute_not_exists(%s)", lease))
+	}
+	return nil
+}
+
+// rate moves the theoretical arrival time by n messages, on condition that the burst allows it. Expressions know no
+// maximum, so there is one form for a gate that was idle and one for a gate at work.
+func (w *write) rate(r Rate, g Gate, now time.Time, n int64, waited bool) {
+	if r.Limit <= 0 {
+		return
+	}
+	t := r.interval().Microseconds()
+	tat, nowText := w.name(attrTAT), w.value("now", num(now.UnixMicro()))
+	if g.NextFree.After(now) {
+		w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", tat, tat, w.value("span", num(n*t))))
+		w.conditions = append(w.conditions, fmt.Sprintf("%s > %s", tat, nowText), fmt.Sprintf("%s <= %s", tat, w.value("bound", num(now.UnixMicro()+(r.Burst-n)*t))))
+	} else {
+		w.set(attrTAT, num(now.UnixMicro()+n*t))
+		w.conditions = append(w.conditions, fmt.Sprintf("%s <= %s", tat, nowText))
+	}
+	if !waited {
+		w.conditions = append(w.conditions, fmt.Sprintf("%s <= %s", w.name(attrLine), nowText))
+	}
+}
+
+func (w *write) expression() string {
+	var parts []string
+	if len(w.sets) > 0 {
+		parts = append(parts, "SET "+strings.Join(w.sets, ", "))
+	}
+	if len(w.removes) > 0 {
+		parts = append(parts, "REMOVE "+strings.Join(w.removes, ", "))
+	}
+	return strings.Join(parts, " ")
+}
+
+// expiry rounds up to a whole second, as entries keep it.
+func expiry(now time.Time) time.Time { return now.Add(Lease + time.Second - 1).Truncate(time.Second) }
+
+// mark is a period as entries keep it; never 0, which means that an entry counts nothing. Days are numbered from the
+// year 2000, months from the year 2000 with the highest bit set.
+func mark(period string) uint16 {
+	begin, _, err := bounds(period)
+	switch {
+	case err != nil:
+		return 0
+	case len(period) == len("2006-01"):
+		return 0x8000 | uint16((begin.Year()-2000)*12+int(begin.Month()))
+	default:
+		return uint16(begin.Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Hours()/24) + 1
+	}
+}
