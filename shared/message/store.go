@@ -117,7 +117,7 @@ type Tail struct {
 	Message Message
 	// Previous is the newest earlier message of the conversation that was accepted for sending; nil: there is none.
 	Previous *Message
-	// Active is when the conversation was last active before this message, in either direction; zero: never.
+	// Active is when the conversation was last listed as active before this message, as far as the query saw.
 	Active time.Time
 }
 
@@ -158,7 +158,7 @@ func (s *Store) Tail(ctx context.Context, accountID string, mid id.Message) (Tai
 				tail.Message, found = m, true
 				continue
 			}
-			if tail.Active.IsZero() {
+			if tail.Active.IsZero() && m.listed() {
 				tail.Active = m.CreatedAt()
 			}
 			if m.Direction == Outbound {
