@@ -34,7 +34,9 @@ type Call struct {
 type callKey struct{}
 
 // WithCall puts a call into a context. The gateway adapter does so; tests do when they call a handler themselves.
-func WithCall(ctx context.Context, c Call) context.Context { return context.WithValue(ctx, callKey{}, c) }
+func WithCall(ctx context.Context, c Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
 
 // CallFrom gives the context's call, or the zero Call.
 func CallFrom(ctx context.Context) Call {

@@ -29,7 +29,9 @@ func OptionalTime(t time.Time) *Time {
 }
 
 // MarshalJSON writes the time with exactly three digits of a second's fraction.
-func (t Time) MarshalJSON() ([]byte, error) { return []byte(`"` + t.UTC().Format(timeLayout) + `"`), nil }
+func (t Time) MarshalJSON() ([]byte, error) {
+	return []byte(`"` + t.UTC().Format(timeLayout) + `"`), nil
+}
 
 // UnmarshalJSON reads any RFC 3339 time.
 func (t *Time) UnmarshalJSON(b []byte) error {

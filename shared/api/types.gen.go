@@ -434,9 +434,8 @@ type PeriodKind string
 
 // Plan defines model for Plan.
 type Plan struct {
-	ID       string `json:"id"`
-	InFlight int    `json:"in_flight"`
-	Limit    int64  `json:"limit"`
+	ID    string `json:"id"`
+	Limit int64  `json:"limit"`
 
 	// Period The length of a usage period. Periods begin at midnight UTC.
 	Period PeriodKind `json:"period"`
@@ -510,9 +509,6 @@ type PutOperatorAccountRequest struct {
 
 // PutPlanRequest defines model for PutPlanRequest.
 type PutPlanRequest struct {
-	// InFlight How many messages of an account may be on their way to a provider at once; 20 when left out.
-	InFlight *int `json:"in_flight,omitempty"`
-
 	// Limit Messages in a period.
 	Limit int64 `json:"limit"`
 

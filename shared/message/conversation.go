@@ -210,6 +210,35 @@ func (s *Store) HeldMessages(ctx context.Context, accountID string, p Page) ([]M
 	return s.indexed(ctx, p, true, HeldIndex, attrHeldKey, attrHeldSort, accountID, accountID)
 }
 
+// HeldStandings lists an account's held messages, oldest first, without their content and addresses: two requests for
+// a page of at most 100. Those that the index still shows and that are held no longer are left out.
+func (s *Store) HeldStandings(ctx context.Context, accountID string, p Page) ([]Message, string, error) {
+	out, err := s.page(ctx, p, &dynamodb.QueryInput{
+		IndexName: aws.String(HeldIndex), ScanIndexForward: aws.Bool(true), KeyConditionExpression: aws.String("#k = :k"),
+		ExpressionAttributeNames: map[string]string{"#k": attrHeldKey}, ExpressionAttributeValues: item{":k": str(accountID)},
+	}, attrHeldKey, attrHeldSort)
+	if err != nil {
+		return nil, "", err
+	}
+	ids := make([]id.Message, len(out.Items))
+	for i, it := range out.Items {
+		_, conversation, _ := strings.Cut(text(it, attrPK), "#")
+		ids[i] = id.Message{Unique: strings.TrimPrefix(text(it, attrSK), statePrefix), Conversation: conversation}
+	}
+	found, err := s.Standings(ctx, accountID, ids)
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]Message, 0, len(ids))
+	for _, mid := range ids {
+		if m, ok := found[mid]; ok && m.Outcome == Held {
+			list = append(list, m)
+		}
+	}
+	next, err := nextToken(out)
+	return list, next, err
+}
+
 func (s *Store) indexed(ctx context.Context, p Page, forward bool, index, keyAttr, sortAttr, accountID, keyValue string) ([]Message, string, error) {
 	out, err := s.page(ctx, p, &dynamodb.QueryInput{
 		IndexName: aws.String(index), ScanIndexForward: aws.Bool(forward), KeyConditionExpression: aws.String("#k = :k"),
