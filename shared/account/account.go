@@ -65,7 +65,9 @@ func (p Plan) Terms() usage.Terms {
 }
 
 // same reports whether two plans set the same limits.
-func (p Plan) same(q Plan) bool { return p.Limit == q.Limit && p.Period == q.Period && p.Rate == q.Rate }
+func (p Plan) same(q Plan) bool {
+	return p.Limit == q.Limit && p.Period == q.Period && p.Rate == q.Rate
+}
 
 var (
 	// ErrNotFound: there is no such account.
