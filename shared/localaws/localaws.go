@@ -12,8 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/truora/minidyn/server"
-
+	"contactcenter/shared/localaws/localdynamo"
 	"contactcenter/shared/localaws/localsqs"
 )
 
@@ -81,7 +80,7 @@ func NewHandler(opts ...Option) http.Handler {
 	queues := localsqs.New(o.clock)
 	tables := o.dynamodb
 	if tables == nil {
-		tables = server.NewServer()
+		tables = localdynamo.New()
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch service, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); service {
