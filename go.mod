@@ -16,8 +16,5 @@ require (
 	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.11 // indirect
 	github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding v1.13.24 // indirect
 	github.com/aws/aws-sdk-go-v2/service/internal/endpoint-discovery v1.13.11 // indirect
-	github.com/aws/smithy-go v1.28.9 // indirect
-	github.com/truora/minidyn v0.8.2
+	github.com/aws/smithy-go v1.28.9
 )
-
-require github.com/aws/aws-sdk-go-v2/config v1.33.16 // indirect
