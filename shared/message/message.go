@@ -13,6 +13,9 @@ import (
 // ErrNotFound: the account has no such message.
 var ErrNotFound = errors.New("message not found")
 
+// DefaultRetention is how long messages are kept.
+const DefaultRetention = 365 * 24 * time.Hour
+
 // Status is where a message is on its way.
 type Status string
 
@@ -143,6 +146,8 @@ type Message struct {
 	ProviderMessageID   string
 	TransferCompletedAt time.Time
 	HeldReason          string
+	// HeldLease is the lease under which the message was held last. Each holding has another.
+	HeldLease int64
 	// ReleaseAt is when a held message is looked at again, as far as that is known.
 	ReleaseAt time.Time
 	// NotBefore is when the next attempt may be made after one that failed.

@@ -90,26 +90,58 @@ func (s *Store) LoadContent(ctx context.Context, m *Message) error {
 // States reads the state of up to 100 messages of an account, without long content. Missing ones are left out. The
 // read is eventually consistent, which is enough for what never changes back: that a message is final.
 func (s *Store) States(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]Message, error) {
+	return s.states(ctx, accountID, ids, types.KeysAndAttributes{})
+}
+
+// standing lists the attributes that Standings reads.
+var standing = [...]string{
+	attrPK, attrSK, attrDirection, attrChannel, attrOutcome, attrReport, attrClaim, attrFence, attrHeld, attrHeldLease, attrOnLimit, attrExpires,
+}
+
+// Standings reads where up to 100 messages of an account stand, without their content and addresses, strongly
+// consistent: so a message that is left out was not there.
+func (s *Store) Standings(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]Message, error) {
+	names, list := make(map[string]string, len(standing)), make([]string, len(standing))
+	for i, a := range standing {
+		names["#"+a], list[i] = a, "#"+a
+	}
+	return s.states(ctx, accountID, ids, types.KeysAndAttributes{
+		ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String(strings.Join(list, ", ")), ExpressionAttributeNames: names,
+	})
+}
+
+// statesTries bounds how often keys that DynamoDB left out of a batch are asked for again.
+const statesTries = 5
+
+// states asks until every key is answered: one that DynamoDB had no capacity for must not look like a missing message.
+func (s *Store) states(ctx context.Context, accountID string, ids []id.Message, ask types.KeysAndAttributes) (map[id.Message]Message, error) {
 	found := make(map[id.Message]Message, len(ids))
 	if len(ids) == 0 {
 		return found, nil
 	}
-	keys := make([]map[string]types.AttributeValue, len(ids))
+	ask.Keys = make([]map[string]types.AttributeValue, len(ids))
 	for i, mid := range ids {
-		keys[i] = key(accountID, mid, statePrefix)
+		ask.Keys[i] = key(accountID, mid, statePrefix)
 	}
-	out, err := s.DB.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{s.Table: {Keys: keys}}})
-	if err != nil {
-		return nil, fmt.Errorf("get message states: %w", err)
-	}
-	for _, it := range out.Responses[s.Table] {
-		m, err := decode(it)
+	requests := map[string]types.KeysAndAttributes{s.Table: ask}
+	for range statesTries {
+		out, err := s.DB.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: requests})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("get message states: %w", err)
 		}
-		found[m.ID] = m
+		for _, it := range out.Responses[s.Table] {
+			m, err := decode(it)
+			if err != nil {
+				return nil, err
+			}
+			found[m.ID] = m
+		}
+		if len(out.UnprocessedKeys) == 0 {
+			return found, nil
+		}
+		requests = out.UnprocessedKeys
 	}
-	return found, nil
+	return nil, fmt.Errorf("get message states: some keys were not answered in %d tries", statesTries)
 }
 
 // Tail is what a dispatcher must know of a conversation before it hands a message over.
@@ -117,7 +149,7 @@ type Tail struct {
 	Message Message
 	// Previous is the newest earlier message of the conversation that was accepted for sending; nil: there is none.
 	Previous *Message
-	// Active is when the conversation was last active before this message, in either direction; zero: never.
+	// Active is when the conversation was last listed as active before this message, as far as the query saw.
 	Active time.Time
 }
 
@@ -158,7 +190,7 @@ func (s *Store) Tail(ctx context.Context, accountID string, mid id.Message) (Tai
 				tail.Message, found = m, true
 				continue
 			}
-			if tail.Active.IsZero() {
+			if tail.Active.IsZero() && m.listed() {
 				tail.Active = m.CreatedAt()
 			}
 			if m.Direction == Outbound {
@@ -318,7 +350,7 @@ func (s *Store) Sent(ctx context.Context, accountID string, mid id.Message, clai
 		w.set(attrProviderID, str(h.ProviderMessageID))
 	}
 	w.step(Step{Status: Sent, At: h.At})
-	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrRelease, attrNotBefore, attrError)
+	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore, attrError)
 	w.in(attrOutcome, Queued, Held, Unknown, Failed)
 	return s.update(ctx, accountID, mid, w)
 }
@@ -353,7 +385,7 @@ func (s *Store) End(ctx context.Context, accountID string, mid id.Message, lease
 		return Written{}, err
 	}
 	w.step(Step{Status: e.Status, At: e.At, Reason: reason})
-	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrRelease, attrNotBefore)
+	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore)
 	w.waiting(lease)
 	return s.update(ctx, accountID, mid, w)
 }
@@ -363,6 +395,7 @@ func (s *Store) Hold(ctx context.Context, m Message, lease int64, at time.Time, 
 	w := newWrite()
 	w.set(attrOutcome, str(string(Held)))
 	w.set(attrHeld, str(reason))
+	w.set(attrHeldLease, num(lease))
 	w.set(attrHeldKey, str(m.AccountID))
 	w.set(attrHeldSort, str(m.ID.Unique+m.ID.Conversation))
 	if releaseAt.IsZero() {
@@ -377,15 +410,18 @@ func (s *Store) Hold(ctx context.Context, m Message, lease int64, at time.Time, 
 	return s.update(ctx, m.AccountID, m.ID, w)
 }
 
-// Release lets a held message wait for its turn again. The reference that wakes the dispatcher is queued before, so
-// a crash in between leaves a message that is dispatched all the same.
-func (s *Store) Release(ctx context.Context, accountID string, mid id.Message, at time.Time) (Written, error) {
+// Release lets a held message wait for its turn again; the message is given as the caller saw it. The reference that
+// wakes the dispatcher is queued before, so a crash in between leaves a message that is dispatched all the same. A
+// dispatcher may be so quick as to hold the message again before it is released: then that reference is spent, and the
+// release is refused, or else the message would wait for ever.
+func (s *Store) Release(ctx context.Context, m Message, at time.Time) (Written, error) {
 	w := newWrite()
 	w.set(attrOutcome, str(string(Queued)))
 	w.step(Step{Status: Queued, At: at, Reason: "released"})
-	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrRelease)
+	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease)
 	w.in(attrOutcome, Held)
-	return s.update(ctx, accountID, mid, w)
+	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrHeldLease), w.value("seen", num(m.HeldLease))))
+	return s.update(ctx, m.AccountID, m.ID, w)
 }
 
 // Retry records an attempt that the provider did not take, and when the next may be made. The conditions are those
@@ -407,10 +443,10 @@ type Report struct {
 	Problem           *Problem
 }
 
-// Report records a provider's word, if it moves the message forward. A report of "sent" is only of use when our
+// Report records a provider's word on a message of a channel, if it moves the message forward. A report of "sent" is only of use when our
 // own write of the outcome was lost, so it is looked at first: a read costs a fifth of a refused write. It returns
-// ErrNotFound when there is no such message.
-func (s *Store) Report(ctx context.Context, accountID string, mid id.Message, r Report) (Written, error) {
+// ErrNotFound when the account has no such message on that channel.
+func (s *Store) Report(ctx context.Context, accountID, channelID string, mid id.Message, r Report) (Written, error) {
 	if r.Status == Sent {
 		out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key(accountID, mid, statePrefix)})
 		if err != nil {
@@ -418,8 +454,13 @@ func (s *Store) Report(ctx context.Context, accountID string, mid id.Message, r 
 		}
 		if len(out.Item) > 0 {
 			m, err := decode(out.Item)
-			if err != nil || m.Status().Rank() >= Sent.Rank() {
-				return Written{Message: m}, err
+			switch {
+			case err != nil:
+				return Written{}, err
+			case m.ChannelID != channelID:
+				return Written{}, ErrNotFound
+			case m.Status().Rank() >= Sent.Rank():
+				return Written{Message: m}, nil
 			}
 		}
 	}
@@ -461,8 +502,12 @@ func (s *Store) Report(ctx context.Context, accountID string, mid id.Message, r 
 		}
 		condition = fmt.Sprintf("(%s OR %s IN (%s))", condition, w.name(attrReport), strings.Join(list, ", "))
 	}
-	w.conditions = append(w.conditions, condition)
-	return s.update(ctx, accountID, mid, w)
+	w.conditions = append(w.conditions, condition, fmt.Sprintf("%s = %s", w.name(attrChannel), w.value(attrChannel, str(channelID))))
+	written, err := s.update(ctx, accountID, mid, w)
+	if err == nil && written.Message.ChannelID != channelID {
+		return Written{}, ErrNotFound
+	}
+	return written, err
 }
 
 // Receive records an inbound message once. ReplyID is the provider's id of the reply: whoever records it first

@@ -136,7 +136,7 @@ func decodeGate(it item) (Gate, error) {
 	g := Gate{
 		AccountID: text(it, attrPK), Period: text(it, attrPeriod), PlanID: text(it, attrPlan), Version: text(it, attrVersion),
 		Limit: number(it[attrLimit]), Used: number(it[attrUsed]), Remaining: number(it[attrRemaining]), NextFree: micros(number(it[attrTAT])), Line: micros(number(it[attrLine])),
-		Previous: text(it, attrPrev), PreviousUsed: number(it[attrPrevUsed]), Entries: map[string]Entry{},
+		Previous: text(it, attrPrev), PreviousUsed: number(it[attrPrevUsed]), Due: text(it, attrDue), Entries: map[string]Entry{},
 	}
 	_, g.Blocked = it[attrBlocked]
 	var err error

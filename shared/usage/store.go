@@ -310,28 +310,39 @@ func (s *Store) ClosedPeriod(ctx context.Context, accountID, period string) (int
 	return number(out.Item[attrUsed]), nil
 }
 
-// Due lists up to limit accounts of a shard for which the scheduled reset has something to do by now. The index
-// follows the gates within moments.
-func (s *Store) Due(ctx context.Context, shard string, limit int32) ([]string, error) {
-	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
+// Due lists up to limit accounts of a shard for which the scheduled reset has something to do by now, longest due
+// first, beginning after the place where the page before ended ("": at the first). Next is "" on the last page. The
+// index follows the gates within moments.
+func (s *Store) Due(ctx context.Context, shard string, limit int32, after string) (accounts []string, next string, err error) {
+	in := &dynamodb.QueryInput{
 		TableName: &s.Table, IndexName: aws.String(DueIndex), Limit: &limit, KeyConditionExpression: aws.String("#sh = :sh AND #due <= :now"),
 		ExpressionAttributeNames: map[string]string{"#sh": attrShard, "#due": attrDue}, ExpressionAttributeValues: item{":sh": str(shard), ":now": str(dueText(s.Now()))},
-	})
+	}
+	if due, account, ok := strings.Cut(after, " "); ok {
+		in.ExclusiveStartKey = item{attrPK: str(account), attrSK: str(gateSort), attrShard: str(shard), attrDue: str(due)}
+	}
+	out, err := s.DB.Query(ctx, in)
 	if err != nil {
-		return nil, fmt.Errorf("query due accounts: %w", err)
+		return nil, "", fmt.Errorf("query due accounts: %w", err)
 	}
-	list := make([]string, len(out.Items))
+	accounts = make([]string, len(out.Items))
 	for i, it := range out.Items {
-		list[i] = text(it, attrPK)
+		accounts[i] = text(it, attrPK)
 	}
-	return list, nil
+	if k := out.LastEvaluatedKey; len(k) > 0 {
+		next = text(k, attrDue) + " " + text(k, attrPK)
+	}
+	return accounts, next, nil
 }
 
-// Postpone says when the scheduled reset is to look at the gate again, unless something made it due meanwhile.
+// Postpone says when the scheduled reset is to look at the gate again. It does nothing when somebody else said so, or
+// made the gate due, since the caller saw it.
 func (s *Store) Postpone(ctx context.Context, g Gate, to time.Time) error {
 	w := newWrite()
 	w.set(attrDue, str(dueText(to)))
-	w.conditions = append(w.conditions, fmt.Sprintf("%s <= %s", w.name(attrDue), w.value("now", str(dueText(s.Now())))), fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))))
+	w.conditions = append(w.conditions,
+		fmt.Sprintf("%s = %s", w.name(attrDue), w.value("seen", str(g.Due))),
+		fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))))
 	_, err := s.update(ctx, g.AccountID, w)
 	if refused := new(Refused); errors.As(err, &refused) {
 		return nil

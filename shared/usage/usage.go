@@ -115,6 +115,8 @@ type Gate struct {
 	PreviousUsed int64
 	// Blocked says that the account may not send.
 	Blocked bool
+	// Due is when the scheduled reset has something to do, as it is stored; each Wake gives it another value.
+	Due string
 }
 
 // InFlight is the number of messages of the ledger that hold a unit and are not yet known to be done.

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"contactcenter/shared/id"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
+)
+
+// messages is what a callback needs of the message store.
+type messages interface {
+	Report(ctx context.Context, accountID, channelID string, m id.Message, r message.Report) (message.Written, error)
+	Receive(ctx context.Context, m message.Message, replyID string) (message.Message, bool, error)
+	Listed(ctx context.Context, accountID, conversation string, at time.Time) (bool, error)
+	Touch(ctx context.Context, m message.Message) error
+	Standings(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]message.Message, error)
+}
+
+// recorder stores what callbacks tell.
+type recorder struct {
+	messages messages
+	keyer    id.ConversationKeyer
+	ids      id.Source
+	log      *slog.Logger
+}
+
+// tally counts what became of a callback's events.
+type tally struct {
+	// forward are the statuses that moved a message, replies those that are new; repeated changed nothing; unknown are
+	// about messages that this channel does not have.
+	forward, replies, repeated, unknown int
+}
+
+func (t *tally) add(u tally) {
+	t.forward += u.forward
+	t.replies += u.replies
+	t.repeated += u.repeated
+	t.unknown += u.unknown
+}
+
+// conversationsAtOnce bounds how many conversations of one callback are stored side by side.
+const conversationsAtOnce = 8
+
+// record stores events: those of one conversation in their order, conversations side by side. It goes on with the other
+// conversations after an error, so that a repeat of the callback has little left to do.
+func (rec recorder) record(ctx context.Context, ch channel, events []provider.Event) (tally, error) {
+	var order []string
+	groups := map[string][]provider.Event{}
+	for _, e := range events {
+		k := rec.conversation(ch, e)
+		if groups[k] == nil {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], e)
+	}
+	tallies := make([]tally, len(order))
+	var group errgroup.Group
+	group.SetLimit(conversationsAtOnce)
+	for i, k := range order {
+		group.Go(func() error {
+			for _, e := range groups[k] {
+				t, err := rec.event(ctx, ch, e)
+				if err != nil {
+					return err
+				}
+				tallies[i].add(t)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	var sum tally
+	for _, t := range tallies {
+		sum.add(t)
+	}
+	return sum, err
+}
+
+// conversation is the key of the conversation that an event belongs to, "" when that can't be told.
+func (rec recorder) conversation(ch channel, e provider.Event) string {
+	if e.Reply != nil {
+		return rec.keyer.Key(ch.accountID, ch.ID, e.Reply.From)
+	}
+	if e.Status == nil {
+		return ""
+	}
+	m, err := id.ParseMessage(e.Status.MessageID)
+	if err != nil {
+		return ""
+	}
+	return m.Conversation
+}
+
+func (rec recorder) event(ctx context.Context, ch channel, e provider.Event) (tally, error) {
+	switch {
+	case e.Status != nil:
+		return rec.status(ctx, ch, *e.Status)
+	case e.Reply != nil:
+		return rec.reply(ctx, ch, *e.Reply)
+	}
+	return tally{}, nil
+}
+
+// status moves a message of this channel forward. What can't be about such a message is noted and left at that: the
+// provider would only repeat it.
+func (rec recorder) status(ctx context.Context, ch channel, s provider.StatusReport) (tally, error) {
+	m, err := id.ParseMessage(s.MessageID)
+	if err != nil {
+		rec.log.WarnContext(ctx, "status of a message that is not ours", "channel_id", ch.ID, "provider_message_id", clean(s.ProviderMessageID))
+		return tally{unknown: 1}, nil
+	}
+	report := message.Report{Status: message.Status(s.Status), At: s.At, ProviderMessageID: s.ProviderMessageID}
+	switch report.Status {
+	case message.Sent, message.Delivered, message.Read:
+	case message.Failed:
+		report.Problem = &message.Problem{Code: s.Code, Detail: s.Detail, FaultDomain: string(s.Fault), ProviderCode: s.ProviderCode, Permanent: s.Permanent}
+	default:
+		return tally{}, fmt.Errorf("status %q of message %s: adapters report sent, delivered, read and failed", clean(s.Status), m)
+	}
+	if now := rec.ids.Now(); report.At.IsZero() || report.At.After(now) {
+		report.At = now
+	}
+	written, err := rec.messages.Report(ctx, ch.accountID, ch.ID, m, report)
+	switch {
+	case errors.Is(err, message.ErrNotFound):
+		rec.log.WarnContext(ctx, "status of an unknown message", "channel_id", ch.ID, "account_id", ch.accountID, "message_id", m.String(), "status", s.Status)
+		return tally{unknown: 1}, nil
+	case err != nil:
+		return tally{}, fmt.Errorf("status of message %s: %w", m, err)
+	case !written.Applied:
+		return tally{repeated: 1}, nil
+	}
+	rec.log.InfoContext(ctx, "message moved forward", "account_id", ch.accountID, "message_id", m.String(), "status", string(written.Message.Status()))
+	return tally{forward: 1}, nil
+}
+
+// reply records what a recipient wrote, once, and lists its conversation. The listing is looked at for a repeated
+// reply too: the request before may have ended in between.
+func (rec recorder) reply(ctx context.Context, ch channel, reply provider.Reply) (tally, error) {
+	m, err := rec.inbound(ctx, ch, reply)
+	if err != nil {
+		return tally{}, err
+	}
+	m, first, err := rec.messages.Receive(ctx, m, replyKey(reply))
+	if err != nil {
+		return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)
+	}
+	listed, err := rec.messages.Listed(ctx, ch.accountID, m.ID.Conversation, m.CreatedAt())
+	if err != nil {
+		return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)
+	}
+	if !listed {
+		if err := rec.messages.Touch(ctx, m); err != nil {
+			return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)
+		}
+	}
+	if !first {
+		return tally{repeated: 1}, nil
+	}
+	rec.log.InfoContext(ctx, "reply received", "account_id", ch.accountID, "message_id", m.ID.String(), "channel_id", ch.ID)
+	return tally{replies: 1}, nil
+}
+
+// inbound makes the message of a reply. Its id holds the time of receipt: the provider's own time is not ours to trust.
+func (rec recorder) inbound(ctx context.Context, ch channel, reply provider.Reply) (message.Message, error) {
+	conversation := rec.keyer.Key(ch.accountID, ch.ID, reply.From)
+	mid, err := rec.ids.NewMessage(conversation)
+	if err != nil {
+		return message.Message{}, fmt.Errorf("id of a reply: %w", err)
+	}
+	hash, err := reply.Content.SHA256()
+	if err != nil {
+		return message.Message{}, fmt.Errorf("hash a reply on channel %s: its content has no canonical form", ch.ID)
+	}
+	m := message.Message{
+		AccountID: ch.accountID, ID: mid, Direction: message.Inbound, ChannelID: ch.ID, ProviderID: ch.providerID, Address: reply.From,
+		Content: reply.Content, ContentSHA256: hash, Outcome: message.Received, ProviderMessageID: reply.ID,
+	}
+	m.ReplyTo, err = rec.answered(ctx, ch, conversation, reply.ReplyTo)
+	return m, err
+}
+
+// answered gives the id of the message that a reply answers, when it is one of the account's; "" otherwise. An id that
+// holds the reply's conversation proves that by itself.
+func (rec recorder) answered(ctx context.Context, ch channel, conversation, replyTo string) (string, error) {
+	m, err := id.ParseMessage(replyTo)
+	if err != nil {
+		return "", nil
+	}
+	if m.Conversation == conversation {
+		return m.String(), nil
+	}
+	found, err := rec.messages.Standings(ctx, ch.accountID, []id.Message{m})
+	if err != nil {
+		return "", fmt.Errorf("look for the message that a reply answers: %w", err)
+	}
+	if _, ok := found[m]; !ok {
+		return "", nil
+	}
+	return m.String(), nil
+}
+
+// replyKey is the provider's id of a reply as a key against duplicates. An id that is missing or too long to be part of
+// a key gives way to a hash.
+func replyKey(reply provider.Reply) string {
+	const most = 256
+	switch {
+	case reply.ID == "":
+		sum := sha256.Sum256(reply.Raw)
+		return "raw-" + hex.EncodeToString(sum[:])
+	case len(reply.ID) > most:
+		sum := sha256.Sum256([]byte(reply.ID))
+		return "id-" + hex.EncodeToString(sum[:])
+	}
+	return reply.ID
+}
