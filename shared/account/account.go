@@ -75,7 +75,7 @@ func (p Plan) Terms() usage.Terms {
 
 // same reports whether two plans set the same limits.
 func (p Plan) same(q Plan) bool {
-	return p.Limit == q.Limit && p.Period == q.Period && p.Rate == q.Rate
+	return p.Limit == q.Limit && p.Period == q.Period && p.Rate == q.Rate && p.InFlight == q.InFlight
 }
 
 var (
