@@ -318,7 +318,9 @@ func (h *Handler) UpdateChannel(w http.ResponseWriter, r *http.Request) {
 
 // DeactivateChannel answers POST /v1/channels/{id}/deactivate.
 func (h *Handler) DeactivateChannel(w http.ResponseWriter, r *http.Request) {
-	h.answer(w, r, func(ctx context.Context, c channel.Channel) (channel.Channel, error) { return h.Channels.Deactivate(ctx, c.ID) })
+	h.answer(w, r, func(ctx context.Context, c channel.Channel) (channel.Channel, error) {
+		return h.Channels.Deactivate(ctx, c.ID)
+	})
 }
 
 // DeleteChannel answers DELETE /v1/channels/{id}. Messages of it that still wait are refused when their turn comes.
