@@ -9,49 +9,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"contactcenter/shared/account"
+	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/usage"
 )
 
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 // newStores gives stores that share a table and a clock, as the containers of functions do.
-func newStores(t *testing.T, n int) ([]*account.Store, *clock) {
+func newStores(t *testing.T, n int) ([]*account.Store, *apitest.Clock) {
 	t.Helper()
 	env := awstest.New(t)
-	table := env.Table(t.Context(), &dynamodb.CreateTableInput{
-		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}, {AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
-		},
-		KeySchema: []types.KeySchemaElement{
-			{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
-		},
-	})
-	c := &clock{at: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
+	table := env.Table(t.Context(), awstest.Keys())
+	c := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
 	stores := make([]*account.Store, n)
 	for i := range stores {
-		stores[i] = &account.Store{DB: env.DynamoDB, Table: table, Now: c.now, DefaultPlanID: "demo"}
+		stores[i] = &account.Store{DB: env.DynamoDB, Table: table, Now: c.Now, DefaultPlanID: "demo"}
 	}
 	return stores, c
 }
@@ -88,7 +61,7 @@ func TestAnUnknownAccountGetsTheDefaultPlanOnceAtItsFirstCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.pass(time.Hour)
+	c.Pass(time.Hour)
 	second, err := s.Get(t.Context(), "acct_new")
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +103,7 @@ func TestTermsAreKeptForFiveSecondsAndReadAnewOnDemand(t *testing.T) {
 	more := demo()
 	more.Limit = 2000
 	put(t, operator, more)
-	c.pass(account.TermsAge - time.Millisecond)
+	c.Pass(account.TermsAge - time.Millisecond)
 	if got := terms(false); got.Limit != 1000 {
 		t.Errorf("terms were read again too early: limit %d", got.Limit)
 	}
@@ -143,7 +116,7 @@ func TestTermsAreKeptForFiveSecondsAndReadAnewOnDemand(t *testing.T) {
 
 	more.Limit = 3000
 	put(t, operator, more)
-	c.pass(account.TermsAge)
+	c.Pass(account.TermsAge)
 	if got := terms(false); got.Limit != 3000 || got.Version != "demo.3" {
 		t.Errorf("old terms were kept too long: %+v", got)
 	}
