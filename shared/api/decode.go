@@ -51,6 +51,21 @@ func DecodeJSON(r *http.Request, v any) error {
 	return Decode(b, v)
 }
 
+// NoBody refuses a body with anything in it, for routes that take none; {} is nothing.
+func NoBody(r *http.Request) error {
+	b, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	if err != nil {
+		return badJSON("The body could not be read.")
+	}
+	if len(b) > MaxBody {
+		return NewProblem(CodeRequestTooLarge)
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil
+	}
+	return Decode(b, new(struct{}))
+}
+
 // Decode is DecodeJSON for a body that was read already.
 func Decode(body []byte, v any) error {
 	n, errs, err := parse(body)

@@ -67,12 +67,23 @@ func (s *Store) Get(ctx context.Context, id string) (Channel, error) {
 	return c, err
 }
 
+// Peek is Get at half the price: the read is eventually consistent, so a change of the last moment may be missed.
+func (s *Store) Peek(ctx context.Context, id string) (Channel, error) {
+	c, err := s.read(ctx, id, false)
+	if err == nil && c.Deleted() {
+		return Channel{}, ErrNotFound
+	}
+	return c, err
+}
+
 // Lookup gives a channel, also a deleted one: what was sent by it is still reported on. It returns ErrNotFound.
-func (s *Store) Lookup(ctx context.Context, id string) (Channel, error) {
+func (s *Store) Lookup(ctx context.Context, id string) (Channel, error) { return s.read(ctx, id, true) }
+
+func (s *Store) read(ctx context.Context, id string, consistent bool) (Channel, error) {
 	if id == "" {
 		return Channel{}, ErrNotFound
 	}
-	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key(id), ConsistentRead: aws.Bool(true)})
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key(id), ConsistentRead: &consistent})
 	if err != nil {
 		return Channel{}, fmt.Errorf("get channel: %w", err)
 	}

@@ -100,6 +100,7 @@ func (m *Middleware) run(w http.ResponseWriter, r *http.Request, k Key, mine Rec
 	}()
 	answer := &recorder{header: http.Header{}}
 	next(answer, r)
+	answer.WriteHeader(http.StatusOK) // a handler that wrote nothing
 	if answer.status/100 == 2 {
 		kept := Answer{Status: answer.status, Header: map[string]string{}, Body: answer.body.String()}
 		for name, values := range answer.header {
