@@ -59,7 +59,15 @@ func Shard(accountID string) string {
 	return fmt.Sprintf("s%02d", h.Sum32()%Shards)
 }
 
-func dueText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+const dueLayout = "2006-01-02T15:04:05.000000Z"
+
+func dueText(t time.Time) string { return t.UTC().Format(dueLayout) }
+
+// DueTime reads a gate's Due.
+func DueTime(due string) (time.Time, bool) {
+	t, err := time.Parse(dueLayout, due)
+	return t, err == nil
+}
 
 func text(it item, name string) string {
 	if s, ok := it[name].(*types.AttributeValueMemberS); ok {
