@@ -92,7 +92,9 @@ func (m message) final() bool {
 }
 
 // taken tells whether the provider has the message.
-func (m message) taken() bool { return slices.Contains([]string{"sent", "delivered", "read"}, m.Status) }
+func (m message) taken() bool {
+	return slices.Contains([]string{"sent", "delivered", "read"}, m.Status)
+}
 
 type usage struct {
 	PlanID    string    `json:"plan_id"`

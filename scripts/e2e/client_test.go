@@ -228,7 +228,9 @@ func (ts *timestamp) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func (ts timestamp) MarshalJSON() ([]byte, error) { return json.Marshal(ts.UTC().Format(timestampForm)) }
+func (ts timestamp) MarshalJSON() ([]byte, error) {
+	return json.Marshal(ts.UTC().Format(timestampForm))
+}
 
 type problem struct {
 	Type        string `json:"type"`

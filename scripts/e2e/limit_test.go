@@ -306,7 +306,9 @@ func TestResetTwiceDuringSendsChangesNothing(t *testing.T) {
 			}
 		})
 	}
-	accepted, _ := a.flood(sends, 20, func(i int) map[string]any { return order(ch, person(), text(fmt.Sprintf("number %d %s", i, unique("")))) })
+	accepted, _ := a.flood(sends, 20, func(i int) map[string]any {
+		return order(ch, person(), text(fmt.Sprintf("number %d %s", i, unique(""))))
+	})
 	resets.Wait()
 	if len(accepted) != sends {
 		t.Fatalf("%d of %d accepted", len(accepted), sends)
