@@ -47,6 +47,8 @@ type stack struct {
 	ready      atomic.Bool
 	apiAddress string
 	simAddress string
+	// settings are those of all providers, for the functions' environment.
+	settings map[string]string
 	// broken is told of a listener that failed; the stack can't go on then.
 	broken chan error
 	// ends are what has to be ended, in the order it was begun.
@@ -80,7 +82,7 @@ func (s *stack) up(ctx context.Context, say steps) error {
 	if s.apiAddress, err = s.listen("-api", s.options.api, s.handler()); err != nil {
 		return err
 	}
-	if s.simAddress, err = s.listen("-sim", s.options.sim, simulators()); err != nil {
+	if err := s.startSimulators(); err != nil {
 		return err
 	}
 	chosen := template.Options{Parameters: s.parameters(t)}
@@ -120,6 +122,24 @@ func (s *stack) up(ctx context.Context, say steps) error {
 		return err
 	}
 	s.ready.Store(true)
+	return nil
+}
+
+// startSimulators serves each provider's stand-in under its id.
+func (s *stack) startSimulators() error {
+	mux := http.NewServeMux()
+	var err error
+	if s.simAddress, err = s.listen("-sim", s.options.sim, mux); err != nil {
+		return err
+	}
+	s.settings = map[string]string{}
+	for _, p := range simulated() {
+		settings := providerSettings(p, endpoint(s.simAddress))
+		handler, end := p.start(settings, s.logs.Logger("simulator/"+p.id))
+		s.ends = append(s.ends, end)
+		mux.Handle("/"+p.id+"/", http.StripPrefix("/"+p.id, handler))
+		maps.Copy(s.settings, settings)
+	}
 	return nil
 }
 
@@ -229,7 +249,6 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 	for name, a := range app.API.Authorizers {
 		authorizers[name] = &gateway.Authorizer{Issuer: a.Issuer, Audiences: a.Audiences, Keys: s.issuers[name].Keys()}
 	}
-	settings := s.providerSettings()
 	var routes []gateway.Route
 	var sources []func(context.Context)
 	for _, f := range app.Functions {
@@ -237,7 +256,7 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 		if err != nil {
 			return err
 		}
-		fn := s.addFunction(f, filepath.Base(dir), programs[f.LogicalID], settings)
+		fn := s.addFunction(f, filepath.Base(dir), programs[f.LogicalID])
 		for _, r := range f.Routes {
 			routes = append(routes, gateway.Route{Method: r.Method, Path: r.Path, Authorizer: authorizers[r.Authorizer], Scopes: r.Scopes, Timeout: r.Timeout, Function: fn.Invoke})
 		}
@@ -259,7 +278,7 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 	return nil
 }
 
-func (s *stack) addFunction(f template.Function, label, program string, settings map[string]string) *function {
+func (s *stack) addFunction(f template.Function, label, program string) *function {
 	bound := maxProcesses
 	if f.ReservedConcurrency > 0 {
 		bound = min(bound, f.ReservedConcurrency)
@@ -267,7 +286,7 @@ func (s *stack) addFunction(f template.Function, label, program string, settings
 	fn := &function{logicalID: f.LogicalID, name: f.Name, folder: label}
 	fn.Function = s.pool.Add(runtime.Config{
 		Name: f.Name, Label: label, ARN: "arn:aws:lambda:" + template.Region + ":" + template.AccountID + ":function:" + f.Name,
-		Program: program, Environment: s.environment(f, settings), Timeout: f.Timeout, MaxProcesses: bound,
+		Program: program, Environment: s.environment(f), Timeout: f.Timeout, MaxProcesses: bound,
 	}, s.logs)
 	s.functions = append(s.functions, fn)
 	return fn
