@@ -22,7 +22,7 @@ type route struct {
 }
 
 var (
-	routeForm  = regexp.MustCompile(`Type: HttpApi\s+Properties:\s+ApiId: !Ref Api\s+Method: (\w+)\s+Path: (\S+)\s+Auth: \{Authorizer: (\w+)(?:, AuthorizationScopes: \[([^\]]+)\])?\}`)
+	routeForm  = regexp.MustCompile(`Type: HttpApi\s+Properties:\s+ApiId: !Ref Api\s+Method: (\w+)\s+Path: (\S+)\s+Auth: \{Authorizer: (\w+)(?:, AuthorizationScopes: \["?([^\]"]+)"?\])?\}`)
 	routeEvent = regexp.MustCompile(`\s{10}Type: HttpApi\s`)
 )
 
