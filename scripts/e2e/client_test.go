@@ -250,11 +250,10 @@ type problem struct {
 	Used     *int64     `json:"used"`
 	ResetsAt *timestamp `json:"resets_at"`
 	PlanID   string     `json:"plan_id"`
-	Current  *struct {
-		RulesVersion         string   `json:"rules_version"`
-		ProviderTermsVersion string   `json:"provider_terms_version"`
-		TransferCountries    []string `json:"transfer_countries"`
-	} `json:"current"`
+	// With confirmation_outdated, what is in force.
+	RulesVersion         string   `json:"rules_version"`
+	ProviderTermsVersion string   `json:"provider_terms_version"`
+	TransferCountries    []string `json:"transfer_countries"`
 }
 
 // problem reads an error of ours, and holds it to the contract.
