@@ -144,7 +144,8 @@ func (c *Content) UnmarshalJSON(b []byte) error {
 }
 
 // SHA256 is the lower-case hex hash that a message carries from intake to the provider: over the UTF-8 bytes of
-// the text, or over the content's canonical JSON (RFC 8785) for every other type.
+// the text, or over the content's canonical JSON (RFC 8785) for every other type. A reply of TypeOther that has no
+// canonical form, for example because an escape in it names half a surrogate pair, is hashed as it came.
 func (c Content) SHA256() (string, error) {
 	b := []byte(c.Text)
 	if c.Type != TypeText {
@@ -152,8 +153,11 @@ func (c Content) SHA256() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if b, err = jcs.Transform(raw); err != nil {
+		if b, err = jcs.Transform(raw); err != nil && c.Type != TypeOther {
 			return "", fmt.Errorf("canonicalize content: %w", err)
+		}
+		if err != nil {
+			b = c.Raw
 		}
 	}
 	sum := sha256.Sum256(b)

@@ -12,21 +12,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/id"
 )
 
 const (
-	conversationSort = "c"
-	attrInboxKey     = "ik" // index "inbox": account#channel
-	attrInboxSort    = "is" // hour of the last activity, then the conversation's key
+	inboxSuffix = "#inbox" // pk account#channel#inbox, sk hour#conversation
+	hourFormat  = "2006-01-02T15"
 
-	// InboxIndex lists a channel's conversations by the hour of their last activity.
-	InboxIndex = "inbox"
-
-	// activityGrain is how coarse the stored order of conversations is: moving a conversation in the index costs
-	// three write units, so it is done once an hour at most. A page is put in exact order when it is read.
+	// activityGrain is how coarse the stored order of conversations is: a conversation is listed once for every hour
+	// in which it was active, which costs one write unit each. A page is put in exact order when it is read.
 	activityGrain = time.Hour
 )
 
@@ -34,6 +29,8 @@ const (
 type Conversation struct {
 	AccountID, Key, ChannelID, Address string
 	LastInboundAt, LastOutboundAt      time.Time
+
+	listedAt time.Time // of the newest message that Touch has surely seen
 }
 
 // ID is the conversation's id.
@@ -52,37 +49,29 @@ func SameActivity(before, now time.Time) bool {
 	return !before.IsZero() && before.Truncate(activityGrain).Equal(now.Truncate(activityGrain))
 }
 
-// Touch lists a conversation under the hour of a message in it. Callers leave it out when SameActivity holds.
+func inboxKey(m Message) item {
+	return item{attrPK: str(m.AccountID + "#" + m.ChannelID + inboxSuffix), attrSK: str(m.CreatedAt().Format(hourFormat) + "#" + m.ID.Conversation)}
+}
+
+// Touch lists a conversation under the hour of a message in it. Doing it again changes nothing. Callers leave it out
+// when SameActivity holds.
 func (s *Store) Touch(ctx context.Context, m Message) error {
-	hour := m.CreatedAt().Truncate(activityGrain).Format("2006-01-02T15")
-	w := newWrite()
-	w.conditions = nil
-	w.set(attrChannel, str(m.ChannelID))
-	w.set(attrAddress, str(m.Address))
-	w.set(attrInboxKey, str(m.AccountID+"#"+m.ChannelID))
-	w.set(attrInboxSort, str(hour+"#"+m.ID.Conversation))
-	w.set(attrTTL, num(m.CreatedAt().Add(s.Retention).Unix()))
-	w.conditions = append(w.conditions, fmt.Sprintf("(attribute_not_exists(#pk) OR %s < %s)", w.name(attrInboxSort), w.value(attrInboxSort, str(hour+"#"+m.ID.Conversation))))
-	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: item{attrPK: str(partition(m.AccountID, m.ID.Conversation)), attrSK: str(conversationSort)},
-		UpdateExpression: aws.String(w.expression()), ConditionExpression: aws.String(strings.Join(w.conditions, " AND ")),
-		ExpressionAttributeNames: w.names, ExpressionAttributeValues: w.values,
-	})
-	if refused := new(types.ConditionalCheckFailedException); err != nil && !errors.As(err, &refused) {
+	it := inboxKey(m)
+	it[attrTTL] = num(m.CreatedAt().Add(s.Retention).Unix())
+	if _, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: it}); err != nil {
 		return fmt.Errorf("list conversation: %w", err)
 	}
 	return nil
 }
 
-// Listed reports whether a conversation is listed under the hour of the given time, so that Touch can be left out.
-// It is one eventually consistent read.
-func (s *Store) Listed(ctx context.Context, accountID, conversation string, at time.Time) (bool, error) {
-	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: item{attrPK: str(partition(accountID, conversation)), attrSK: str(conversationSort)}})
+// Listed reports whether a conversation is listed under the hour of a message in it, so that Touch can be left out. It
+// is one eventually consistent read.
+func (s *Store) Listed(ctx context.Context, m Message) (bool, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: inboxKey(m)})
 	if err != nil {
 		return false, fmt.Errorf("look at conversation: %w", err)
 	}
-	hour, _, _ := strings.Cut(text(out.Item, attrInboxSort), "#")
-	return hour >= at.Truncate(activityGrain).Format("2006-01-02T15"), nil
+	return len(out.Item) > 0, nil
 }
 
 const (
@@ -112,6 +101,9 @@ func (s *Store) Conversation(ctx context.Context, accountID, conversation string
 				return Conversation{}, err
 			}
 			c.ChannelID, c.Address = m.ChannelID, m.Address
+			if c.listedAt.IsZero() && m.listed() {
+				c.listedAt = m.CreatedAt()
+			}
 			if m.Direction == Inbound && c.LastInboundAt.IsZero() {
 				c.LastInboundAt = m.CreatedAt()
 			}
@@ -120,7 +112,7 @@ func (s *Store) Conversation(ctx context.Context, accountID, conversation string
 			}
 		}
 		start = out.LastEvaluatedKey
-		if len(start) == 0 || !c.LastInboundAt.IsZero() && !c.LastOutboundAt.IsZero() {
+		if len(start) == 0 || !c.LastInboundAt.IsZero() && !c.LastOutboundAt.IsZero() && !c.listedAt.IsZero() {
 			break
 		}
 	}
@@ -139,31 +131,47 @@ type Page struct {
 // ErrPageToken: the token is not one that this list gave out.
 var ErrPageToken = errors.New("page token is not valid for this list")
 
+// listed reports whether the conversation was surely listed when this message was: a reply when it was recorded, a
+// message when a dispatcher was done with it.
+func (m Message) listed() bool { return m.Direction == Inbound || m.Final() && m.Outcome != Canceled }
+
+const inboxPages = 10
+
 // Conversations lists a channel's conversations, last activity first. The order is exact within a page, and by the
-// hour between pages. Besides the query of the page, each conversation on it takes one read.
+// hour between pages. Each entry that is looked at takes one read of its conversation; an entry of an earlier hour of a
+// conversation that was active since is passed over.
 func (s *Store) Conversations(ctx context.Context, accountID, channelID string, p Page) ([]Conversation, string, error) {
-	out, err := s.page(ctx, p, &dynamodb.QueryInput{
-		IndexName: aws.String(InboxIndex), KeyConditionExpression: aws.String("#ik = :ik"),
-		ExpressionAttributeNames: map[string]string{"#ik": attrInboxKey}, ExpressionAttributeValues: item{":ik": str(accountID + "#" + channelID)},
-	}, attrInboxKey, attrInboxSort)
-	if err != nil {
-		return nil, "", err
-	}
-	list := make([]Conversation, 0, len(out.Items))
-	for _, it := range out.Items {
-		_, conversation, _ := strings.Cut(text(it, attrPK), "#")
-		c, err := s.Conversation(ctx, accountID, conversation)
-		if errors.Is(err, ErrNotFound) {
-			continue // every message in it has reached the end of its retention
-		}
+	var list []Conversation
+	for range inboxPages {
+		out, err := s.page(ctx, Page{Size: p.Size - len(list), Token: p.Token}, &dynamodb.QueryInput{
+			KeyConditionExpression: aws.String("#pk = :pk"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+			ExpressionAttributeValues: item{":pk": str(accountID + "#" + channelID + inboxSuffix)},
+		})
 		if err != nil {
 			return nil, "", err
 		}
-		list = append(list, c)
+		for _, it := range out.Items {
+			hour, conversation, _ := strings.Cut(text(it, attrSK), "#")
+			c, err := s.Conversation(ctx, accountID, conversation)
+			if errors.Is(err, ErrNotFound) {
+				continue // every message in it has reached the end of its retention
+			}
+			if err != nil {
+				return nil, "", err
+			}
+			if c.listedAt.IsZero() || c.listedAt.Format(hourFormat) == hour {
+				list = append(list, c)
+			}
+		}
+		if p.Token, err = nextToken(out); err != nil {
+			return nil, "", err
+		}
+		if p.Token == "" || len(list) >= p.Size {
+			break
+		}
 	}
 	sort.SliceStable(list, func(i, j int) bool { return list[i].LastActivityAt().After(list[j].LastActivityAt()) })
-	next, err := nextToken(out)
-	return list, next, err
+	return list, p.Token, nil
 }
 
 // InConversation lists a conversation's messages, newest first, with their content.
@@ -266,24 +274,25 @@ func (s *Store) page(ctx context.Context, p Page, in *dynamodb.QueryInput, index
 		if err != nil {
 			return nil, err
 		}
-		partitionKey := attrPK
-		if len(indexKeys) > 0 {
-			partitionKey = indexKeys[0]
-		}
-		for _, v := range in.ExpressionAttributeValues {
-			if s, ok := v.(*types.AttributeValueMemberS); ok && s.Value == text(start, partitionKey) {
-				in.ExclusiveStartKey = start
-			}
-		}
-		if in.ExclusiveStartKey == nil {
+		if !startsWithin(in, start, indexKeys) {
 			return nil, ErrPageToken
 		}
+		in.ExclusiveStartKey = start
 	}
 	out, err := s.DB.Query(ctx, in)
 	if err != nil {
 		return nil, fmt.Errorf("query messages: %w", err)
 	}
 	return out, nil
+}
+
+// startsWithin reports whether a list may begin at a key: in its own partition, and in the table at a message.
+func startsWithin(in *dynamodb.QueryInput, start item, indexKeys []string) bool {
+	if len(indexKeys) > 0 {
+		return text(start, indexKeys[0]) == text(in.ExpressionAttributeValues, ":k")
+	}
+	prefix := text(in.ExpressionAttributeValues, ":m")
+	return text(start, attrPK) == text(in.ExpressionAttributeValues, ":pk") && strings.HasPrefix(text(start, attrSK), prefix)
 }
 
 func nextToken(out *dynamodb.QueryOutput) (string, error) {

@@ -13,6 +13,9 @@ import (
 // ErrNotFound: the account has no such message.
 var ErrNotFound = errors.New("message not found")
 
+// DefaultRetention is how long messages are kept.
+const DefaultRetention = 365 * 24 * time.Hour
+
 // Status is where a message is on its way.
 type Status string
 

@@ -80,6 +80,8 @@ type Capabilities struct {
 type Limits struct {
 	// MaxTextRunes bounds a text, in Unicode code points.
 	MaxTextRunes int
+	// NoPlaceName: a location's name can't be carried, only its coordinates and address.
+	NoPlaceName bool
 }
 
 // Request is a provider's callback as it came: raw bytes, decoded from the gateway's base64 if it was.

@@ -56,6 +56,10 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 		refused := new(Refused)
 		switch {
 		case errors.Is(err, ErrNoGate):
+			// A plan may have changed a moment ago, and there was no gate that could have been told.
+			if a.Terms, err = terms(ctx, true); err != nil {
+				return a, fmt.Errorf("terms of %s: %w", accountID, err)
+			}
 			if err := s.Create(ctx, accountID, a.Terms); err != nil {
 				return a, err
 			}

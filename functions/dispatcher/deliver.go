@@ -1,0 +1,401 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"contactcenter/shared/channel"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/usage"
+)
+
+const (
+	// maxAttempts bounds the calls for one message: with the waits between them, some two minutes of a provider's
+	// outage. Waiting for a paused channel counts as none.
+	maxAttempts = 8
+	// lostAfter is when a reference without a record is dropped: twice the time that intake may take.
+	lostAfter = 20 * time.Second
+	// orderTries is how often a message comes back for one before it that is held, before it is held itself.
+	orderTries = 4
+)
+
+// claim is a ledger entry that this round works on.
+type claim struct {
+	entry usage.Entry
+	// expired: the entry was another holder's, whose lease has run out.
+	expired bool
+	// aside is why the message is claimed without a unit: to be rejected or held.
+	aside string
+}
+
+// attempt is the work on one claimed message.
+type attempt struct {
+	*round
+	claim
+	m message.Message
+	// resumed: an earlier holder may have reached the provider, so the message may no longer end as if it had not.
+	resumed bool
+}
+
+// message works on one claim and settles it.
+func (r *round) message(ctx context.Context, c claim) {
+	mid := c.entry.Message
+	if c.expired {
+		var ok bool
+		if c, ok = r.takeOver(ctx, c); !ok {
+			return // somebody else was faster; the record comes again
+		}
+	}
+	a := &attempt{round: r, claim: c, resumed: c.expired && c.entry.Lease != c.entry.Claim}
+	v, standing, err := a.run(ctx)
+	switch {
+	case errors.Is(err, errOvertaken):
+		return
+	case err != nil:
+		// The entry stays: whoever comes after the lease takes it over and finds out how far this went.
+		r.Log.ErrorContext(ctx, "message not dispatched", "account_id", r.accountID, "message_id", mid.String(), "error", err.Error())
+		r.decide(mid, again(c.entry.Expires.Sub(r.Now())+time.Second))
+		return
+	}
+	r.decide(mid, v)
+	if standing == nil {
+		return // the provider may have the message: the entry keeps the unit until that is known
+	}
+	settlement, final := standing.Settlement(c.entry)
+	if !final {
+		settlement.GiveBack = c.entry.Counts()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if final && !settlement.GiveBack && c.entry.Counts() {
+		r.lazy = append(r.lazy, settlement)
+	} else {
+		r.settle = append(r.settle, settlement)
+	}
+}
+
+// takeOver makes an expired entry this round's.
+func (r *round) takeOver(ctx context.Context, c claim) (claim, bool) {
+	e := c.entry
+	gate, err := r.Gates.TakeOver(ctx, r.accountID, r.terms, e, r.gate, r.nonce, true)
+	if refused, ok := isRefused(err); ok {
+		now, still := refused.Gate.Entries[e.Message.Unique]
+		if !still || now.Lease != e.Lease || e.Counts() {
+			return c, false
+		}
+		// An entry that counts nothing found no unit: it can still be set aside.
+		if refused.Gate.Remaining > 0 && !refused.Gate.Blocked {
+			return c, false
+		}
+		c.aside = message.HeldUsageLimit
+		if refused.Gate.Blocked {
+			c.aside = message.HeldAccountRestricted
+		}
+		gate, err = r.Gates.TakeOver(ctx, r.accountID, r.terms, e, refused.Gate, r.nonce, false)
+	}
+	if err != nil {
+		if _, refused := isRefused(err); !refused {
+			r.Log.WarnContext(ctx, "message not taken over", "account_id", r.accountID, "message_id", e.Message.String(), "error", err.Error())
+		}
+		return c, false
+	}
+	c.entry = gate.Entries[e.Message.Unique]
+	return c, true
+}
+
+// run claims first, then reads, then acts. The standing says how the entry is to be settled; nil leaves it.
+func (a *attempt) run(ctx context.Context) (verdict, *usage.Standing, error) {
+	tail, v, err := a.read(ctx)
+	if err != nil || tail == nil {
+		return v, &usage.Standing{}, err
+	}
+	a.m = tail.Message
+	if a.m.Final() {
+		return ack(), standing(a.m), nil
+	}
+	if !message.SameActivity(tail.Active, a.m.CreatedAt()) {
+		if err := a.Messages.Touch(ctx, a.m); err != nil {
+			return v, nil, err
+		}
+	}
+	if a.expired {
+		w, err := a.Messages.Fence(ctx, a.accountID, a.m.ID, a.entry.Lease)
+		if err != nil {
+			return v, nil, err
+		}
+		if !w.Applied {
+			return a.refused(w)
+		}
+	}
+	if a.m.Report != "" { // the provider reported on it: it has the message
+		return a.sent(ctx, provider.Receipt{}, false)
+	}
+	if v, s, err, done := a.notNow(ctx, tail); done {
+		return v, s, err
+	}
+	return a.handOver(ctx)
+}
+
+// read fetches the message and the end of its conversation. A record may be a moment behind its reference.
+func (a *attempt) read(ctx context.Context) (*message.Tail, verdict, error) {
+	mid := a.entry.Message
+	for try := 0; ; try++ {
+		tail, err := a.Messages.Tail(ctx, a.accountID, mid)
+		if err == nil {
+			return &tail, verdict{}, nil
+		}
+		if !errors.Is(err, message.ErrNotFound) {
+			return nil, verdict{}, err
+		}
+		if try == 3 {
+			break
+		}
+		if err := a.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return nil, verdict{}, err
+		}
+	}
+	if a.Now().Sub(mid.Time()) > lostAfter {
+		a.Log.WarnContext(ctx, "reference without a message dropped", "account_id", a.accountID, "message_id", mid.String())
+		return nil, ack(), nil
+	}
+	return nil, again(time.Second), nil
+}
+
+// notNow deals with everything that keeps a message from being handed over at this moment, or for good.
+func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s *usage.Standing, err error, done bool) {
+	now := a.Now()
+	end := func(status message.Status, p message.Problem) (verdict, *usage.Standing, error, bool) {
+		v, s, err := a.end(ctx, status, p, false)
+		return v, s, err, true
+	}
+	wait := func(d time.Duration) (verdict, *usage.Standing, error, bool) {
+		v, s := a.later(d)
+		return v, s, nil, true
+	}
+	hold := func(reason string, until time.Time) (verdict, *usage.Standing, error, bool) {
+		v, s, err := a.hold(ctx, reason, until)
+		return v, s, err, true
+	}
+	if !a.m.ExpiresAt.IsZero() && !now.Before(a.m.ExpiresAt) {
+		return end(message.Expired, problemExpired())
+	}
+	if sum, err := a.m.Content.SHA256(); err != nil || sum != a.m.ContentSHA256 {
+		return end(message.Rejected, problemContentChanged())
+	}
+	ch, err := a.Channels.Get(ctx, a.m.ChannelID, false)
+	if err == nil && ch.Status != channel.Active {
+		ch, err = a.Channels.Get(ctx, a.m.ChannelID, true) // before saying no, look again
+	}
+	switch {
+	case errors.Is(err, channel.ErrNotFound):
+		return end(message.Rejected, problemChannel())
+	case err != nil:
+		return v, nil, err, true
+	case ch.Status != channel.Active:
+		return end(message.Rejected, problemChannel())
+	}
+	entry, err := a.Providers.Get(ctx, ch.ProviderID)
+	switch {
+	case err != nil:
+		return v, nil, err, true
+	case entry.Status == registry.Removed:
+		return end(message.Rejected, problemRemoved())
+	case entry.Status == registry.Disabled && a.aside == "":
+		return hold(message.HeldProviderDisabled, time.Time{})
+	}
+	if a.aside != "" {
+		if a.aside == message.HeldUsageLimit && a.m.OnLimit == message.Reject {
+			return end(message.Rejected, problemLimit())
+		}
+		until := time.Time{}
+		if a.aside == message.HeldUsageLimit {
+			until = a.gate.Ends
+		}
+		return hold(a.aside, until)
+	}
+	if p := tail.Previous; p != nil && p.Outcome.Waiting() && !a.resumed {
+		receives := a.byMessage[a.m.ID].receives
+		if p.Outcome == message.Held && receives >= orderTries {
+			return hold(message.HeldOrder, p.ReleaseAt)
+		}
+		return wait(max(p.NotBefore.Sub(now), min(retryDelay(receives), 8*time.Second)))
+	}
+	if a.m.NotBefore.After(now) {
+		return wait(a.m.NotBefore.Sub(now))
+	}
+	if pause := a.pause(ch, now); pause > 0 {
+		return wait(pause)
+	}
+	if !a.timeFor(ctx, callTime) {
+		return wait(time.Second)
+	}
+	return v, nil, nil, false
+}
+
+func (a *attempt) pause(ch channel.Channel, now time.Time) time.Duration {
+	until := a.Breakers.Until(ch.ID, now)
+	if ch.PausedUntil.After(until) {
+		until = ch.PausedUntil
+	}
+	return until.Sub(now)
+}
+
+// later gives the message back for a while. After a takeover the unit stays with it: the provider may have it.
+func (a *attempt) later(d time.Duration) (verdict, *usage.Standing) {
+	if a.resumed {
+		return again(max(d, a.entry.Expires.Sub(a.Now())+time.Second)), nil
+	}
+	return again(d), &usage.Standing{}
+}
+
+// handOver calls the provider and records what came of it.
+func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error) {
+	ch, err := a.Channels.Get(ctx, a.m.ChannelID, false)
+	if err != nil {
+		return verdict{}, nil, err
+	}
+	adapter, ok := a.Adapters[ch.ProviderID]
+	if !ok {
+		v, s, err := a.end(ctx, message.Rejected, problemNoAdapter(), false)
+		return v, s, err
+	}
+	repeatSafe := adapter.Capabilities().RepeatSafe
+	if a.resumed && !repeatSafe {
+		return a.end(ctx, message.Unknown, problemUnknown(), false)
+	}
+	for {
+		started := a.Now()
+		receipt, err := adapter.Send(ctx, ch.ForProvider(),
+			provider.Message{ID: a.m.ID.String(), To: a.m.Address, Content: a.m.Content})
+		failure := new(provider.Error)
+		switch {
+		case err == nil:
+			a.Breakers.Success(ch.ID)
+			a.Log.InfoContext(ctx, "handed over", "account_id", a.accountID, "message_id", a.m.ID.String(), "provider_id", ch.ProviderID, "provider_ms", a.Now().Sub(started).Milliseconds(), "duplicate", receipt.Duplicate)
+			return a.sent(ctx, receipt, true)
+		case !errors.As(err, &failure):
+			failure = &provider.Error{Kind: provider.Ambiguous, Code: "provider_unavailable", Fault: provider.FaultPlatform, Err: err}
+		}
+		a.Log.WarnContext(ctx, "not handed over", "account_id", a.accountID, "message_id", a.m.ID.String(), "provider_id", ch.ProviderID, "code", failure.Code, "provider_code", failure.ProviderCode, "kind", int(failure.Kind), "error", failure.Error())
+		if failure.Kind == provider.Ambiguous && repeatSafe && !a.resumed && a.timeFor(ctx, callTime) {
+			a.resumed = true // the same key makes a repeat safe; from here on the provider may have the message
+			continue
+		}
+		return a.failed(ctx, ch, failure, repeatSafe)
+	}
+}
+
+// failed sorts a failed call into an end and another attempt.
+func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Error, repeatSafe bool) (verdict, *usage.Standing, error) {
+	now := a.Now()
+	p := message.Problem{Code: f.Code, Detail: f.Detail, FaultDomain: string(f.Fault), ProviderCode: f.ProviderCode, Permanent: f.Kind == provider.Permanent}
+	if f.Kind == provider.Permanent {
+		a.Breakers.Success(ch.ID)
+		return a.end(ctx, message.Failed, p, true)
+	}
+	if f.Kind == provider.Ambiguous && !repeatSafe {
+		return a.end(ctx, message.Unknown, problemUnknown(), true)
+	}
+	a.Breakers.Failure(ch.ID, now)
+	if f.RetryAfter > 0 {
+		if err := a.Channels.Pause(ctx, ch.ID, now.Add(f.RetryAfter)); err != nil {
+			a.Log.WarnContext(ctx, "channel not paused", "channel_id", ch.ID, "error", err.Error())
+		}
+	}
+	if f.Kind == provider.Ambiguous {
+		a.resumed = true
+	}
+	if a.m.Attempts+1 >= maxAttempts {
+		if a.resumed {
+			return a.end(ctx, message.Unknown, problemUnknown(), true)
+		}
+		return a.end(ctx, message.Failed, p, true)
+	}
+	delay := max(f.RetryAfter, jittered(retryDelay(a.m.Attempts+1), a.Random()))
+	w, err := a.Messages.Retry(ctx, a.accountID, a.m.ID, a.entry.Lease, now, f.Code, now.Add(delay))
+	if err != nil {
+		return verdict{}, nil, err
+	}
+	if !w.Applied {
+		return a.refused(w)
+	}
+	v, s := a.later(delay)
+	return v, s, nil
+}
+
+// sent records that the provider has the message.
+func (a *attempt) sent(ctx context.Context, receipt provider.Receipt, called bool) (verdict, *usage.Standing, error) {
+	// What the provider took must be recorded, also when the invocation's time is nearly over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	w, err := a.Messages.Sent(ctx, a.accountID, a.m.ID, a.entry.Claim, message.Handover{ProviderMessageID: receipt.ProviderMessageID, At: a.Now(), Attempt: called})
+	if err != nil {
+		return verdict{}, nil, err
+	}
+	if !w.Applied {
+		return a.refused(w)
+	}
+	return ack(), standing(w.Message), nil
+}
+
+// end writes a bad end. After a takeover the provider may have the message: then it is counted, and what would have
+// been our own no is an unknown.
+func (a *attempt) end(ctx context.Context, status message.Status, p message.Problem, called bool) (verdict, *usage.Standing, error) {
+	e := message.Ending{Status: status, At: a.Now(), Problem: &p, Attempt: called}
+	if a.resumed {
+		e.Claim = a.entry.Claim
+		if status == message.Rejected || status == message.Expired {
+			unknown := problemUnknown()
+			e.Status, e.Problem = message.Unknown, &unknown
+		}
+	}
+	if status == message.Unknown {
+		e.Claim = a.entry.Claim
+	}
+	w, err := a.Messages.End(ctx, a.accountID, a.m.ID, a.entry.Lease, e)
+	if err != nil {
+		return verdict{}, nil, err
+	}
+	if !w.Applied {
+		return a.refused(w)
+	}
+	return ack(), standing(w.Message), nil
+}
+
+// hold sets the message aside. After a takeover the provider may have it, so it waits as it is.
+func (a *attempt) hold(ctx context.Context, reason string, until time.Time) (verdict, *usage.Standing, error) {
+	if a.resumed {
+		v, s := a.later(5 * time.Second)
+		return v, s, nil
+	}
+	w, err := a.Messages.Hold(ctx, a.m, a.entry.Lease, a.Now(), reason, until)
+	if err != nil {
+		return verdict{}, nil, err
+	}
+	if !w.Applied {
+		return a.refused(w)
+	}
+	return ack(), &usage.Standing{}, nil
+}
+
+// refused reads what a refused write brought along: an end that somebody else wrote, the provider's word that it has
+// the message, or a later holder.
+func (a *attempt) refused(w message.Written) (verdict, *usage.Standing, error) {
+	switch {
+	case w.Message.Final():
+		return ack(), standing(w.Message), nil
+	case w.Message.Report != "":
+		a.resumed = true // at its next turn it is found reported, and recorded as sent
+		v, s := a.later(time.Second)
+		return v, s, nil
+	default:
+		return verdict{}, nil, errOvertaken
+	}
+}
+
+func standing(m message.Message) *usage.Standing {
+	return &usage.Standing{Final: m.Final(), Claim: m.Claim}
+}

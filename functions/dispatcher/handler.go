@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"golang.org/x/sync/errgroup"
+
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/queue"
+	"contactcenter/shared/usage"
+)
+
+// Gates is what the dispatcher does to an account's gate.
+type Gates interface {
+	Admit(ctx context.Context, accountID string, terms usage.TermsOf, messages []id.Message, hint usage.Gate, nonce uint32, waited bool) (usage.Admission, error)
+	Take(ctx context.Context, accountID string, messages []id.Message, nonce uint32) (usage.Gate, error)
+	TakeOver(ctx context.Context, accountID string, terms usage.Terms, e usage.Entry, g usage.Gate, nonce uint32, counts bool) (usage.Gate, error)
+	Settle(ctx context.Context, g usage.Gate, list []usage.Settlement) error
+	Queue(ctx context.Context, g usage.Gate, rate usage.Rate, n int64) (time.Time, error)
+	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
+}
+
+// Messages is what the dispatcher reads and writes of messages.
+type Messages interface {
+	Tail(ctx context.Context, accountID string, mid id.Message) (message.Tail, error)
+	States(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]message.Message, error)
+	Fence(ctx context.Context, accountID string, mid id.Message, lease int64) (message.Written, error)
+	Sent(ctx context.Context, accountID string, mid id.Message, claim int64, h message.Handover) (message.Written, error)
+	End(ctx context.Context, accountID string, mid id.Message, lease int64, e message.Ending) (message.Written, error)
+	Hold(ctx context.Context, m message.Message, lease int64, at time.Time, reason string, releaseAt time.Time) (message.Written, error)
+	Retry(ctx context.Context, accountID string, mid id.Message, lease int64, at time.Time, reason string, notBefore time.Time) (message.Written, error)
+	Touch(ctx context.Context, m message.Message) error
+}
+
+// Accounts gives the terms of an account's Service Plan.
+type Accounts interface {
+	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+}
+
+// Channels gives channels, at most 5 s old unless fresh, and pauses one that its provider asks us to leave alone.
+type Channels interface {
+	Get(ctx context.Context, channelID string, fresh bool) (channel.Channel, error)
+	Pause(ctx context.Context, channelID string, until time.Time) error
+}
+
+// Providers gives registry entries, at most 5 s old.
+type Providers interface {
+	Get(ctx context.Context, providerID string) (registry.Entry, error)
+}
+
+// Visibility is what the dispatcher needs of SQS: to let a message come again when its time has come.
+type Visibility interface {
+	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
+}
+
+// Dispatcher hands queued messages to their Communication Providers.
+type Dispatcher struct {
+	Gates     Gates
+	Messages  Messages
+	Accounts  Accounts
+	Channels  Channels
+	Providers Providers
+	Adapters  map[string]provider.Adapter
+	SQS       Visibility
+	QueueURL  string
+	Breakers  *Breakers
+	Hints     *Hints
+	Log       *slog.Logger
+	Now       func() time.Time
+	// Sleep waits within an invocation, for less than maxNap at a time.
+	Sleep func(ctx context.Context, d time.Duration) error
+	// Random is the source of nonces and of jitter; safe for concurrent use.
+	Random func() uint64
+}
+
+// delivery is one SQS record: a reference to a message, and how often it came.
+type delivery struct {
+	recordID, receipt string
+	message           id.Message
+	receives          int
+	queuedAt          time.Time
+}
+
+// verdict is what SQS is told of a record: done, or to come again after a time.
+type verdict struct {
+	done  bool
+	after time.Duration
+}
+
+func ack() verdict                      { return verdict{done: true} }
+func again(after time.Duration) verdict { return verdict{after: after} }
+func (v verdict) seconds() int32 {
+	return int32(min((v.after+time.Second-1)/time.Second, maxVisibility))
+}
+func jittered(d time.Duration, r uint64) time.Duration {
+	return d/2 + time.Duration(rand.New(rand.NewPCG(r, r)).Int64N(int64(d)+1))
+}
+
+// maxVisibility is SQS's bound on a visibility timeout, less the time a message may have been in flight already.
+const maxVisibility = 11 * 60 * 60
+
+// Handle dispatches one batch. Records that are to come again are reported as failures, after their visibility was
+// set; an error is returned only when nothing at all could be done.
+func (d *Dispatcher) Handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+	byAccount := map[string][]delivery{}
+	for _, r := range event.Records {
+		accountID, m, err := queue.Parse(r.Body)
+		if err != nil {
+			// It will never be readable: it is reported and acknowledged at once. The body is not logged.
+			d.Log.ErrorContext(ctx, "unreadable reference dropped", "sqs_message_id", r.MessageId, "bytes", len(r.Body))
+			continue
+		}
+		byAccount[accountID] = append(byAccount[accountID], delivery{
+			recordID: r.MessageId, receipt: r.ReceiptHandle, message: m, receives: attribute(r, "ApproximateReceiveCount"), queuedAt: time.UnixMilli(int64(attribute(r, "SentTimestamp"))),
+		})
+	}
+	verdicts := make(chan map[string]verdict, len(byAccount))
+	var group errgroup.Group // at most as many goroutines as the batch has accounts: ten
+	for accountID, list := range byAccount {
+		group.Go(func() error {
+			verdicts <- d.account(ctx, accountID, list)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return events.SQSEventResponse{}, err
+	}
+	close(verdicts)
+	all := map[string]verdict{}
+	for v := range verdicts {
+		for k, x := range v {
+			all[k] = x
+		}
+	}
+	return d.respond(ctx, byAccount, all), nil
+}
+
+func attribute(r events.SQSMessage, name string) int {
+	n, err := strconv.Atoi(r.Attributes[name])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// respond sets the visibility of the records that are to come again, and reports them.
+func (d *Dispatcher) respond(ctx context.Context, byAccount map[string][]delivery, all map[string]verdict) events.SQSEventResponse {
+	var out events.SQSEventResponse
+	in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &d.QueueURL}
+	for _, list := range byAccount {
+		for _, dl := range list {
+			v := all[dl.recordID]
+			if v.done {
+				continue
+			}
+			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: dl.recordID})
+			in.Entries = append(in.Entries, types.ChangeMessageVisibilityBatchRequestEntry{Id: aws.String(strconv.Itoa(len(in.Entries))), ReceiptHandle: &dl.receipt, VisibilityTimeout: v.seconds()})
+		}
+	}
+	if len(in.Entries) == 0 {
+		return out
+	}
+	if _, err := d.SQS.ChangeMessageVisibilityBatch(context.WithoutCancel(ctx), in); err != nil {
+		// They come again when the queue's own visibility timeout is over.
+		d.Log.WarnContext(ctx, "visibility not changed", "error", err.Error(), "records", len(in.Entries))
+	}
+	return out
+}
+
+// account dispatches the records of one account.
+func (d *Dispatcher) account(ctx context.Context, accountID string, list []delivery) map[string]verdict {
+	r := &round{Dispatcher: d, accountID: accountID, nonce: uint32(d.Random()), verdicts: map[id.Message]verdict{}, byMessage: map[id.Message]delivery{}}
+	for _, dl := range list {
+		if _, twice := r.byMessage[dl.message]; !twice || dl.receives > r.byMessage[dl.message].receives {
+			r.byMessage[dl.message] = dl
+		}
+	}
+	if err := r.run(ctx); err != nil {
+		d.Log.ErrorContext(ctx, "dispatch failed", "account_id", accountID, "error", err.Error())
+	}
+	out := make(map[string]verdict, len(list))
+	for _, dl := range list {
+		v, decided := r.verdicts[dl.message]
+		if !decided {
+			v = again(jittered(retryDelay(dl.receives), d.Random()))
+		}
+		out[dl.recordID] = v
+	}
+	return out
+}
+
+// terms is the account's usage.TermsOf.
+func (d *Dispatcher) terms(accountID string) usage.TermsOf {
+	return func(ctx context.Context, fresh bool) (usage.Terms, error) {
+		t, err := d.Accounts.Terms(ctx, accountID, fresh)
+		if err != nil {
+			return t, fmt.Errorf("plan of %s: %w", accountID, err)
+		}
+		return t, nil
+	}
+}
+
+// retryDelay is how long a record waits after something of ours failed: it doubles with every receive, up to a minute.
+func retryDelay(receives int) time.Duration {
+	return min(time.Second<<min(max(receives-1, 0), 6), time.Minute)
+}
+
+// isRefused reports a conditional write that found another state.
+func isRefused(err error) (*usage.Refused, bool) {
+	refused := new(usage.Refused)
+	ok := errors.As(err, &refused)
+	return refused, ok
+}

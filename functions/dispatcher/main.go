@@ -1,0 +1,88 @@
+// Command dispatcher takes references of messages from the queue, applies the Service Plan's usage limits, hands the
+// messages to their Communication Providers and records what came of it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"contactcenter/shared/account"
+	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/telemetry"
+	"contactcenter/shared/usage"
+)
+
+func main() {
+	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
+	d, err := build(context.Background(), os.Getenv, log)
+	if err != nil {
+		log.Error("dispatcher can't start", "error", err.Error())
+		os.Exit(1)
+	}
+	lambda.Start(d.Handle)
+}
+
+func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Dispatcher, error) {
+	cfg, err := awsclient.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read AWS configuration: %w", err)
+	}
+	env := map[string]string{}
+	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL"} {
+		if env[name] = getenv(name); env[name] == "" {
+			return nil, fmt.Errorf("the environment variable %s is not set", name)
+		}
+	}
+	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	channels := &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}
+	return &Dispatcher{
+		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
+		Channels:  &pausableChannels{store: channels, cache: &channel.Cache{Store: channels, Now: now}},
+		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Adapters:  map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
+		SQS:       awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],
+		Breakers: &Breakers{}, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,
+	}, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// pausableChannels gives channels from a cache of at most 5 s, and writes pauses.
+type pausableChannels struct {
+	store *channel.Store
+	cache *channel.Cache
+}
+
+func (p *pausableChannels) Get(ctx context.Context, channelID string, fresh bool) (channel.Channel, error) {
+	if fresh {
+		p.cache.Forget(channelID)
+	}
+	return p.cache.Get(ctx, channelID)
+}
+
+func (p *pausableChannels) Pause(ctx context.Context, channelID string, until time.Time) error {
+	p.cache.Forget(channelID)
+	return p.store.Pause(ctx, channelID, until)
+}

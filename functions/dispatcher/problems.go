@@ -1,0 +1,34 @@
+package main
+
+import (
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
+)
+
+func problemExpired() message.Problem {
+	return message.Problem{Code: "delivery_expired", Detail: "It could not be handed over before its expires_at.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
+}
+
+func problemContentChanged() message.Problem {
+	return message.Problem{Code: "content_changed", Detail: "The stored content is not what was accepted. It was not sent.", FaultDomain: string(provider.FaultPlatform), Permanent: true}
+}
+
+func problemChannel() message.Problem {
+	return message.Problem{Code: "channel_inactive", Detail: "The channel was deactivated or deleted before the message was handed over.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
+}
+
+func problemRemoved() message.Problem {
+	return message.Problem{Code: "provider_removed", Detail: "The channel's provider is no longer offered.", FaultDomain: string(provider.FaultPlatform), Permanent: true}
+}
+
+func problemNoAdapter() message.Problem {
+	return message.Problem{Code: "provider_removed", Detail: "This deployment does not serve the channel's provider.", FaultDomain: string(provider.FaultPlatform), Permanent: true}
+}
+
+func problemLimit() message.Problem {
+	return message.Problem{Code: "usage_limit_reached", Detail: "The number of messages of the Service Plan's period is used up.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
+}
+
+func problemUnknown() message.Problem {
+	return message.Problem{Code: "outcome_unknown", Detail: "The provider may have taken the message and can't be asked. It is counted and not sent again.", FaultDomain: string(provider.FaultProvider), Permanent: true}
+}

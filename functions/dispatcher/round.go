@@ -1,0 +1,312 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"contactcenter/shared/id"
+	"contactcenter/shared/message"
+	"contactcenter/shared/usage"
+)
+
+const (
+	// maxNap is how long an invocation waits for an account's rate rather than send the message back to the queue.
+	maxNap = time.Second
+	// napBudget bounds all the waiting of one invocation for one account.
+	napBudget = 3 * time.Second
+	// callTime is what one message may take: the provider's answer and the writes around it.
+	callTime = 7500 * time.Millisecond
+	// settleAlone is how many entries make a settling write of their own worth while.
+	settleAlone = 4
+	// staleAfter is the age from which a foreign entry is looked at, to be settled if its message is final.
+	staleAfter = 2 * time.Second
+	// staleMin is how many such entries make that worth while.
+	staleMin = 5
+)
+
+// round is the dispatching of one account's records of a batch.
+type round struct {
+	*Dispatcher
+	accountID string
+	nonce     uint32
+	byMessage map[id.Message]delivery
+
+	gate  usage.Gate
+	terms usage.Terms
+
+	mu       sync.Mutex
+	verdicts map[id.Message]verdict
+	settle   []usage.Settlement
+	lazy     []usage.Settlement // entries of final, counted messages: whoever comes next may settle them
+}
+
+func (r *round) decide(m id.Message, v verdict) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.verdicts[m] = v
+}
+
+// run admits the messages and works on what was admitted, until every record has its verdict or must come again.
+func (r *round) run(ctx context.Context) error {
+	pending := slices.SortedFunc(maps.Keys(r.byMessage), func(a, b id.Message) int { return cmp.Compare(a.Unique, b.Unique) })
+	waited := slices.ContainsFunc(pending, func(m id.Message) bool { return r.byMessage[m].receives > 1 })
+	napped := time.Duration(0)
+	r.gate = r.Hints.Gate(r.accountID)
+	for len(pending) > 0 {
+		a, err := r.Gates.Admit(ctx, r.accountID, r.Dispatcher.terms(r.accountID), pending, r.gate, r.nonce, waited)
+		if err != nil && len(a.Granted) == 0 {
+			return err
+		}
+		r.gate, r.terms = a.Gate, a.Terms
+		r.Hints.Put(a.Gate)
+		claims := make([]claim, 0, len(a.Granted)+len(a.Expired))
+		for _, e := range a.Granted {
+			claims = append(claims, claim{entry: e})
+		}
+		for _, e := range a.Expired {
+			claims = append(claims, claim{entry: e, expired: true})
+		}
+		r.work(ctx, claims, a.Busy)
+		if err := r.flush(ctx, len(a.Limited) > 0 || len(a.Crowded) > 0); err != nil {
+			return err
+		}
+		pending = nil
+		switch {
+		case len(a.Limited) > 0:
+			pending, err = r.limited(ctx, a.Limited)
+			if err != nil {
+				return err
+			}
+		case len(a.Blocked) > 0:
+			return r.setAside(ctx, a.Blocked, message.HeldAccountRestricted)
+		case len(a.Crowded) > 0:
+			for _, m := range a.Crowded {
+				r.decide(m, again(jittered(time.Second, r.Random())))
+			}
+		case len(a.Delayed) > 0:
+			wait := max(a.Wait, time.Millisecond)
+			if wait <= maxNap && napped+wait <= napBudget && r.timeFor(ctx, wait+callTime) && (waited || !r.gate.Line.After(r.Now())) {
+				napped += wait
+				if err := r.Sleep(ctx, wait); err != nil {
+					return err
+				}
+				pending = a.Delayed
+				continue
+			}
+			if err := r.line(ctx, a.Delayed); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// timeFor reports whether the invocation has this much time left.
+func (r *round) timeFor(ctx context.Context, d time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) > d
+}
+
+// line gives messages that found the frequency used up their places in the line.
+func (r *round) line(ctx context.Context, list []id.Message) error {
+	first, err := r.Gates.Queue(ctx, r.gate, r.terms.Rate, int64(len(list)))
+	if err != nil {
+		return err
+	}
+	step := r.terms.Rate.Window / time.Duration(r.terms.Rate.Limit)
+	for i, m := range list {
+		r.decide(m, again(max(first.Add(time.Duration(i)*step).Sub(r.Now()), time.Millisecond)))
+	}
+	return nil
+}
+
+// work deals with what was claimed and with what can be taken over: conversations side by side, the messages of one
+// conversation in order.
+func (r *round) work(ctx context.Context, claims []claim, busy []usage.Entry) {
+	conversations := map[string][]claim{}
+	for _, c := range claims {
+		key := c.entry.Message.Conversation
+		conversations[key] = append(conversations[key], c)
+	}
+	var group errgroup.Group // at most as many goroutines as the batch has records: ten
+	for _, list := range conversations {
+		slices.SortFunc(list, func(x, y claim) int { return cmp.Compare(x.entry.Message.Unique, y.entry.Message.Unique) })
+		group.Go(func() error {
+			for _, c := range list {
+				r.message(ctx, c)
+			}
+			return nil
+		})
+	}
+	if len(busy) > 0 {
+		group.Go(func() error { return r.busy(ctx, busy) })
+	}
+	if err := group.Wait(); err != nil {
+		r.Log.ErrorContext(ctx, "dispatch failed", "account_id", r.accountID, "error", err.Error())
+	}
+}
+
+// busy looks at messages that are in other hands. One that is final needs nobody; another comes again when its
+// holder's lease has run out.
+func (r *round) busy(ctx context.Context, entries []usage.Entry) error {
+	ids := make([]id.Message, len(entries))
+	for i, e := range entries {
+		ids[i] = e.Message
+	}
+	states, err := r.Messages.States(ctx, r.accountID, ids)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if m, ok := states[e.Message]; ok && m.Final() {
+			r.decide(e.Message, ack())
+			continue
+		}
+		r.decide(e.Message, again(max(e.Expires.Sub(r.Now()), 0)+jittered(time.Second, r.Random())))
+	}
+	return nil
+}
+
+// flush settles what must be settled, together with what may. Everything is settled when full is set.
+func (r *round) flush(ctx context.Context, full bool) error {
+	r.mu.Lock()
+	settle, lazy := r.settle, r.lazy
+	r.settle, r.lazy = nil, nil
+	r.mu.Unlock()
+	stale, err := r.stale(ctx, full)
+	if err != nil {
+		return err
+	}
+	worthWhile := full || len(settle) > 0 || len(stale) > 0 || len(lazy) >= settleAlone || len(r.gate.Entries) > r.terms.InFlight/2
+	if !worthWhile {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := r.Gates.Settle(ctx, r.gate, slices.Concat(settle, lazy, stale)); err != nil {
+		return err
+	}
+	return nil
+}
+
+// stale finds entries that their holders left to whoever comes next: their messages are final.
+func (r *round) stale(ctx context.Context, all bool) ([]usage.Settlement, error) {
+	now := r.Now()
+	var old []usage.Entry
+	for _, e := range r.gate.Entries {
+		if _, mine := r.byMessage[e.Message]; !mine && (all || now.Sub(e.Expires.Add(-usage.Lease)) > staleAfter) {
+			old = append(old, e)
+		}
+	}
+	if len(old) == 0 || len(old) < staleMin && !all {
+		return nil, nil
+	}
+	ids := make([]id.Message, len(old))
+	for i, e := range old {
+		ids[i] = e.Message
+	}
+	states, err := r.Messages.States(ctx, r.accountID, ids)
+	if err != nil {
+		return nil, err
+	}
+	var list []usage.Settlement
+	for _, e := range old {
+		m, ok := states[e.Message]
+		if s, final := (usage.Standing{Final: ok && m.Final(), Claim: m.Claim}).Settlement(e); final {
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+// limited deals with messages that found the number used up. While other messages in flight may still give their units
+// back, they wait; so nobody is turned away for a unit that is free a moment later. It returns those that can try again.
+func (r *round) limited(ctx context.Context, list []id.Message) ([]id.Message, error) {
+	gate, err := r.Gates.Read(ctx, r.accountID, true)
+	if err != nil {
+		return nil, err
+	}
+	r.gate = gate
+	if gate.Remaining > 0 {
+		return list, nil
+	}
+	for _, e := range gate.Entries {
+		if e.Counts() {
+			for _, m := range list {
+				r.decide(m, again(jittered(min(retryDelay(r.byMessage[m].receives), 10*time.Second), r.Random())))
+			}
+			return nil, nil
+		}
+	}
+	return nil, r.setAside(ctx, list, message.HeldUsageLimit)
+}
+
+// setAside claims messages without a unit and rejects or holds them.
+func (r *round) setAside(ctx context.Context, list []id.Message, reason string) error {
+	gate, err := r.Gates.Take(ctx, r.accountID, list, r.nonce)
+	if refused, ok := isRefused(err); ok {
+		gate = refused.Gate
+		list = slices.DeleteFunc(slices.Clone(list), func(m id.Message) bool {
+			e, taken := gate.Entries[m.Unique]
+			if taken && e.Nonce != r.nonce {
+				r.decide(m, again(max(e.Expires.Sub(r.Now()), time.Second)))
+			}
+			return taken
+		})
+		if len(list) == 0 {
+			return nil
+		}
+		gate, err = r.Gates.Take(ctx, r.accountID, list, r.nonce)
+	}
+	if err != nil {
+		return err
+	}
+	r.gate = gate
+	var claims []claim
+	for _, m := range list {
+		if e, ok := gate.Entries[m.Unique]; ok && e.Nonce == r.nonce {
+			claims = append(claims, claim{entry: e, aside: reason})
+		}
+	}
+	r.work(ctx, claims, nil)
+	return r.flush(ctx, false)
+}
+
+// Hints keeps the last view of the gates that this process has worked with. A hint saves a refused write; nothing
+// depends on it.
+type Hints struct {
+	mu    sync.Mutex
+	gates map[string]usage.Gate
+}
+
+const maxHints = 1000
+
+// Gate gives the last view of an account's gate, or the zero Gate.
+func (h *Hints) Gate(accountID string) usage.Gate {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gates[accountID]
+}
+
+// Put keeps a view of a gate, without its ledger.
+func (h *Hints) Put(g usage.Gate) {
+	if g.AccountID == "" {
+		return
+	}
+	g.Entries = nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.gates) >= maxHints || h.gates == nil {
+		h.gates = map[string]usage.Gate{}
+	}
+	h.gates[g.AccountID] = g
+}
+
+var errOvertaken = errors.New("overtaken by a later holder")

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"os"
+	"regexp"
+	"strconv"
+
+	"contactcenter/scripts/local/internal/template"
+)
+
+// secret is what CloudFormation fills in from Secrets Manager or the parameter store.
+var secret = regexp.MustCompile(`\{\{resolve:[^{}]*\}\}`)
+
+// providerSettings are the operator's settings of a provider: those of one machine, with what is set for this program.
+func providerSettings(p simulator, simURL string) map[string]string {
+	out := p.settings(simURL + "/" + p.id)
+	for name := range out {
+		if set, ok := os.LookupEnv(name); ok {
+			out[name] = set
+		}
+	}
+	return out
+}
+
+// environment is what a function finds: what Lambda sets, what the template says, and where DynamoDB, SQS and the
+// providers are. A variable that the template names and that is set for this program wins.
+func (s *stack) environment(f template.Function) map[string]string {
+	env := map[string]string{
+		"AWS_REGION": template.Region, "AWS_DEFAULT_REGION": template.Region,
+		"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": accessKey, "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_ENDPOINT_URL_DYNAMODB": s.stores.dynamodbURL, "AWS_ENDPOINT_URL_SQS": s.stores.sqsURL,
+		"AWS_EXECUTION_ENV": "AWS_Lambda_provided.al2023", "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+		"AWS_LAMBDA_FUNCTION_NAME": f.Name, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.MemoryMB),
+		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + f.Name, "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+		"_HANDLER": "bootstrap", "TZ": ":UTC", "LANG": "en_US.UTF-8",
+	}
+	if f.JSONLogs {
+		env["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+		env["AWS_LAMBDA_LOG_LEVEL"] = f.LogLevel
+	}
+	// Those of the Go runtime are for whoever looks into the functions.
+	for _, name := range []string{"GOCOVERDIR", "GODEBUG", "GORACE", "GOTRACEBACK", "TMPDIR"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env[name] = value
+		}
+	}
+	for name, value := range f.Environment {
+		env[name] = secret.ReplaceAllStringFunc(value, localSecret)
+		if set, ok := os.LookupEnv(name); ok {
+			env[name] = set
+		}
+	}
+	maps.Copy(env, s.settings)
+	return env
+}
+
+// localSecret stands for a secret of the deployment: always the same for the same reference, so that functions which
+// share it agree.
+func localSecret(reference string) string {
+	sum := sha256.Sum256([]byte(reference))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,302 @@
+package edna
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	schedulePath = "/api/cascade/schedule"
+	// sameMessage is how long an identical message to the same person is cancelled.
+	sameMessage = 20 * time.Minute
+	// replyWindow is WhatsApp's customer-service window.
+	replyWindow = 24 * time.Hour
+)
+
+// order is the body of cascade/schedule.
+type order struct {
+	RequestID        string    `json:"requestId"`
+	CascadeID        anyNumber `json:"cascadeId"`
+	SubscriberFilter struct {
+		Address string `json:"address"`
+		Type    string `json:"type"`
+	} `json:"subscriberFilter"`
+	StartTime *time.Time `json:"startTime"`
+	Comment   string     `json:"comment"`
+	Content   *struct {
+		WhatsApp json.RawMessage `json:"whatsappContent"`
+	} `json:"content"`
+}
+
+// whatsapp is the content of a message.
+type whatsapp struct {
+	ContentType string  `json:"contentType"`
+	Text        *string `json:"text"`
+	Attachment  *struct {
+		URL  string `json:"url"`
+		Name string `json:"name"`
+	} `json:"attachment"`
+	Location *struct {
+		Latitude  *float64 `json:"latitude"`
+		Longitude *float64 `json:"longitude"`
+	} `json:"location"`
+	Header *struct {
+		Text string `json:"text"`
+	} `json:"header"`
+	Footer *struct {
+		Text string `json:"text"`
+	} `json:"footer"`
+}
+
+// anyNumber takes 111 and "111".
+type anyNumber int64
+
+func (n *anyNumber) UnmarshalJSON(b []byte) error {
+	v, err := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
+	*n = anyNumber(v)
+	return err
+}
+
+// peek reads what a call is about before it is judged, so that also a failed one is remembered with it.
+func (c *call) peek() {
+	c.orderErr = json.Unmarshal(c.body, &c.order)
+	c.requestID, c.to, c.cascade = c.order.RequestID, c.order.SubscriberFilter.Address, int64(c.order.CascadeID)
+}
+
+// violation is the general error of cascade/schedule. Its detail quotes what it is about, as edna's do.
+func (c *call) violation(what string) {
+	c.problem(http.StatusBadRequest, "cascade-scheduling-request-not-valid", "Cascade scheduling request is not valid. Violations: "+what)
+}
+
+func (c *call) refuse(title string) {
+	c.problem(http.StatusBadRequest, title, strings.ReplaceAll(title, "-", " "))
+}
+
+func (s *Simulator) schedule(c *call) {
+	if c.orderErr != nil || !utf8.Valid(c.body) {
+		c.problem(http.StatusInternalServerError, "error-system", "System error")
+		return
+	}
+	o := c.order
+	address := strings.TrimPrefix(o.SubscriberFilter.Address, "+")
+	switch {
+	case o.RequestID == "":
+		c.violation("requestId must not be empty")
+		return
+	case o.SubscriberFilter.Type != "PHONE":
+		c.violation("subscriberFilter.type '" + o.SubscriberFilter.Type + "' is not supported")
+		return
+	case !isPhone(address):
+		c.violation("subscriberFilter.address '" + o.SubscriberFilter.Address + "' is not valid")
+		return
+	}
+	// What is known is answered before what is asked for is read: a repeat is a repeat whatever it holds.
+	s.mu.Lock()
+	_, repeated := s.taken[o.RequestID]
+	sender, known := s.byCascade[int64(o.CascadeID)]
+	s.mu.Unlock()
+	var w whatsapp
+	switch {
+	case repeated:
+		c.duplicate = true
+		c.refuse("requestId-is-not-unique")
+		return
+	case !known || sender.CascadeDisabled || sender.Inactive:
+		c.refuse("cascade-not-found")
+		return
+	case o.Content == nil:
+		c.refuse("content-not-specified")
+		return
+	case len(o.Content.WhatsApp) == 0 || string(o.Content.WhatsApp) == "null":
+		c.refuse("request-doesn't-contain-content-for-all-cascade-stages")
+		return
+	case json.Unmarshal(o.Content.WhatsApp, &w) != nil:
+		c.problem(http.StatusInternalServerError, "error-system", "System error")
+		return
+	}
+	if title := w.fault(); title != "" {
+		c.refuse(title)
+		return
+	}
+	s.accept(c, sender, address, w)
+}
+
+// fault names what is missing from a content.
+func (w whatsapp) fault() string {
+	switch w.ContentType {
+	case "":
+		return "contentType-not-specified"
+	case "TEXT":
+		if w.Attachment == nil && (w.Text == nil || *w.Text == "") {
+			return "text-not-specified"
+		}
+	case "LOCATION":
+		switch {
+		case w.Location == nil || w.Location.Latitude == nil:
+			return "latitude-not-specified"
+		case w.Location.Longitude == nil:
+			return "longitude-not-specified"
+		}
+	case "IMAGE", "DOCUMENT", "VIDEO", "AUDIO":
+		switch {
+		case w.Attachment == nil || w.Attachment.URL == "":
+			return "content-not-specified"
+		case w.ContentType == "DOCUMENT" && w.Attachment.Name == "":
+			return "attachmentName-not-specified"
+		case utf8.RuneCountInString(w.Attachment.Name) > 70:
+			return "attachmentName-is-too-long"
+		}
+	default:
+		return "cascade-scheduling-request-is-not-valid"
+	}
+	return ""
+}
+
+// accept takes a message, once, and lets its statuses follow.
+func (s *Simulator) accept(c *call, sender Sender, address string, w whatsapp) {
+	now := s.o.Clock()
+	s.mu.Lock()
+	if _, repeated := s.taken[c.requestID]; repeated {
+		s.mu.Unlock()
+		c.duplicate = true
+		c.refuse("requestId-is-not-unique")
+		return
+	}
+	s.nextID++
+	m := &message{
+		id: s.nextID, requestID: c.requestID, comment: c.order.Comment, direction: "OUT", subject: sender.SubjectID,
+		cascade: sender.CascadeID, address: address, status: "ENQUEUED", at: now, stage: "00000000-0000-4000-8000-" + pad(sender.CascadeID),
+	}
+	s.taken[m.requestID] = m
+	s.takenBy[m.subject]++
+	s.history.add(m)
+	b := s.of(m.subject)
+	statuses := s.fate(m, w, c.order.Content.WhatsApp, now)
+	order := slices.Clone(statuses)
+	if b.ReorderCallbacks {
+		s.shuffle(statuses)
+	}
+	s.mu.Unlock()
+
+	c.accepted = true
+	c.reply(map[string]string{"requestId": m.requestID})
+	wait := time.Duration(0)
+	if c.order.StartTime != nil {
+		wait = max(0, c.order.StartTime.Sub(now))
+	}
+	s.follow(m, statuses, order, time.Now().Add(wait), b)
+}
+
+func pad(n int64) string {
+	d := strconv.FormatInt(n, 10)
+	return strings.Repeat("0", max(0, 12-len(d))) + d
+}
+
+// fate decides what becomes of a message. The caller holds mu.
+func (s *Simulator) fate(m *message, w whatsapp, raw []byte, now time.Time) []string {
+	key := sha256.Sum256(slices.Concat([]byte(strconv.FormatInt(m.subject, 10)+" "+m.address+" "), raw))
+	before, seen := s.recent[key]
+	s.sweepRecent(now)
+	if seen && now.Sub(before) < sameMessage {
+		return []string{"cancelled"}
+	}
+	s.recent[key] = now
+	b := s.of(m.subject)
+	wrote, any := s.lastWrote[person{m.subject, m.address}]
+	open := any && now.Sub(wrote) < replyWindow
+	if b.StrictWindow && !open && !s.matches(m.subject, w) {
+		return []string{"no-match-template"}
+	}
+	if b.Statuses != nil {
+		return slices.Clone(b.Statuses)
+	}
+	return []string{"sent", "delivered", "read"}
+}
+
+// sweepRecent forgets messages older than the rule reaches, now and then. The caller holds mu.
+func (s *Simulator) sweepRecent(now time.Time) {
+	if now.Sub(s.recentSwept) < time.Minute {
+		return
+	}
+	s.recentSwept = now
+	for k, at := range s.recent {
+		if now.Sub(at) >= sameMessage {
+			delete(s.recent, k)
+		}
+	}
+}
+
+// shuffle puts statuses in an order that is surely not theirs. The caller holds mu.
+func (s *Simulator) shuffle(statuses []string) {
+	natural := slices.Clone(statuses)
+	s.rng.Shuffle(len(statuses), func(i, j int) { statuses[i], statuses[j] = statuses[j], statuses[i] })
+	if slices.Equal(natural, statuses) {
+		slices.Reverse(statuses)
+	}
+}
+
+// follow reports the statuses one after the other: each at its time, none before the first attempt at the one before it.
+// times are the statuses whose delays are used, in their own order.
+func (s *Simulator) follow(m *message, statuses, times []string, accepted time.Time, b behaviour) {
+	if len(statuses) == 0 {
+		return
+	}
+	extra := time.Duration(b.CallbackDelayMS) * time.Millisecond
+	delay, known := s.o.StatusDelays[strings.ToLower(times[0])]
+	if !known {
+		delay = s.o.StatusDelays["delivered"]
+	}
+	s.queue.after(time.Until(accepted.Add(delay+extra)), func(ctx context.Context) {
+		generation := s.queue.now()
+		status := statuses[0]
+		at := s.o.Clock()
+		s.mu.Lock()
+		if s.taken[m.requestID] != m {
+			s.mu.Unlock()
+			return // forgotten meanwhile
+		}
+		m.status = strings.ToUpper(status)
+		hook := s.hook(m.subject).status
+		now := s.of(m.subject)
+		s.mu.Unlock()
+		if now.Callbacks && hook != "" {
+			s.deliver(ctx, delivery{url: hook, body: statusBody(m, s.bySubject[m.subject], status, b.StatusError, at), generation: generation}, now)
+		}
+		s.follow(m, statuses[1:], times[1:], accepted, b)
+	})
+}
+
+func statusBody(m *message, sender Sender, status, failure string, at time.Time) map[string]any {
+	out := map[string]any{
+		"requestId": m.requestID, "messageId": m.id, "cascadeId": m.cascade, "cascadeStageUUID": m.stage,
+		"subject": sender.Subject, "subjectId": m.subject, "status": strings.ToUpper(status), "statusAt": at.UTC().Format(time.RFC3339),
+		"error": nil, "comment": nil, "paymentData": nil,
+	}
+	if m.comment != "" {
+		out["comment"] = m.comment
+	}
+	switch strings.ToLower(status) {
+	case "sent", "delivered", "read", "enqueued", "delayed", "cancelled", "expired":
+	case "no-match-template":
+		out["error"] = "not-template-match"
+	default:
+		if failure != "" {
+			out["error"] = failure
+		}
+	}
+	return out
+}
+
+func isPhone(s string) bool {
+	if len(s) < 5 || len(s) > 15 {
+		return false
+	}
+	return strings.Trim(s, "0123456789") == ""
+}

@@ -1,0 +1,310 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/attr"
+	"contactcenter/shared/cache"
+)
+
+// Items: pk channel id, sk "channel". Index "account": ak account id, as channel id; a deleted channel is not in it.
+const (
+	attrPK           = "pk"
+	attrSK           = "sk"
+	attrAccountKey   = "ak"
+	attrAccountSort  = "as"
+	attrAccount      = "account_id"
+	attrProvider     = "provider_id"
+	attrType         = "type"
+	attrName         = "name"
+	attrAddress      = "address"
+	attrSender       = "sender_id"
+	attrSettings     = "settings"
+	attrStatus       = "status"
+	attrCreatedAt    = "created_at"
+	attrCreatedBy    = "created_by"
+	attrActivatedAt  = "activated_at"
+	attrActivatedBy  = "activated_by"
+	attrConfirmation = "confirmation"
+	attrPaused       = "paused_until"
+	attrDeleted      = "deleted_at"
+
+	channelSort = "channel"
+
+	// AccountIndex lists an account's channels.
+	AccountIndex = "account"
+)
+
+// DynamoDB is what the store needs of the AWS client.
+type DynamoDB interface {
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+}
+
+// Store keeps channels. Every method is one request to DynamoDB unless it says so.
+type Store struct {
+	DB    DynamoDB
+	Table string
+}
+
+// Get gives a channel, or ErrNotFound when there is none or it was deleted. The read is strongly consistent.
+func (s *Store) Get(ctx context.Context, id string) (Channel, error) {
+	c, err := s.Lookup(ctx, id)
+	if err == nil && c.Deleted() {
+		return Channel{}, ErrNotFound
+	}
+	return c, err
+}
+
+// Peek is Get at half the price: the read is eventually consistent, so a change of the last moment may be missed.
+func (s *Store) Peek(ctx context.Context, id string) (Channel, error) {
+	c, err := s.read(ctx, id, false)
+	if err == nil && c.Deleted() {
+		return Channel{}, ErrNotFound
+	}
+	return c, err
+}
+
+// Lookup gives a channel, also a deleted one: what was sent by it is still reported on. It returns ErrNotFound.
+func (s *Store) Lookup(ctx context.Context, id string) (Channel, error) { return s.read(ctx, id, true) }
+
+func (s *Store) read(ctx context.Context, id string, consistent bool) (Channel, error) {
+	if id == "" {
+		return Channel{}, ErrNotFound
+	}
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key(id), ConsistentRead: &consistent})
+	if err != nil {
+		return Channel{}, fmt.Errorf("get channel: %w", err)
+	}
+	if len(out.Item) == 0 {
+		return Channel{}, ErrNotFound
+	}
+	return decode(out.Item)
+}
+
+// Create records a new channel, inactive whatever its status says. Creating the same channel again changes nothing.
+func (s *Store) Create(ctx context.Context, c Channel) error {
+	it := key(c.ID)
+	it[attrAccountKey], it[attrAccountSort], it[attrAccount] = attr.String(c.AccountID), attr.String(c.ID), attr.String(c.AccountID)
+	it[attrProvider], it[attrType], it[attrName] = attr.String(c.ProviderID), attr.String(c.Type), attr.String(c.Name)
+	it[attrStatus], it[attrCreatedAt], it[attrCreatedBy] = attr.String(string(Inactive)), attr.Time(c.CreatedAt), attr.String(c.CreatedBy)
+	it[attrSettings] = attr.Map(c.Settings)
+	if c.Address != "" {
+		it[attrAddress] = attr.String(c.Address)
+	}
+	if c.SenderID != "" {
+		it[attrSender] = attr.String(c.SenderID)
+	}
+	_, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+	})
+	if refused := new(types.ConditionalCheckFailedException); err != nil && !errors.As(err, &refused) {
+		return fmt.Errorf("create channel: %w", err)
+	}
+	return nil
+}
+
+// List gives an account's channels, newest first. The index follows the table within moments.
+func (s *Store) List(ctx context.Context, accountID string, p attr.Page) (list []Channel, next string, err error) {
+	start, err := attr.Start(p.Token, map[string]string{attrAccountKey: accountID, attrSK: channelSort}, attrPK, attrAccountSort)
+	if err != nil {
+		return nil, "", err
+	}
+	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.Table, IndexName: aws.String(AccountIndex), ScanIndexForward: aws.Bool(false), Limit: aws.Int32(int32(p.Size)), ExclusiveStartKey: start,
+		KeyConditionExpression: aws.String("#ak = :ak"), ExpressionAttributeNames: map[string]string{"#ak": attrAccountKey},
+		ExpressionAttributeValues: attr.Item{":ak": attr.String(accountID)},
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list channels: %w", err)
+	}
+	for _, it := range out.Items {
+		c, err := decode(it)
+		if err != nil {
+			return nil, "", err
+		}
+		list = append(list, c)
+	}
+	next, err = attr.Token(out.LastEvaluatedKey)
+	return list, next, err
+}
+
+// Rename gives a channel another name.
+func (s *Store) Rename(ctx context.Context, id, name string) (Channel, error) {
+	return s.update(ctx, id, change{set: attr.Item{attrName: attr.String(name)}})
+}
+
+// Activation is a customer's activation of a channel.
+type Activation struct {
+	// By is the user who does it: the subject of a customer's token.
+	By           string
+	At           time.Time
+	Confirmation Confirmation
+	// Settings and Address are what the provider's adapter arranged; an empty Address leaves the channel's.
+	Settings map[string]string
+	Address  string
+}
+
+// Activate makes a channel active. Nothing else in the Contact Center does: only a duly authorized user of the account
+// may activate a channel, and the operator never.
+func (s *Store) Activate(ctx context.Context, id string, a Activation) (Channel, error) {
+	if a.By == "" {
+		return Channel{}, errors.New("activate channel: no user is named who does it")
+	}
+	confirmation, err := attr.JSON(a.Confirmation)
+	if err != nil {
+		return Channel{}, err
+	}
+	set := attr.Item{
+		attrStatus: attr.String(string(Active)), attrActivatedBy: attr.String(a.By), attrActivatedAt: attr.Time(a.At),
+		attrConfirmation: confirmation, attrSettings: attr.Map(a.Settings),
+	}
+	if a.Address != "" {
+		set[attrAddress] = attr.String(a.Address)
+	}
+	return s.update(ctx, id, change{set: set})
+}
+
+// Deactivate makes a channel inactive. An inactive one stays so.
+func (s *Store) Deactivate(ctx context.Context, id string) (Channel, error) {
+	return s.update(ctx, id, change{set: attr.Item{attrStatus: attr.String(string(Inactive))}})
+}
+
+// Pause keeps a channel from being used before until, because its provider asks for that. A pause only ever gets longer.
+func (s *Store) Pause(ctx context.Context, id string, until time.Time) error {
+	_, err := s.update(ctx, id, change{
+		set:    attr.Item{attrPaused: attr.Time(until)},
+		unless: "#" + attrPaused + " >= :" + attrPaused,
+	})
+	return err
+}
+
+// MarkCredentialsInvalid takes an active channel out of use, because its provider no longer takes the credentials. It
+// does nothing to a channel that is not active.
+func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string) error {
+	_, err := s.update(ctx, id, change{
+		set:    attr.Item{attrStatus: attr.String(string(CredentialsInvalid))},
+		unless: "#" + attrStatus + " <> :was", values: attr.Item{":was": attr.String(string(Active))},
+	})
+	return err
+}
+
+// Delete takes a channel away from its account. What remains only tells what the channel was, for reports on what was
+// sent by it; no method changes it again. It returns the channel, or ErrNotFound when it is deleted already.
+func (s *Store) Delete(ctx context.Context, id string, at time.Time) (Channel, error) {
+	return s.update(ctx, id, change{
+		set:    attr.Item{attrDeleted: attr.Time(at), attrStatus: attr.String(string(Inactive))},
+		remove: []string{attrAccountKey, attrAccountSort},
+	})
+}
+
+// change is one write of a channel that is there.
+type change struct {
+	set    attr.Item
+	remove []string
+	// unless is a condition under which nothing is to be written; values are its own.
+	unless string
+	values attr.Item
+}
+
+// update writes a change, and gives the channel as it is afterwards, changed or not.
+func (s *Store) update(ctx context.Context, id string, c change) (Channel, error) {
+	names := map[string]string{"#pk": attrPK, "#" + attrDeleted: attrDeleted}
+	values := attr.Item{}
+	for k, v := range c.values {
+		values[k] = v
+	}
+	var sets, removes []string
+	for name, v := range c.set {
+		names["#"+name], values[":"+name] = name, v
+		sets = append(sets, "#"+name+" = :"+name)
+	}
+	for _, name := range c.remove {
+		names["#"+name] = name
+		removes = append(removes, "#"+name)
+	}
+	expression := "SET " + strings.Join(sets, ", ")
+	if len(removes) > 0 {
+		expression += " REMOVE " + strings.Join(removes, ", ")
+	}
+	condition := "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
+	if c.unless != "" {
+		condition += " AND NOT (" + c.unless + ")"
+	}
+	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.Table, Key: key(id), UpdateExpression: &expression, ConditionExpression: &condition,
+		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	refused := new(types.ConditionalCheckFailedException)
+	if errors.As(err, &refused) {
+		if len(refused.Item) == 0 || refused.Item[attrDeleted] != nil {
+			return Channel{}, ErrNotFound
+		}
+		return decode(refused.Item)
+	}
+	if err != nil {
+		return Channel{}, fmt.Errorf("update channel: %w", err)
+	}
+	return decode(out.Attributes)
+}
+
+func key(id string) attr.Item {
+	return attr.Item{attrPK: attr.String(id), attrSK: attr.String(channelSort)}
+}
+
+func decode(it attr.Item) (Channel, error) {
+	c := Channel{
+		ID: attr.Text(it, attrPK), AccountID: attr.Text(it, attrAccount), ProviderID: attr.Text(it, attrProvider), Type: attr.Text(it, attrType),
+		Name: attr.Text(it, attrName), Address: attr.Text(it, attrAddress), SenderID: attr.Text(it, attrSender), Settings: attr.TextMap(it, attrSettings),
+		Status: Status(attr.Text(it, attrStatus)), CreatedAt: attr.Moment(it, attrCreatedAt), CreatedBy: attr.Text(it, attrCreatedBy),
+		ActivatedBy: attr.Text(it, attrActivatedBy), ActivatedAt: attr.Moment(it, attrActivatedAt),
+		PausedUntil: attr.Moment(it, attrPaused), DeletedAt: attr.Moment(it, attrDeleted),
+	}
+	return c, attr.FromJSON(it, attrConfirmation, &c.Confirmation)
+}
+
+const (
+	// CacheAge is how old a channel may be that a Cache gives.
+	CacheAge  = 5 * time.Second
+	cacheSize = 10_000
+)
+
+// Getter gives channels: a Store does.
+type Getter interface {
+	Get(ctx context.Context, id string) (Channel, error)
+}
+
+// Cache gives channels at most CacheAge old, from memory when it can. That a channel is missing is not kept. It is safe
+// for concurrent use; don't copy it.
+type Cache struct {
+	Store Getter
+	Now   func() time.Time
+
+	once     sync.Once
+	channels *cache.Cache[string, Channel]
+}
+
+func (c *Cache) kept() *cache.Cache[string, Channel] {
+	c.once.Do(func() { c.channels = cache.New[string, Channel](CacheAge, cacheSize, c.Now) })
+	return c.channels
+}
+
+// Get gives a channel, or ErrNotFound.
+func (c *Cache) Get(ctx context.Context, id string) (Channel, error) {
+	return c.kept().Load(id, func() (Channel, error) { return c.Store.Get(ctx, id) })
+}
+
+// Forget makes the next Get read the channel anew: after a write of one's own.
+func (c *Cache) Forget(id string) { c.kept().Forget(id) }

@@ -1,0 +1,242 @@
+// Package edna speaks to edna Pulse, the provider behind "Instant WhatsApp" (MF Management Ltd, https://edna.io), by its
+// HTTP API (https://docs-pulse.edna.io). It knows edna's paths, fields, error codes and callbacks, and nothing about
+// accounts, usage or storage.
+//
+// A message's id is edna's requestId, which edna takes once: a repeat is answered "requestId-is-not-unique", and
+// that is how an attempt whose answer got lost is recognised.
+package edna
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"contactcenter/shared/content"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
+)
+
+// ID is edna's name in the registry, in paths and in configuration.
+const ID = "edna"
+
+// DefaultBaseURL is edna's API outside Russia. Its Russian twin is https://app.edna.ru/api.
+const DefaultBaseURL = "https://app.edna.io/api"
+
+// Config is what the operator holds towards edna.
+type Config struct {
+	// BaseURL is the API's address up to and with "/api"; "": DefaultBaseURL.
+	BaseURL string
+	// APIKey goes in the header X-API-KEY.
+	APIKey string
+	// WebhookKeys prove a callback's origin. The first is current; the others are accepted during a rotation.
+	WebhookKeys []string
+	// HTTP makes the calls; nil: httpclient.New().
+	HTTP *http.Client
+	// Timeout bounds each Send, with the look-up of a template if it needs one; 0: httpclient.DefaultTimeout.
+	Timeout time.Duration
+	// ActivateTimeout bounds an Activate with its three calls, one of which waits for edna to call us back; 0: 15 s.
+	ActivateTimeout time.Duration
+	// TemplateAge is how long a sender's list of templates is kept; 0: one minute.
+	TemplateAge time.Duration
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// ConfigFrom reads EDNA_BASE_URL, EDNA_API_KEY and EDNA_WEBHOOK_KEYS (separated by commas, the first is current).
+func ConfigFrom(getenv func(string) string) Config {
+	var keys []string
+	for k := range strings.SplitSeq(getenv("EDNA_WEBHOOK_KEYS"), ",") {
+		if k = strings.TrimSpace(k); k != "" {
+			keys = append(keys, k)
+		}
+	}
+	return Config{BaseURL: getenv("EDNA_BASE_URL"), APIKey: getenv("EDNA_API_KEY"), WebhookKeys: keys}
+}
+
+// Adapter implements provider.Adapter and provider.Activator. It is safe for concurrent use.
+type Adapter struct {
+	base            string
+	key             string
+	keyHashes       [][sha256.Size]byte
+	caller          httpclient.Caller
+	timeout         time.Duration
+	activateTimeout time.Duration
+	templateAge     time.Duration
+	now             func() time.Time
+
+	mu        sync.Mutex
+	templates map[int64]templateList
+}
+
+var (
+	_ provider.Adapter   = (*Adapter)(nil)
+	_ provider.Activator = (*Adapter)(nil)
+)
+
+// New makes an adapter. Make one per process: it holds connections and recently read lists of templates.
+func New(c Config) *Adapter {
+	a := &Adapter{
+		base:            strings.TrimRight(c.BaseURL, "/"),
+		key:             c.APIKey,
+		timeout:         c.Timeout,
+		activateTimeout: c.ActivateTimeout,
+		templateAge:     c.TemplateAge,
+		now:             c.Now,
+		templates:       map[int64]templateList{},
+	}
+	for _, k := range c.WebhookKeys {
+		if k != "" {
+			a.keyHashes = append(a.keyHashes, sha256.Sum256([]byte(k)))
+		}
+	}
+	if a.base == "" {
+		a.base = DefaultBaseURL
+	}
+	if a.timeout <= 0 {
+		a.timeout = httpclient.DefaultTimeout
+	}
+	if a.activateTimeout <= 0 {
+		a.activateTimeout = 15 * time.Second
+	}
+	if a.templateAge <= 0 {
+		a.templateAge = time.Minute
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	client := c.HTTP
+	if client == nil {
+		client = httpclient.New()
+	}
+	a.caller = httpclient.Caller{HTTP: client, Timeout: a.timeout}
+	return a
+}
+
+// Capabilities says what edna's API carries. WhatsApp bounds a text at 4,096 characters and free text at 24 hours
+// after the recipient last wrote.
+func (*Adapter) Capabilities() provider.Capabilities {
+	return provider.Capabilities{
+		RepeatSafe:   true,
+		ChannelTypes: []string{"whatsapp"},
+		AddressKind:  "phone",
+		Content: map[content.Type]provider.Limits{
+			content.TypeText:     {MaxTextRunes: maxTextRunes},
+			content.TypeTemplate: {MaxTextRunes: maxTextRunes},
+			content.TypeLocation: {NoPlaceName: true},
+		},
+		ReplyWindow: 24 * time.Hour,
+	}
+}
+
+const maxTextRunes = 4096
+
+// problem is edna's error body. Its detail is never passed on: it can quote the request.
+type problem struct {
+	Title  string `json:"title"`
+	Code   string `json:"code"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+func (p problem) word() string {
+	if p.Title != "" {
+		return p.Title
+	}
+	return p.Code
+}
+
+// encode gives JSON whose strings decode to the very bytes they were made from; HTML stays as it is.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// call makes one call of the API and returns the body of a success. Its errors are *provider.Error; with refusals comes
+// what edna said.
+func (a *Adapter) call(ctx context.Context, method, path string, body any) ([]byte, problem, *provider.Error) {
+	var payload []byte
+	if body != nil {
+		var err error
+		if payload, err = encode(body); err != nil {
+			return nil, problem{}, platformFault("the request could not be written as JSON")
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, a.base+path, bytes.NewReader(payload))
+	if err != nil {
+		return nil, problem{}, platformFault("edna's address in the configuration is not a URL")
+	}
+	req.Header.Set("X-API-KEY", a.key)
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := a.caller.Do(ctx, req)
+	if err != nil {
+		var e *provider.Error
+		if errors.As(err, &e) {
+			return nil, problem{}, e
+		}
+		return nil, problem{}, &provider.Error{Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider}
+	}
+	var p problem
+	_ = json.Unmarshal(answer.Body, &p) // lists and foreign bodies leave it empty, and the status decides
+	// edna's own clients take an answer of 200 for an error when its body says another status.
+	if answer.Status == http.StatusOK && p.Status > http.StatusOK {
+		answer.Status = p.Status
+	}
+	if answer.Status == http.StatusOK {
+		if answer.Oversized {
+			return nil, p, unreadable()
+		}
+		return answer.Body, p, nil
+	}
+	if answer.Status > 200 && answer.Status < 300 {
+		return nil, p, unreadable()
+	}
+	return nil, p, a.refusal(answer, p)
+}
+
+// refusal sorts an error answer, and names it by edna's word where there is one.
+func (a *Adapter) refusal(answer httpclient.Answer, p problem) *provider.Error {
+	e := httpclient.Refusal(answer, a.now())
+	if !presentable(p.word()) {
+		return e
+	}
+	e.ProviderCode = p.word()
+	if e.Kind != provider.Permanent {
+		return e
+	}
+	r := reasonOf(p.word())
+	e.Code, e.Fault, e.Detail = r.code, r.fault, r.detail
+	return e
+}
+
+func unreadable() *provider.Error {
+	return &provider.Error{
+		Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider,
+		Detail: "the provider's answer can't be read",
+	}
+}
+
+func platformFault(detail string) *provider.Error {
+	return &provider.Error{Kind: provider.Permanent, Code: "provider_refused", Fault: provider.FaultPlatform, Detail: detail}
+}
+
+// asRead makes an error of a call that only looks something up: nothing was handed over, so nothing is ambiguous.
+func asRead(e *provider.Error) *provider.Error {
+	if e != nil && e.Kind == provider.Ambiguous {
+		e.Kind, e.Code = provider.Retry, "provider_unavailable"
+	}
+	return e
+}

@@ -1,0 +1,110 @@
+// Package registry knows which Communication Providers there are, what the operator says of them, whether they are
+// switched on, and the pool of native senders. How to speak to a provider is known by its adapter.
+package registry
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Onboarding says with whose account a provider is reached.
+type Onboarding string
+
+// The ways of onboarding.
+const (
+	// Native: with the operator's account; a sender comes from the operator's pool.
+	Native Onboarding = "native"
+	// OwnAccount: with the customer's own account and credentials.
+	OwnAccount Onboarding = "own_account"
+)
+
+// Status is the operator's switch.
+type Status string
+
+// The positions of the switch.
+const (
+	Enabled Status = "enabled"
+	// Disabled: messages wait until it is enabled again.
+	Disabled Status = "disabled"
+	// Removed: nothing is sent any more; history stays readable.
+	Removed Status = "removed"
+)
+
+// HealthState is how a provider works at present.
+type HealthState string
+
+// Operational is the state of a provider of which nothing else is known.
+const Operational HealthState = "operational"
+
+// Health is a provider's health, and since when.
+type Health struct {
+	State HealthState
+	Since time.Time
+}
+
+// Document is a document of the provider: terms, privacy, where data goes.
+type Document struct {
+	Title string `json:"title"`
+	URL   string `json:"url"`
+}
+
+// CredentialField is one credential that a customer enters for an own-account provider.
+type CredentialField struct {
+	Name string `json:"name"`
+	// Kind is "secret" or "text".
+	Kind string `json:"kind"`
+}
+
+// Entry is a provider's entry in the registry. Its id is the name of its adapter.
+type Entry struct {
+	ID          string
+	Name        string
+	LegalEntity string
+	Website     string
+	Onboarding  Onboarding
+	// ChannelTypes are the kinds of channel, the default first.
+	ChannelTypes []string
+	// TransferCountries are where the provider takes data to, as ISO 3166-1 alpha-2 codes.
+	TransferCountries []string
+	Documents         []Document
+	// TermsVersion names the version of the provider's terms that customers confirm.
+	TermsVersion     string
+	Status           Status
+	Health           Health
+	CredentialFields []CredentialField
+	CreatedAt        time.Time
+}
+
+// Same reports whether the operator says the same in two entries.
+func (e Entry) Same(o Entry) bool {
+	return e.ID == o.ID && e.Name == o.Name && e.LegalEntity == o.LegalEntity && e.Website == o.Website && e.Onboarding == o.Onboarding &&
+		slices.Equal(e.ChannelTypes, o.ChannelTypes) && slices.Equal(e.TransferCountries, o.TransferCountries) && slices.Equal(e.Documents, o.Documents) &&
+		e.TermsVersion == o.TermsVersion && e.Status == o.Status && slices.Equal(e.CredentialFields, o.CredentialFields)
+}
+
+// Sender is one sender of a native pool. ChannelID is "" while it is free.
+type Sender struct {
+	ID        string
+	Address   string
+	ChannelID string
+	TakenAt   time.Time
+}
+
+var (
+	// ErrNotFound: there is no such provider.
+	ErrNotFound = errors.New("provider not found")
+	// ErrNoSender: no sender of the pool is free.
+	ErrNoSender = errors.New("no free sender")
+	// ErrSenderInUse: the sender belongs to a channel, so its address can't change.
+	ErrSenderInUse = errors.New("sender is in use")
+)
+
+// ValidID reports whether s can be a provider's id: a slug of 1 to 64 lower-case letters, digits and "_", starting with a
+// letter.
+func ValidID(s string) bool {
+	return s != "" && len(s) <= 64 && s[0] >= 'a' && s[0] <= 'z' && strings.IndexFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_'
+	}) < 0
+}

@@ -1,0 +1,254 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/attr"
+	"contactcenter/shared/cache"
+)
+
+// Items: pk "rules", sk "version#<version>": a version. pk "rules", sk "schedule": when each version comes into force, one
+// attribute "v:<version>" each, so that finding the one in force is one read. pk account id, sk "acceptance#<id>": an
+// acceptance, never changed. pk account id, sk "accepted#<version>": the account accepted this version.
+const (
+	attrPK           = "pk"
+	attrSK           = "sk"
+	attrBody         = "body"
+	attrRulesVersion = "rules_version"
+	attrDocuments    = "documents"
+	attrCapacity     = "capacity"
+	attrEntity       = "legal_entity_name"
+	attrUser         = "user_id"
+	attrSourceIP     = "source_ip"
+	attrAt           = "accepted_at"
+
+	rulesPartition   = "rules"
+	scheduleSort     = "schedule"
+	schedulePrefix   = "v:"
+	versionPrefix    = "version#"
+	acceptancePrefix = "acceptance#"
+	acceptedPrefix   = "accepted#"
+)
+
+const (
+	// CurrentAge is how old the answer of Current may be.
+	CurrentAge = 5 * time.Second
+	// acceptedAge is long: an acceptance is never taken back.
+	acceptedAge = time.Hour
+	cacheSize   = 10_000
+	// maxVersions bounds the cache of versions, which never change.
+	maxVersions = 100
+)
+
+// DynamoDB is what the store needs of the AWS client.
+type DynamoDB interface {
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+}
+
+// Store keeps the Rules and their acceptances. It is safe for concurrent use; don't copy it.
+type Store struct {
+	DB    DynamoDB
+	Table string
+	Now   func() time.Time
+
+	once     sync.Once
+	schedule *cache.Cache[string, map[string]time.Time]
+	versions *cache.Cache[string, Version]
+	accepted *cache.Cache[string, bool]
+}
+
+func (s *Store) prepare() {
+	s.once.Do(func() {
+		s.schedule = cache.New[string, map[string]time.Time](CurrentAge, 1, s.Now)
+		s.versions = cache.New[string, Version](acceptedAge, maxVersions, s.Now)
+		s.accepted = cache.New[string, bool](acceptedAge, cacheSize, s.Now)
+	})
+}
+
+// Current gives the version in force: the one that came into force last. What was published more than CurrentAge ago is
+// seen. It returns ErrNoneInForce when there is none. Two requests, none when the answer is kept.
+func (s *Store) Current(ctx context.Context) (Version, error) {
+	s.prepare()
+	schedule, err := s.schedule.Load(scheduleSort, func() (map[string]time.Time, error) { return s.readSchedule(ctx) })
+	if err != nil {
+		return Version{}, err
+	}
+	current := ""
+	for version, at := range schedule {
+		if at.After(s.Now()) {
+			continue
+		}
+		if newest := schedule[current]; current == "" || at.After(newest) || at.Equal(newest) && version > current {
+			current = version
+		}
+	}
+	if current == "" {
+		return Version{}, ErrNoneInForce
+	}
+	return s.Get(ctx, current)
+}
+
+func (s *Store) readSchedule(ctx context.Context) (map[string]time.Time, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: rulesKey(scheduleSort), ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return nil, fmt.Errorf("get schedule of the Rules: %w", err)
+	}
+	schedule := map[string]time.Time{}
+	for name := range out.Item {
+		if version, ok := strings.CutPrefix(name, schedulePrefix); ok {
+			schedule[version] = attr.Moment(out.Item, name)
+		}
+	}
+	return schedule, nil
+}
+
+// Get gives a published version, or ErrNotFound.
+func (s *Store) Get(ctx context.Context, version string) (Version, error) {
+	s.prepare()
+	return s.versions.Load(version, func() (Version, error) {
+		out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: rulesKey(versionPrefix + version), ConsistentRead: aws.Bool(true)})
+		if err != nil {
+			return Version{}, fmt.Errorf("get version of the Rules: %w", err)
+		}
+		if len(out.Item) == 0 {
+			return Version{}, ErrNotFound
+		}
+		var v Version
+		err = attr.FromJSON(out.Item, attrBody, &v)
+		return v, err
+	})
+}
+
+// Publish makes a version known, for good. Publishing the same again changes nothing; with another body it returns
+// ErrPublished. Two requests.
+func (s *Store) Publish(ctx context.Context, v Version) error {
+	s.prepare()
+	v.EffectiveAt = v.EffectiveAt.UTC().Truncate(time.Millisecond)
+	body, err := attr.JSON(v)
+	if err != nil {
+		return err
+	}
+	it := rulesKey(versionPrefix + v.Version)
+	it[attrBody] = body
+	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	refused := new(types.ConditionalCheckFailedException)
+	switch {
+	case errors.As(err, &refused):
+		var old Version
+		if err := attr.FromJSON(refused.Item, attrBody, &old); err != nil {
+			return err
+		}
+		if !old.Same(v) {
+			return ErrPublished
+		}
+	case err != nil:
+		return fmt.Errorf("publish version of the Rules: %w", err)
+	}
+	_, err = s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.Table, Key: rulesKey(scheduleSort), UpdateExpression: aws.String("SET #v = :at"),
+		ExpressionAttributeNames: map[string]string{"#v": schedulePrefix + v.Version}, ExpressionAttributeValues: attr.Item{":at": attr.Time(v.EffectiveAt)},
+	})
+	if err != nil {
+		return fmt.Errorf("schedule version of the Rules: %w", err)
+	}
+	s.schedule.Forget(scheduleSort)
+	return nil
+}
+
+// Accept records an acceptance: two requests. The record is written before anything counts on it.
+func (s *Store) Accept(ctx context.Context, a Acceptance) error {
+	documents, err := attr.JSON(a.Documents)
+	if err != nil {
+		return err
+	}
+	it := attr.Item{
+		attrPK: attr.String(a.AccountID), attrSK: attr.String(acceptancePrefix + a.ID), attrRulesVersion: attr.String(a.RulesVersion), attrDocuments: documents,
+		attrCapacity: attr.String(string(a.Capacity)), attrUser: attr.String(a.UserID), attrSourceIP: attr.String(a.SourceIP), attrAt: attr.Time(a.At),
+	}
+	if a.LegalEntityName != "" {
+		it[attrEntity] = attr.String(a.LegalEntityName)
+	}
+	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+	})
+	if refused := new(types.ConditionalCheckFailedException); err != nil && !errors.As(err, &refused) {
+		return fmt.Errorf("record acceptance: %w", err)
+	}
+	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: attr.Item{
+		attrPK: attr.String(a.AccountID), attrSK: attr.String(acceptedPrefix + a.RulesVersion), attrAt: attr.Time(a.At),
+	}})
+	if err != nil {
+		return fmt.Errorf("note acceptance: %w", err)
+	}
+	return nil
+}
+
+// Accepted reports whether an account accepted a version. That it did is kept in memory; that it did not never is.
+func (s *Store) Accepted(ctx context.Context, accountID, version string) (bool, error) {
+	s.prepare()
+	key := accountID + "#" + version
+	if ok, _ := s.accepted.Get(key); ok {
+		return true, nil
+	}
+	at := s.Now()
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.Table, Key: attr.Item{attrPK: attr.String(accountID), attrSK: attr.String(acceptedPrefix + version)}, ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for acceptance: %w", err)
+	}
+	if len(out.Item) == 0 {
+		return false, nil
+	}
+	s.accepted.Put(key, true, at)
+	return true, nil
+}
+
+// Acceptances lists an account's acceptances, newest first.
+func (s *Store) Acceptances(ctx context.Context, accountID string, p attr.Page) (list []Acceptance, next string, err error) {
+	start, err := attr.Start(p.Token, map[string]string{attrPK: accountID}, attrSK)
+	if err != nil {
+		return nil, "", err
+	}
+	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.Table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: aws.Int32(int32(p.Size)), ExclusiveStartKey: start,
+		KeyConditionExpression:    aws.String("#pk = :pk AND begins_with(#sk, :acceptance)"),
+		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#sk": attrSK},
+		ExpressionAttributeValues: attr.Item{":pk": attr.String(accountID), ":acceptance": attr.String(acceptancePrefix)},
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list acceptances: %w", err)
+	}
+	for _, it := range out.Items {
+		a := Acceptance{
+			ID: strings.TrimPrefix(attr.Text(it, attrSK), acceptancePrefix), AccountID: accountID, RulesVersion: attr.Text(it, attrRulesVersion),
+			Capacity: Capacity(attr.Text(it, attrCapacity)), LegalEntityName: attr.Text(it, attrEntity),
+			UserID: attr.Text(it, attrUser), SourceIP: attr.Text(it, attrSourceIP), At: attr.Moment(it, attrAt),
+		}
+		if err := attr.FromJSON(it, attrDocuments, &a.Documents); err != nil {
+			return nil, "", err
+		}
+		list = append(list, a)
+	}
+	next, err = attr.Token(out.LastEvaluatedKey)
+	return list, next, err
+}
+
+func rulesKey(sort string) attr.Item {
+	return attr.Item{attrPK: attr.String(rulesPartition), attrSK: attr.String(sort)}
+}
