@@ -33,10 +33,11 @@ type terms interface {
 	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
 }
 
-// channels says whether the messages of a channel must stay held: because it is inactive, or its provider disabled.
-// One that is gone holds nothing back: the dispatcher says what becomes of its messages.
+// channels names what stands in the way of a channel's messages: message.HeldProviderDisabled, HeldChannelInactive, or
+// "" for nothing. A channel or provider that is gone for good is no obstacle: the dispatcher says what becomes of the
+// messages.
 type channels interface {
-	Closed(ctx context.Context, channelID string) (bool, error)
+	Obstacle(ctx context.Context, channelID string) (reason string, err error)
 }
 
 // Reset does for one account what is due: it resolves what was left in the ledger, closes the period that is over,

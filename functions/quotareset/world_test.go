@@ -42,13 +42,19 @@ func (p *plans) Terms(context.Context, string, bool) (usage.Terms, error) {
 
 type closedChannels struct {
 	mu     sync.Mutex
-	closed map[string]bool
+	closed map[string]string
 }
 
-func (c *closedChannels) Closed(_ context.Context, channelID string) (bool, error) {
+func (c *closedChannels) Obstacle(_ context.Context, channelID string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed[channelID], nil
+}
+
+func (c *closedChannels) set(channelID, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed[channelID] = reason
 }
 
 // references is a queue over the wire of which the test can tell what was sent.
@@ -114,14 +120,13 @@ func newWorld(t testing.TB) *world {
 	w := &world{
 		t: t, clock: &clock{},
 		plans:    &plans{terms: usage.Terms{PlanID: "demo", Version: "demo.1", Limit: 10, Kind: usage.Month, InFlight: 20}},
-		channels: &closedChannels{closed: map[string]bool{}},
+		channels: &closedChannels{closed: map[string]string{}},
 		refs:     &references{SQS: env.SQS},
 	}
 	w.clock.set(midMonth)
-	w.usage = &usage.Store{DB: env.DynamoDB, Table: table(ctx, env, "usage", [3]string{usage.DueIndex, "sh", "due"}), Now: w.clock.now}
+	w.usage = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: w.clock.now}
 	w.messages = &message.Store{
-		DB: env.DynamoDB, Retention: 90 * 24 * time.Hour,
-		Table: table(ctx, env, "messages", [3]string{message.HeldIndex, "hk", "hs"}, [3]string{message.ReferenceIndex, "rk", "rs"}),
+		DB: env.DynamoDB, Retention: 90 * 24 * time.Hour, Table: env.Table(ctx, awstest.MessagesTable()),
 	}
 	w.ids = id.Source{Now: w.clock.now, Random: rand.Reader}
 	var err error

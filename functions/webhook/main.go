@@ -1,4 +1,68 @@
 // Command webhook takes the callbacks of Communication Providers: what became of messages, and what recipients wrote.
 package main
 
-func main() {}
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/telemetry"
+)
+
+func main() {
+	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
+	h, err := build(context.Background(), os.Getenv, log)
+	if err != nil {
+		log.Error("webhook can't start", "error", err.Error())
+		os.Exit(1)
+	}
+	lambda.Start(api.Handler(h))
+}
+
+func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
+	env := map[string]string{}
+	for _, name := range []string{"MESSAGES_TABLE", "CHANNELS_TABLE", "CONVERSATION_KEY"} {
+		if env[name] = getenv(name); env[name] == "" {
+			return nil, fmt.Errorf("the environment variable %s is not set", name)
+		}
+	}
+	keyer, err := id.NewConversationKeyer([]byte(env["CONVERSATION_KEY"]))
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := awsclient.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read AWS configuration: %w", err)
+	}
+	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	h := &Handler{
+		channels: &channel.Cache{Store: known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}, Now: now},
+		adapters: map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
+		log:      log,
+		recorder: recorder{
+			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+			keyer:    keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
+		},
+	}
+	return api.New(api.Config{Log: log, Now: now}, api.WebhookRoutes(h)), nil
+}
+
+// known gives every channel that ever was, for the cache.
+type known struct{ store *channel.Store }
+
+func (k known) Get(ctx context.Context, channelID string) (channel.Channel, error) {
+	return k.store.Lookup(ctx, channelID)
+}
