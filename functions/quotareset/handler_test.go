@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/usage"
 )
@@ -184,13 +185,13 @@ func TestConversationIsReleasedInOrderOrNotAtAll(t *testing.T) {
 	first, other, second := w.held(acct, recipient(1)), w.held(acct, recipient(2)), w.message(acct, recipient(1))
 	second = w.hold(second, message.HeldOrder)
 	third := w.hold(w.message(acct, recipient(1), func(m *message.Message) { m.OnLimit = message.Reject }), message.HeldOrder)
-	w.run(Event{AccountID: acct})
+	s := w.run(Event{AccountID: acct})
 	for _, c := range []struct {
 		m    message.Message
 		want message.Status
 	}{{first, message.Queued}, {other, message.Queued}, {second, message.Held}, {third, message.Held}} {
 		if got := w.status(c.m); got != c.want {
-			t.Errorf("message %s is %s, want %s", c.m.ID, got, c.want)
+			t.Errorf("message %s is %s, want %s: %+v", c.m.ID, got, c.want, s)
 		}
 	}
 	w.plans.terms.Limit, w.plans.terms.Version = 4, "demo.3"
@@ -203,6 +204,28 @@ func TestConversationIsReleasedInOrderOrNotAtAll(t *testing.T) {
 	j := slices.IndexFunc(sent, func(r sentReference) bool { return r.message == third.ID })
 	if i < 0 || j < i {
 		t.Errorf("references of the conversation: %d, %d", i, j)
+	}
+}
+
+func TestMessageWhoseReferenceIsNotQueuedStaysHeldWithTheLaterOnesOfItsConversation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.gate(acct)
+	first, other := w.held(acct, recipient(1)), w.held(acct, recipient(2))
+	second := w.hold(w.message(acct, recipient(1)), message.HeldOrder)
+	w.refs.refuse(first.ID)
+	if s := w.run(Event{AccountID: acct}); s.Released != 1 {
+		t.Errorf("summary: %+v", s)
+	}
+	for m, want := range map[id.Message]message.Status{first.ID: message.Held, other.ID: message.Queued, second.ID: message.Held} {
+		if got := w.status(message.Message{AccountID: acct, ID: m}); got != want {
+			t.Errorf("message %s is %s, want %s", m, got, want)
+		}
+	}
+	w.refs.refuse(id.Message{})
+	w.clock.advance(again + time.Second)
+	if s := w.sweep(); s.Released != 2 {
+		t.Errorf("the look after: %+v", s)
 	}
 }
 
@@ -402,7 +425,7 @@ func TestSweepPagesThroughManyDueAccounts(t *testing.T) {
 	if s := w.sweep(); s.Accounts != n || s.Rolled != n || s.Exported != n || s.Failed != 0 {
 		t.Errorf("%+v", s)
 	}
-	w.clock.advance(time.Minute)
+	w.clock.advance(again + staleness)
 	w.sweep()
 	w.clock.advance(time.Hour)
 	if s := w.sweep(); s.Accounts != 0 {

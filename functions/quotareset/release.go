@@ -199,7 +199,7 @@ func (rel *release) flush(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("queue released messages: %w", err)
 	}
-	missing := make(map[id.Message]bool, len(failed))
+	missing, broken := make(map[id.Message]bool, len(failed)), map[string]bool{}
 	for _, mid := range failed {
 		missing[mid], rel.left = true, true
 	}
@@ -209,7 +209,8 @@ func (rel *release) flush(ctx context.Context) error {
 	)
 	group.SetLimit(rel.WritesAtOnce)
 	for _, b := range batch {
-		if missing[b.message.ID] || rel.stuck[b.message.ID.Conversation] {
+		if conversation := b.message.ID.Conversation; missing[b.message.ID] || broken[conversation] {
+			broken[conversation] = true
 			rel.stay(b.message)
 			continue
 		}

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
@@ -62,7 +64,14 @@ type references struct {
 	queue.SQS
 	mu   sync.Mutex
 	sent []sentReference
-	fail func(body string) bool
+	// refused is a message whose references the queue does not take.
+	refused id.Message
+}
+
+func (q *references) refuse(m id.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.refused = m
 }
 
 type sentReference struct {
@@ -72,20 +81,31 @@ type sentReference struct {
 }
 
 func (q *references) SendMessageBatch(ctx context.Context, in *sqs.SendMessageBatchInput, opts ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
-	out, err := q.SQS.SendMessageBatch(ctx, in, opts...)
-	if err != nil {
-		return out, err
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	taken := *in
+	taken.Entries = nil
+	var failed []types.BatchResultErrorEntry
 	for _, e := range in.Entries {
 		account, m, err := queue.Parse(*e.MessageBody)
 		if err != nil {
 			return nil, err
 		}
+		if m == q.refused {
+			failed = append(failed, types.BatchResultErrorEntry{Id: e.Id, Code: aws.String("InternalError")})
+			continue
+		}
+		taken.Entries = append(taken.Entries, e)
 		q.sent = append(q.sent, sentReference{account: account, message: m, delay: e.DelaySeconds})
 	}
-	return out, nil
+	if len(taken.Entries) == 0 {
+		return &sqs.SendMessageBatchOutput{Failed: failed}, nil
+	}
+	out, err := q.SQS.SendMessageBatch(ctx, &taken, opts...)
+	if err == nil {
+		out.Failed = append(out.Failed, failed...)
+	}
+	return out, err
 }
 
 // take gives what was sent since the last call.
