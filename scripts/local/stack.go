@@ -383,5 +383,5 @@ func (s *stack) announce(out io.Writer, quiet bool) {
 	if quiet {
 		return
 	}
-	fmt.Fprintf(out, "\nA first message, ready to paste:\n\nAPI=%s\n%s\nCtrl-C stops everything. Logs are on stderr.\n", s.apiURL(), firstMessage)
+	fmt.Fprintf(out, "\nA first message, ready to paste:\n\nsh <<'SCRIPT'\nAPI=%s\n%sSCRIPT\n\nCtrl-C stops everything. Logs are on stderr.\n", s.apiURL(), firstMessage)
 }

@@ -136,11 +136,11 @@ func (f *Function) enqueue(i *invocation) error {
 	return nil
 }
 
-// grow starts processes for events that no starting process will take.
+// grow starts processes for events that no process will take which begins or has just answered.
 func (f *Function) grow() {
 	starting := 0
 	for p := range f.processes {
-		if p.phase == beginning {
+		if p.phase == beginning || p.phase == answered {
 			starting++
 		}
 	}
