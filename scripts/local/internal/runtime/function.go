@@ -102,8 +102,8 @@ func newFunction(config Config, logs *Logs, s *starter) *Function {
 	return &Function{config: config, logs: logs, starter: s, processes: map[*process]bool{}}
 }
 
-// Invoke runs the function on one event and waits for what it answers. It fails with a *FunctionError when the
-// function does, and with the context's error when the invoker doesn't wait any longer; the function then goes on.
+// Invoke runs the function on one event and waits for what it answers. It fails with a *FunctionError, which is logged,
+// when the function does, and with the context's error when the invoker doesn't wait any longer; the function then goes on.
 func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	i := &invocation{id: newID(), payload: event, done: make(chan result, 1)}
 	if err := f.enqueue(i); err != nil {
@@ -111,6 +111,9 @@ func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 	select {
 	case r := <-i.done:
+		if failed := (*FunctionError)(nil); errors.As(r.err, &failed) {
+			f.logs.Error(f.config.Label, "invocation "+i.id, r.err)
+		}
 		return r.payload, r.err
 	case <-ctx.Done():
 		f.forget(i)
