@@ -221,11 +221,12 @@ func (f *Function) overrun(p *process, i *invocation) {
 	p.kill()
 }
 
-// finish delivers what a process answered. It tells whether the process had that event in hand.
+// finish delivers what a process answered. It tells whether the process had that event in hand. What a process still
+// says when it is being killed does not count: to its invoker it crashed.
 func (f *Function) finish(p *process, id string, r result) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.settle(p, id, r)
+	return p.phase != dead && !p.doomed && f.settle(p, id, r)
 }
 
 func (f *Function) settle(p *process, id string, r result) bool {
