@@ -92,7 +92,7 @@ func kindOf(c Code) kind {
 	case CodeCredentialsInvalid:
 		return kind{409, FaultCustomer, "The provider does not accept the credentials", "Correct them with PATCH /v1/channels/{id}, then activate the channel."}
 	case CodeConfirmationOutdated:
-		return kind{409, FaultCustomer, "The confirmation is outdated", "Show the user what is in force now, under current, and let them confirm that."}
+		return kind{409, FaultCustomer, "The confirmation is outdated", "Show the user what is in force now, as this problem gives it, and let them confirm that."}
 	case CodeProviderDisabled:
 		return kind{409, FaultPlatform, "The provider is disabled", "Wait until the operator enables it, or use a channel of another provider."}
 	case CodeProviderRemoved:
@@ -202,8 +202,8 @@ type Problem struct {
 	ResetsAt *Time  `json:"resets_at,omitempty"`
 	PlanID   string `json:"plan_id,omitempty"`
 
-	// Current is what is in force, with confirmation_outdated.
-	Current *Confirmations `json:"current,omitempty"`
+	// What is in force, with confirmation_outdated: members of the problem, named as in the request.
+	*Confirmations
 
 	// RetryAfter becomes the header of that name, in whole seconds, rounded up; 0: none.
 	RetryAfter time.Duration `json:"-"`

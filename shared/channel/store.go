@@ -159,6 +159,9 @@ type Activation struct {
 // Activate makes a channel active. Nothing else in the Contact Center does: only a duly authorized user of the account
 // may activate a channel, and the operator never.
 func (s *Store) Activate(ctx context.Context, id string, a Activation) (Channel, error) {
+	if a.By == "" {
+		return Channel{}, errors.New("activate channel: no user is named who does it")
+	}
 	confirmation, err := attr.JSON(a.Confirmation)
 	if err != nil {
 		return Channel{}, err
@@ -217,7 +220,7 @@ type change struct {
 
 // update writes a change, and gives the channel as it is afterwards, changed or not.
 func (s *Store) update(ctx context.Context, id string, c change) (Channel, error) {
-	names := map[string]string{"#pk": attrPK, "#deleted": attrDeleted}
+	names := map[string]string{"#pk": attrPK, "#" + attrDeleted: attrDeleted}
 	values := attr.Item{}
 	for k, v := range c.values {
 		values[k] = v
@@ -235,11 +238,7 @@ func (s *Store) update(ctx context.Context, id string, c change) (Channel, error
 	if len(removes) > 0 {
 		expression += " REMOVE " + strings.Join(removes, ", ")
 	}
-	condition := "attribute_exists(#pk) AND attribute_not_exists(#deleted)"
-	if names["#"+attrDeleted] != "" { // Delete sets it: one name for one attribute
-		delete(names, "#deleted")
-		condition = "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
-	}
+	condition := "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
 	if c.unless != "" {
 		condition += " AND NOT (" + c.unless + ")"
 	}
