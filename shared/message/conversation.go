@@ -12,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/id"
 )
@@ -275,24 +274,25 @@ func (s *Store) page(ctx context.Context, p Page, in *dynamodb.QueryInput, index
 		if err != nil {
 			return nil, err
 		}
-		partitionKey := attrPK
-		if len(indexKeys) > 0 {
-			partitionKey = indexKeys[0]
-		}
-		for _, v := range in.ExpressionAttributeValues {
-			if s, ok := v.(*types.AttributeValueMemberS); ok && s.Value == text(start, partitionKey) {
-				in.ExclusiveStartKey = start
-			}
-		}
-		if in.ExclusiveStartKey == nil {
+		if !startsWithin(in, start, indexKeys) {
 			return nil, ErrPageToken
 		}
+		in.ExclusiveStartKey = start
 	}
 	out, err := s.DB.Query(ctx, in)
 	if err != nil {
 		return nil, fmt.Errorf("query messages: %w", err)
 	}
 	return out, nil
+}
+
+// startsWithin reports whether a list may begin at a key: in its own partition, and in the table at a message.
+func startsWithin(in *dynamodb.QueryInput, start item, indexKeys []string) bool {
+	if len(indexKeys) > 0 {
+		return text(start, indexKeys[0]) == text(in.ExpressionAttributeValues, ":k")
+	}
+	prefix := text(in.ExpressionAttributeValues, ":m")
+	return text(start, attrPK) == text(in.ExpressionAttributeValues, ":pk") && strings.HasPrefix(text(start, attrSK), prefix)
 }
 
 func nextToken(out *dynamodb.QueryOutput) (string, error) {

@@ -119,9 +119,12 @@ func (s *Store) states(ctx context.Context, accountID string, ids []id.Message, 
 	if len(ids) == 0 {
 		return found, nil
 	}
-	ask.Keys = make([]map[string]types.AttributeValue, len(ids))
-	for i, mid := range ids {
-		ask.Keys[i] = key(accountID, mid, statePrefix)
+	asked := make(map[id.Message]bool, len(ids))
+	for _, mid := range ids {
+		if !asked[mid] { // DynamoDB refuses a key that is given twice
+			asked[mid] = true
+			ask.Keys = append(ask.Keys, key(accountID, mid, statePrefix))
+		}
 	}
 	requests := map[string]types.KeysAndAttributes{s.Table: ask}
 	for range statesTries {
@@ -147,7 +150,8 @@ func (s *Store) states(ctx context.Context, accountID string, ids []id.Message, 
 // Tail is what a dispatcher must know of a conversation before it hands a message over.
 type Tail struct {
 	Message Message
-	// Previous is the newest earlier message of the conversation that was accepted for sending; nil: there is none.
+	// Previous is the newest earlier message of the conversation that was handed over or waits for it; nil: there is
+	// none.
 	Previous *Message
 	// Active is when the conversation was last listed as active before this message, as far as the query saw.
 	Active time.Time
@@ -162,7 +166,8 @@ const (
 // in which the recipient wrote several times in a row takes further pages of it. It returns ErrNotFound when the
 // message is not there.
 //
-// Looking at one earlier outbound message is enough: it was itself only handed over when the one before it was.
+// Looking at one earlier outbound message is enough: it was itself only handed over when the one before it was. One
+// that came to its end without being handed over waited for nobody, so it is looked past.
 func (s *Store) Tail(ctx context.Context, accountID string, mid id.Message) (Tail, error) {
 	var (
 		tail  Tail
@@ -193,7 +198,7 @@ func (s *Store) Tail(ctx context.Context, accountID string, mid id.Message) (Tai
 			if tail.Active.IsZero() && m.listed() {
 				tail.Active = m.CreatedAt()
 			}
-			if m.Direction == Outbound {
+			if m.Direction == Outbound && !m.passedBy() {
 				tail.Previous = &m
 				break
 			}
@@ -207,6 +212,18 @@ func (s *Store) Tail(ctx context.Context, accountID string, mid id.Message) (Tai
 		start = out.LastEvaluatedKey
 	}
 	return tail, s.LoadContent(ctx, &tail.Message)
+}
+
+// passedBy reports whether the message came to its end without an attempt to hand it over, so that it says nothing
+// about the messages before it.
+func (m Message) passedBy() bool {
+	switch m.Outcome {
+	case Canceled, Rejected, Expired:
+		return true
+	case Failed:
+		return m.Attempts == 0
+	}
+	return false
 }
 
 // Written is the answer to a conditional write: whether it was applied, and the message as it is now.
@@ -301,11 +318,12 @@ func (w *write) in(attr string, values ...Status) {
 }
 
 // waiting adds the condition that the message is still to be handed over, that no later holder has fenced it off,
-// and that the provider has not reported having it.
+// and that the provider has not reported having it. A fence of an earlier lease stays behind when its holder set the
+// message aside; it does not bind a later one.
 func (w *write) waiting(lease int64) {
 	w.in(attrOutcome, Queued, Held)
 	w.conditions = append(w.conditions,
-		fmt.Sprintf("(attribute_not_exists(%s) OR %s = %s)", w.name(attrFence), w.name(attrFence), w.value("lease", num(lease))),
+		fmt.Sprintf("(attribute_not_exists(%s) OR %s <= %s)", w.name(attrFence), w.name(attrFence), w.value("lease", num(lease))),
 		fmt.Sprintf("attribute_not_exists(%s)", w.name(attrReport)))
 }
 

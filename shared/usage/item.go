@@ -59,7 +59,15 @@ func Shard(accountID string) string {
 	return fmt.Sprintf("s%02d", h.Sum32()%Shards)
 }
 
-func dueText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+const dueLayout = "2006-01-02T15:04:05.000000Z"
+
+func dueText(t time.Time) string { return t.UTC().Format(dueLayout) }
+
+// DueTime reads a gate's Due.
+func DueTime(due string) (time.Time, bool) {
+	t, err := time.Parse(dueLayout, due)
+	return t, err == nil
+}
 
 func text(it item, name string) string {
 	if s, ok := it[name].(*types.AttributeValueMemberS); ok {
@@ -81,6 +89,14 @@ func number(v types.AttributeValue) int64 {
 		return 0
 	}
 	return int64(f)
+}
+
+// members gives the members of a map. Some engines leave an empty map out of what they answer.
+func members(it item, name string) item {
+	if m, ok := it[name].(*types.AttributeValueMemberM); ok {
+		return m.Value
+	}
+	return nil
 }
 
 func micros(n int64) time.Time {
@@ -143,13 +159,9 @@ func decodeGate(it item) (Gate, error) {
 	if _, g.Ends, err = bounds(g.Period); err != nil {
 		return Gate{}, fmt.Errorf("read gate of %s: %w", g.AccountID, err)
 	}
-	leases, _ := it[attrLeases].(*types.AttributeValueMemberM)
-	entries, _ := it[attrEntries].(*types.AttributeValueMemberM)
-	if leases == nil || entries == nil {
-		return Gate{}, fmt.Errorf("read gate of %s: it has no ledger", g.AccountID)
-	}
-	for unique, lease := range leases.Value {
-		e, err := unpack(unique, number(lease), entries.Value[unique])
+	leases, entries := members(it, attrLeases), members(it, attrEntries)
+	for unique, lease := range leases {
+		e, err := unpack(unique, number(lease), entries[unique])
 		if err != nil {
 			return Gate{}, err
 		}

@@ -91,14 +91,7 @@ func (s *Store) Reserve(ctx context.Context, accountID string, terms Terms, c Cl
 	now := s.Now()
 	n := int64(len(c.Messages))
 	w := newWrite()
-	w.sets = append(w.sets,
-		fmt.Sprintf("%s = %s - %s", w.name(attrRemaining), w.name(attrRemaining), w.value("n", num(n))),
-		fmt.Sprintf("%s = %s + :n", w.name(attrUsed), w.name(attrUsed)))
-	w.conditions = append(w.conditions,
-		fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(c.Gate.Period))),
-		fmt.Sprintf("%s = %s", w.name(attrVersion), w.value("v", str(terms.Version))),
-		fmt.Sprintf("%s >= :n", w.name(attrRemaining)),
-		fmt.Sprintf("attribute_not_exists(%s)", w.name(attrBlocked)))
+	w.take(terms, c.Gate, n)
 	w.rate(terms.Rate, c.Gate, now, n, c.Waited)
 	if err := w.claim(c.Messages, c.Nonce, now, mark(c.Gate.Period), terms.InFlight); err != nil {
 		return Gate{}, err
@@ -124,26 +117,14 @@ func (s *Store) TakeOver(ctx context.Context, accountID string, terms Terms, e E
 		return Gate{}, fmt.Errorf("take over message %s: its lease still runs", e.Message)
 	}
 	w := newWrite()
-	w.advance(1)
 	next := Entry{Message: e.Message, Nonce: nonce, Expires: expiry(now), period: e.period}
-	if e.Claim != e.Lease || e.Counts() {
+	switch {
+	case e.Counts():
 		next.Claim = e.Claim
-	}
-	if !e.Counts() {
-		next.Claim = 0
-		if counts {
-			next.period = mark(g.Period)
-			w.sets = append(w.sets,
-				fmt.Sprintf("%s = %s - :one", w.name(attrRemaining), w.name(attrRemaining)),
-				fmt.Sprintf("%s = %s + :one", w.name(attrUsed), w.name(attrUsed)))
-			w.value("one", num(1))
-			w.conditions = append(w.conditions,
-				fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))),
-				fmt.Sprintf("%s = %s", w.name(attrVersion), w.value("v", str(terms.Version))),
-				fmt.Sprintf("%s >= :one", w.name(attrRemaining)),
-				fmt.Sprintf("attribute_not_exists(%s)", w.name(attrBlocked)))
-			w.rate(terms.Rate, g, now, 1, true)
-		}
+	case counts:
+		next.period = mark(g.Period)
+		w.take(terms, g, 1)
+		w.rate(terms.Rate, g, now, 1, true)
 	}
 	packed, err := pack(next)
 	if err != nil {
@@ -154,6 +135,7 @@ func (s *Store) TakeOver(ctx context.Context, accountID string, terms Terms, e E
 		fmt.Sprintf("%s = %s + %s", lease, w.name(attrSeq), w.value("k0", num(1))),
 		fmt.Sprintf("%s = %s", entry, w.value("e0", packed)))
 	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", lease, w.value("old", num(e.Lease))))
+	w.advance(1)
 	return s.update(ctx, accountID, w)
 }
 
@@ -169,6 +151,7 @@ const settleTries = 6
 // Settle removes entries from the ledger, in one write as long as nobody else holds one of them by now; those that are
 // somebody else's are left alone. The gate is the caller's last view of it.
 func (s *Store) Settle(ctx context.Context, g Gate, list []Settlement) error {
+	list = distinct(list)
 	for range settleTries {
 		if len(list) == 0 {
 			return nil
@@ -190,14 +173,29 @@ func (s *Store) Settle(ctx context.Context, g Gate, list []Settlement) error {
 	return fmt.Errorf("settle usage: the gate of %s changed %d times meanwhile", g.AccountID, settleTries)
 }
 
+// distinct leaves one settlement of each message: DynamoDB refuses an expression that names a path twice.
+func distinct(list []Settlement) []Settlement {
+	seen := make(map[string]bool, len(list))
+	rest := list[:0:0]
+	for _, st := range list {
+		if !seen[st.Entry.Message.Unique] {
+			seen[st.Entry.Message.Unique] = true
+			rest = append(rest, st)
+		}
+	}
+	return rest
+}
+
 // settle is one conditional write.
 func (s *Store) settle(ctx context.Context, g Gate, list []Settlement) (Gate, error) {
 	w := newWrite()
 	var back, backPrevious int64
+	giveBack := false
 	for i, st := range list {
 		lease, entry := w.ledger(st.Entry.Message)
 		w.removes = append(w.removes, lease, entry)
 		w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", lease, w.value(fmt.Sprintf("l%d", i), num(st.Entry.Lease))))
+		giveBack = giveBack || st.GiveBack && st.Entry.Counts()
 		switch {
 		case !st.GiveBack || !st.Entry.Counts():
 		case st.Entry.period == mark(g.Period):
@@ -206,7 +204,7 @@ func (s *Store) settle(ctx context.Context, g Gate, list []Settlement) (Gate, er
 			backPrevious++
 		}
 	}
-	if back+backPrevious > 0 {
+	if giveBack { // also with an entry of neither period: then the view of the gate is old, and is refused here
 		w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))))
 	}
 	if back > 0 {
@@ -442,8 +440,22 @@ func (w *write) set(attr string, v types.AttributeValue) {
 	w.sets = append(w.sets, w.name(attr)+" = "+w.value("new"+attr, v))
 }
 
+// advance moves the gate's sequence. It comes after the leases that are taken from the sequence: DynamoDB gives every
+// right-hand side the item as it was before, but engines exist that go through the list in order.
 func (w *write) advance(n int64) {
 	w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", w.name(attrSeq), w.name(attrSeq), w.value("seq", num(n))))
+}
+
+// take takes n units of the period that g is in, on condition that they are left and the account may send.
+func (w *write) take(terms Terms, g Gate, n int64) {
+	w.sets = append(w.sets,
+		fmt.Sprintf("%s = %s - %s", w.name(attrRemaining), w.name(attrRemaining), w.value("n", num(n))),
+		fmt.Sprintf("%s = %s + :n", w.name(attrUsed), w.name(attrUsed)))
+	w.conditions = append(w.conditions,
+		fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))),
+		fmt.Sprintf("%s = %s", w.name(attrVersion), w.value("v", str(terms.Version))),
+		fmt.Sprintf("%s >= :n", w.name(attrRemaining)),
+		fmt.Sprintf("attribute_not_exists(%s)", w.name(attrBlocked)))
 }
 
 // ledger gives the two paths of a message's entry.
@@ -457,7 +469,6 @@ func (w *write) ledger(m id.Message) (lease, entry string) {
 // claim adds a ledger entry for each message, under leases that the gate's own sequence gives. Bound is the size of
 // the ledger; 0 leaves it open, for claims that end a message.
 func (w *write) claim(messages []id.Message, nonce uint32, now time.Time, period uint16, bound int) error {
-	w.advance(int64(len(messages)))
 	if bound > 0 {
 		w.conditions = append(w.conditions, fmt.Sprintf("size(%s) <= %s", w.name(attrLeases), w.value("room", num(int64(bound-len(messages))))))
 	}
@@ -472,6 +483,7 @@ func (w *write) claim(messages []id.Message, nonce uint32, now time.Time, period
 			fmt.Sprintf("%s = %s", entry, w.value(fmt.Sprintf("e%d", i), packed)))
 		w.conditions = append(w.conditions, fmt.Sprintf("attribute_not_exists(%s)", lease))
 	}
+	w.advance(int64(len(messages)))
 	return nil
 }
 

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"contactcenter/shared/id"
+	"contactcenter/shared/message"
+	"contactcenter/shared/queue"
+	"contactcenter/shared/usage"
+)
+
+const (
+	// again is when an account is looked at again in which something is left, or was changed just now: what was held
+	// in the same moment may not have been in sight.
+	again = time.Minute
+	// staleness is how long a dispatcher may go on by what it knew before the gate was made due.
+	staleness = usage.Lease + 5*time.Second
+	// intakeTimeout is how long intake may take to record a message whose reference is out.
+	intakeTimeout = 10 * time.Second
+
+	rounds       = 8
+	settleAtOnce = 25
+	standAtOnce  = 100
+)
+
+// terms gives an account's terms, read anew.
+type terms interface {
+	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+}
+
+// channels says whether the messages of a channel must stay held: because it is inactive, or its provider disabled.
+// One that is gone holds nothing back: the dispatcher says what becomes of its messages.
+type channels interface {
+	Closed(ctx context.Context, channelID string) (bool, error)
+}
+
+// Reset does for one account what is due: it resolves what was left in the ledger, closes the period that is over,
+// exports it, releases held messages as far as there is room, and ends those that have expired.
+type Reset struct {
+	Usage    *usage.Store
+	Messages *message.Store
+	Queue    *queue.Queue
+	Terms    terms
+	Channels channels
+	Now      func() time.Time
+	Random   io.Reader
+	// WritesAtOnce bounds the message writes of one account that run side by side.
+	WritesAtOnce int
+}
+
+// Account resets one account, unless it turns out not to be due and asked says nothing else. No new work is begun
+// after work has ended.
+func (r *Reset) Account(ctx, work context.Context, accountID string, asked bool) (ShardSummary, error) {
+	sum := ShardSummary{Accounts: 1}
+	g, err := r.Usage.Read(ctx, accountID, true)
+	if errors.Is(err, usage.ErrNoGate) {
+		return sum, nil // nothing was ever sent
+	}
+	if err != nil {
+		sum.Failed = 1
+		return sum, fmt.Errorf("reset: %w", err)
+	}
+	if at, ok := usage.DueTime(g.Due); ok && at.After(r.Now()) && !asked {
+		return sum, nil // the index has not followed yet
+	}
+	next, err := r.account(ctx, work, &g, &sum)
+	if err != nil {
+		// An account that fails goes to the end of the line.
+		sum.Failed = 1
+		next = r.Now().Add(again)
+	}
+	return sum, errors.Join(err, r.postpone(ctx, g, next))
+}
+
+// account does the work and says when to look again; g is the gate as it was seen last before the held messages were.
+func (r *Reset) account(ctx, work context.Context, g *usage.Gate, sum *ShardSummary) (time.Time, error) {
+	t, err := r.Terms.Terms(ctx, g.AccountID, true)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("terms: %w", err)
+	}
+	woken := g.Due
+	if err := r.present(ctx, g, t, sum); err != nil {
+		return time.Time{}, err
+	}
+	rel := release{Reset: r, gate: *g, terms: t, sum: sum}
+	if err := rel.run(ctx, work); err != nil {
+		return time.Time{}, err
+	}
+	now := r.Now()
+	changed := sum.Rolled+sum.Exported+sum.Settled+sum.Released+sum.Expired > 0
+	switch at, ok := usage.DueTime(woken); {
+	case rel.left || changed || len(g.Entries) > 0:
+		return now.Add(max(again, rel.span)), nil
+	case ok && !now.Before(at) && now.Sub(at) < staleness:
+		// Somebody may still be holding a message for a reason that has just gone.
+		return at.Add(staleness), nil
+	case !rel.nextExpiry.IsZero() && rel.nextExpiry.Before(g.Ends):
+		return rel.nextExpiry, nil
+	}
+	return g.Ends, nil
+}
+
+// postpone never passes over a time that is still to come.
+func (r *Reset) postpone(ctx context.Context, g usage.Gate, to time.Time) error {
+	if at, ok := usage.DueTime(g.Due); ok && at.After(r.Now()) && !to.Before(at) {
+		return nil
+	}
+	if err := r.Usage.Postpone(ctx, g, to); err != nil {
+		return fmt.Errorf("postpone: %w", err)
+	}
+	return nil
+}
+
+// present brings the gate into the present: entries resolved, the period that is over closed and exported, the terms
+// those that are in force.
+func (r *Reset) present(ctx context.Context, g *usage.Gate, t usage.Terms, sum *ShardSummary) error {
+	for range rounds {
+		settled, err := r.resolve(ctx, *g)
+		if err != nil {
+			return err
+		}
+		if settled > 0 {
+			sum.Settled += settled
+			if *g, err = r.Usage.Read(ctx, g.AccountID, true); err != nil {
+				return fmt.Errorf("read settled gate: %w", err)
+			}
+		}
+		next, done, err := r.step(ctx, *g, t, sum)
+		refused := new(usage.Refused)
+		switch {
+		case errors.As(err, &refused):
+			*g = refused.Gate
+		case err != nil:
+			return err
+		case done:
+			return nil
+		default:
+			*g = next
+		}
+	}
+	return fmt.Errorf("reset: the gate of %s changed %d times meanwhile", g.AccountID, rounds)
+}
+
+// step makes the next one change of a gate that is not in the present, or says that there is none to make.
+func (r *Reset) step(ctx context.Context, g usage.Gate, t usage.Terms, sum *ShardSummary) (next usage.Gate, done bool, err error) {
+	over := !r.Now().Before(g.Ends) || len(t.Kind.Period(r.Now())) != len(g.Period)
+	switch {
+	case g.Previous != "" && len(g.OpenEntries()) == 0:
+		if next, err = r.Usage.Export(ctx, g); err == nil {
+			sum.Exported++
+		}
+	case over && g.Previous != "":
+		return g, true, nil // the period before is still open: the look after this one
+	case over:
+		if next, err = r.Usage.Roll(ctx, g, t); err == nil {
+			sum.Rolled++
+		}
+	case g.Version != t.Version:
+		next, err = r.Usage.AdoptTerms(ctx, g, t)
+	default:
+		return g, true, nil
+	}
+	return next, false, err
+}
+
+// resolve settles what can be settled of the entries that ran out, and of the closed period's. An entry that ran out
+// and whose message still waits is the dispatcher's to take over.
+func (r *Reset) resolve(ctx context.Context, g usage.Gate) (int, error) {
+	now := r.Now()
+	suspects := map[id.Message]usage.Entry{}
+	for _, e := range g.Entries {
+		if !now.Before(e.Expires) {
+			suspects[e.Message] = e
+		}
+	}
+	for _, e := range g.OpenEntries() {
+		suspects[e.Message] = e
+	}
+	found, err := r.standings(ctx, g.AccountID, suspects)
+	if err != nil {
+		return 0, err
+	}
+	var list []usage.Settlement
+	for mid, e := range suspects {
+		m, ok := found[mid]
+		standing := usage.Standing{Final: ok && m.Final(), Claim: m.Claim}
+		if !ok {
+			// Intake queued the reference and never recorded the message.
+			standing.Final = !now.Before(e.Expires) && now.Sub(mid.Time()) > 2*intakeTimeout
+		}
+		if s, final := standing.Settlement(e); final {
+			list = append(list, s)
+		}
+	}
+	for begin := 0; begin < len(list); begin += settleAtOnce {
+		if err := r.Usage.Settle(ctx, g, list[begin:min(begin+settleAtOnce, len(list))]); err != nil {
+			return 0, fmt.Errorf("settle what was left: %w", err)
+		}
+	}
+	return len(list), nil
+}
+
+func (r *Reset) standings(ctx context.Context, accountID string, of map[id.Message]usage.Entry) (map[id.Message]message.Message, error) {
+	ids := make([]id.Message, 0, len(of))
+	for mid := range of {
+		ids = append(ids, mid)
+	}
+	all := make(map[id.Message]message.Message, len(ids))
+	for begin := 0; begin < len(ids); begin += standAtOnce {
+		found, err := r.Messages.Standings(ctx, accountID, ids[begin:min(begin+standAtOnce, len(ids))])
+		if err != nil {
+			return nil, fmt.Errorf("messages of the ledger: %w", err)
+		}
+		for mid, m := range found {
+			all[mid] = m
+		}
+	}
+	return all, nil
+}
+
+func (r *Reset) nonce() (uint32, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(r.Random, b[:]); err != nil {
+		return 0, fmt.Errorf("read randomness: %w", err)
+	}
+	return binary.BigEndian.Uint32(b[:]), nil
+}

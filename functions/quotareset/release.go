@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"contactcenter/shared/id"
+	"contactcenter/shared/message"
+	"contactcenter/shared/queue"
+	"contactcenter/shared/usage"
+)
+
+const (
+	heldPage = 100
+	// releaseMost and scanMost bound what one look at an account releases and reads, so that no account keeps a shard
+	// waiting.
+	releaseMost = 2000
+	scanMost    = 10_000
+	expireBatch = 20
+)
+
+// release goes once through an account's held messages, oldest first.
+type release struct {
+	*Reset
+	gate  usage.Gate
+	terms usage.Terms
+	sum   *ShardSummary
+
+	// room is how many units are free; start and interval spread the released messages at the plan's rate.
+	room            int64
+	start, interval time.Duration
+	// stuck are conversations with a message that stays held: the later ones stay behind it.
+	stuck  map[string]bool
+	closed map[string]bool
+	batch  []held
+	count  int
+	late   []message.Message
+
+	// left says that something could be done and was not. Span is how long the released messages are spread over.
+	// NextExpiry is when the first of those that stay expires; zero: none does.
+	left       bool
+	span       time.Duration
+	nextExpiry time.Time
+}
+
+// held is a message that is being released, and when it is to become visible to the dispatcher.
+type held struct {
+	message message.Message
+	delay   time.Duration
+}
+
+// verdict is what is to be done with a held message.
+type verdict int
+
+const (
+	stays verdict = iota
+	goes
+	// wakes: an entry whose holder is gone holds the message. The dispatcher takes it over.
+	wakes
+	expires
+	// waits: it could go, and there is no more time or no more space in the queue's delay.
+	waits
+)
+
+func (rel *release) run(ctx, work context.Context) error {
+	now := rel.Now()
+	rel.stuck, rel.closed, rel.room = map[string]bool{}, map[string]bool{}, rel.gate.Remaining
+	if rate := rel.terms.Rate; rate.Limit > 0 {
+		rel.interval = rate.Window / time.Duration(rate.Limit)
+		rel.start = max(rel.gate.Wait(now, rate, 1), rel.gate.Line.Sub(now), 0)
+	}
+	page := message.Page{Size: heldPage}
+	for scanned := 0; ; {
+		list, next, err := rel.Messages.HeldStandings(ctx, rel.gate.AccountID, page)
+		if err != nil {
+			return fmt.Errorf("held messages: %w", err)
+		}
+		scanned += len(list)
+		for _, m := range list {
+			if err := rel.decide(ctx, work, m); err != nil {
+				return err
+			}
+		}
+		if next == "" {
+			break
+		}
+		if scanned >= scanMost || work.Err() != nil || rel.count >= releaseMost {
+			rel.left = true
+			break
+		}
+		page.Token = next
+	}
+	return errors.Join(rel.flush(ctx), rel.expire(ctx))
+}
+
+// decide puts a message where its verdict says, and sends off what is complete.
+func (rel *release) decide(ctx, work context.Context, m message.Message) error {
+	v, err := rel.judge(ctx, work, m)
+	if err != nil {
+		return err
+	}
+	switch v {
+	case goes, wakes:
+		if v == goes {
+			rel.room--
+		}
+		rel.batch = append(rel.batch, held{message: m, delay: rel.delay()})
+		rel.count++
+	case expires:
+		rel.late = append(rel.late, m)
+	case waits:
+		rel.left = true
+		rel.stay(m)
+	default:
+		rel.stay(m)
+	}
+	if len(rel.batch) == queue.BatchSize {
+		return rel.flush(ctx)
+	}
+	if len(rel.late) == expireBatch {
+		return rel.expire(ctx)
+	}
+	return nil
+}
+
+func (rel *release) stay(m message.Message) {
+	rel.stuck[m.ID.Conversation] = true
+	if !m.ExpiresAt.IsZero() && (rel.nextExpiry.IsZero() || m.ExpiresAt.Before(rel.nextExpiry)) {
+		rel.nextExpiry = m.ExpiresAt
+	}
+}
+
+// judge asks what would hold the message now; why it was held does not matter any more.
+func (rel *release) judge(ctx, work context.Context, m message.Message) (verdict, error) {
+	now := rel.Now()
+	entry, claimed := rel.gate.Entries[m.ID.Unique]
+	switch {
+	case work.Err() != nil:
+		return waits, nil
+	case claimed && now.Before(entry.Expires):
+		return waits, nil // somebody is at work on it
+	case !claimed && !m.ExpiresAt.IsZero() && !now.Before(m.ExpiresAt):
+		return expires, nil
+	case rel.stuck[m.ID.Conversation]:
+		return stays, nil
+	case rel.count >= releaseMost || rel.delay() > queue.MaxDelay:
+		return waits, nil
+	case claimed:
+		return wakes, nil
+	case rel.gate.Blocked, m.OnLimit == message.Hold && rel.room <= 0:
+		return stays, nil
+	}
+	closed, err := rel.channelClosed(ctx, m.ChannelID)
+	if err != nil || closed {
+		return stays, err
+	}
+	return goes, nil
+}
+
+// delay is when the next released message is to become visible.
+func (rel *release) delay() time.Duration {
+	return rel.start + time.Duration(rel.count)*rel.interval
+}
+
+func (rel *release) channelClosed(ctx context.Context, channelID string) (bool, error) {
+	if closed, ok := rel.closed[channelID]; ok {
+		return closed, nil
+	}
+	closed, err := rel.Channels.Closed(ctx, channelID)
+	if err != nil {
+		return false, fmt.Errorf("channel %s: %w", channelID, err)
+	}
+	rel.closed[channelID] = closed
+	return closed, nil
+}
+
+// flush queues the references of the batch, then releases its messages. A message whose reference was not queued stays
+// held, and with it the later ones of its conversation.
+func (rel *release) flush(ctx context.Context) error {
+	batch := rel.batch
+	rel.batch = nil
+	if len(batch) == 0 {
+		return nil
+	}
+	list := make([]queue.Delayed, len(batch))
+	for i, b := range batch {
+		list[i] = queue.Delayed{Message: b.message.ID, Delay: b.delay}
+	}
+	failed, err := rel.Queue.SendBatch(ctx, rel.gate.AccountID, list)
+	if err != nil {
+		return fmt.Errorf("queue released messages: %w", err)
+	}
+	missing := make(map[id.Message]bool, len(failed))
+	for _, mid := range failed {
+		missing[mid], rel.left = true, true
+	}
+	var (
+		mu    sync.Mutex
+		group errgroup.Group
+	)
+	group.SetLimit(rel.WritesAtOnce)
+	for _, b := range batch {
+		if missing[b.message.ID] || rel.stuck[b.message.ID.Conversation] {
+			rel.stay(b.message)
+			continue
+		}
+		rel.span = max(rel.span, b.delay)
+		group.Go(func() error {
+			written, err := rel.Messages.Release(ctx, b.message, rel.Now())
+			if errors.Is(err, message.ErrNotFound) {
+				return nil // erased meanwhile
+			}
+			if err != nil {
+				return fmt.Errorf("release message %s: %w", b.message.ID, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if written.Applied {
+				rel.sum.Released++
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// expire ends held messages whose time has passed: claimed without a unit, ended, settled. Those that somebody else
+// has claimed are left to him.
+func (rel *release) expire(ctx context.Context) error {
+	late := rel.late
+	rel.late = nil
+	mine, gate, err := rel.take(ctx, late)
+	if err != nil || len(mine) == 0 {
+		return err
+	}
+	var (
+		mu      sync.Mutex
+		settled []usage.Settlement
+		group   errgroup.Group
+	)
+	group.SetLimit(rel.WritesAtOnce)
+	for _, e := range mine {
+		group.Go(func() error {
+			written, err := rel.Messages.End(ctx, rel.gate.AccountID, e.Message, e.Lease, message.Ending{Status: message.Expired, At: rel.Now(), Problem: expiredProblem()})
+			gone := errors.Is(err, message.ErrNotFound)
+			if err != nil && !gone {
+				return fmt.Errorf("expire message %s: %w", e.Message, err)
+			}
+			standing := usage.Standing{Final: gone || written.Applied || written.Message.Final(), Claim: written.Message.Claim}
+			mu.Lock()
+			defer mu.Unlock()
+			if s, final := standing.Settlement(e); final {
+				settled = append(settled, s)
+			}
+			if written.Applied {
+				rel.sum.Expired++
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	if e := rel.Usage.Settle(ctx, gate, settled); e != nil {
+		err = errors.Join(err, fmt.Errorf("settle expired messages: %w", e))
+	}
+	return err
+}
+
+// take claims messages without a unit. What another holds is left out.
+func (rel *release) take(ctx context.Context, late []message.Message) ([]usage.Entry, usage.Gate, error) {
+	const tries = 3
+	gate := rel.gate
+	for range tries {
+		var ids []id.Message
+		for _, m := range late {
+			if _, held := gate.Entries[m.ID.Unique]; !held {
+				ids = append(ids, m.ID)
+			}
+		}
+		if len(ids) < len(late) {
+			rel.left = true
+		}
+		if len(ids) == 0 {
+			return nil, gate, nil
+		}
+		nonce, err := rel.nonce()
+		if err != nil {
+			return nil, gate, err
+		}
+		taken, err := rel.Usage.Take(ctx, rel.gate.AccountID, ids, nonce)
+		refused := new(usage.Refused)
+		if errors.As(err, &refused) {
+			gate = refused.Gate
+			continue
+		}
+		if err != nil {
+			return nil, gate, fmt.Errorf("claim expired messages: %w", err)
+		}
+		mine := make([]usage.Entry, 0, len(ids))
+		for _, mid := range ids {
+			if e, ok := taken.Entries[mid.Unique]; ok && e.Nonce == nonce {
+				mine = append(mine, e)
+			}
+		}
+		return mine, taken, nil
+	}
+	rel.left = true
+	return nil, gate, nil
+}
+
+func expiredProblem() *message.Problem {
+	return &message.Problem{
+		Code: "delivery_expired", Detail: "The message's expires_at passed before it could be handed to the provider.", FaultDomain: "customer", Permanent: true,
+	}
+}

@@ -1,0 +1,187 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"contactcenter/shared/localaws"
+)
+
+// recorder keeps what passes through it on its way to SQS: addresses and bodies, both ways.
+type recorder struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (r *recorder) note(parts ...[]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range parts {
+		r.all.Write(p)
+		r.all.WriteByte('\n')
+	}
+}
+
+func (r *recorder) bytes() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Clone(r.all.Bytes())
+}
+
+// recordedSQS is SQS with a recorder in front.
+func recordedSQS(t *testing.T) (string, *recorder) {
+	t.Helper()
+	behind := os.Getenv("AWS_ENDPOINT_URL_SQS")
+	if behind == "" {
+		server, err := localaws.Start(t.Context(), "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		behind = server.URL()
+	}
+	target, err := url.Parse(behind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{}
+	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target); p.Out.Host = p.In.Host }}
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	proxy.ModifyResponse = func(resp *http.Response) error {
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return err
+		}
+		r.note(body)
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		return nil
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return
+		}
+		r.note([]byte(req.URL.String()), body)
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		proxy.ServeHTTP(w, req)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, r
+}
+
+func TestContentAndAddressesStayOutOfLogsQueuesAndErrors(t *testing.T) {
+	t.Parallel()
+	sqsURL, queue := recordedSQS(t)
+	s := ownStack(t, []string{"AWS_ENDPOINT_URL_SQS=" + sqsURL, "LOG_LEVEL=DEBUG"}, "-parameter", "LogLevel=DEBUG")
+	a, ch := ready(t, s, plan{Limit: 100})
+	secret := unique("Canary")
+	to := "+35799887766"
+	// What must be seen nowhere, in any way of writing it down.
+	canaries := []string{secret, strings.ToLower(secret), "99887766", "name-" + secret}
+
+	var errorBodies bytes.Buffer
+	refused := func(method, path string, body any, header ...string) {
+		t.Helper()
+		got := a.call(t, method, path, body, header...)
+		if got.status < 400 {
+			t.Errorf("not refused: %v", got)
+		}
+		errorBodies.Write(got.body)
+	}
+
+	// All goes well.
+	m := a.send(order(ch, to, text("text "+secret)), "Idempotency-Key", unique("key-"))
+	a.until(m.ID, 20*time.Second, "read", status("read"))
+	latitude := 34.5
+	a.until(a.send(order(ch, to, content{Type: "location", Latitude: &latitude, Longitude: &latitude, Address: secret})).ID, 20*time.Second, "read", status("read"))
+	a.until(a.send(order(ch, to, content{Type: "template", Name: "order_shipped", Language: "en", Variables: map[string]string{"1": secret, "2": secret}})).ID, 20*time.Second, "read", status("read"))
+	s.inbound(t, inbound{SenderID: ch.sender(t), From: digits(to), Text: "reply " + secret})
+
+	// It does not go well.
+	failing := func(behaviour map[string]any, limit time.Duration, until func(message) bool) {
+		t.Helper()
+		s.behave(t, ch.sender(t), behaviour)
+		m := a.send(order(ch, to, text(unique("text ")+secret)))
+		wait(t, 20*time.Second, func() (bool, string) { return len(s.callsFor(t, m.ID)) > 0, "no call" })
+		s.behave(t, ch.sender(t), nil)
+		got := a.until(m.ID, limit, "as wanted", until)
+		if got.Error != nil {
+			errorBodies.WriteString(got.Error.Detail + got.Error.ProviderCode)
+		}
+	}
+	failing(map[string]any{"fail_status": 400}, 20*time.Second, message.final)
+	failing(map[string]any{"fail_status": 500}, 60*time.Second, message.final)
+	failing(map[string]any{"fail_status": 429, "retry_after_seconds": 1}, 60*time.Second, message.final)
+	failing(map[string]any{"drop_answer": true}, 60*time.Second, message.final)
+	failing(map[string]any{"statuses": []string{"failed"}, "status_error": "error-address-unknown"}, 60*time.Second, message.final)
+	s.kill(t, "dispatcher", 3*time.Millisecond)
+	s.kill(t, "messages", 2*time.Millisecond)
+	if _, err := a.try(http.MethodPost, "/v1/messages", order(ch, to, text("killed "+secret))); err != nil {
+		t.Logf("the killed intake: %v", err)
+	}
+
+	// Bad requests.
+	raw := func(s string) []byte { return []byte(s) }
+	o := order(ch, to, text(secret))
+	o["surprise"] = secret
+	refused(http.MethodPost, "/v1/messages", o)
+	refused(http.MethodPost, "/v1/messages", order(ch, secret, text(secret)))
+	refused(http.MethodPost, "/v1/messages", order(ch, to+"x", text(secret)))
+	refused(http.MethodPost, "/v1/messages", order(ch, "99887766", text(secret)))
+	refused(http.MethodPost, "/v1/messages", raw(`{"channel_id":"`+ch.ID+`","to":"`+to+`","content":{"type":"text","text":"`+secret+`"`))
+	refused(http.MethodPost, "/v1/messages", raw(`{"channel_id":"`+ch.ID+`","to":"`+to+`","content":"`+secret+`"}`))
+	refused(http.MethodPost, "/v1/messages", raw(`{"channel_id":"`+ch.ID+`","to":"`+to+`","content":{"type":"`+secret+`"}}`))
+	refused(http.MethodPost, "/v1/messages", raw(`{"channel_id":"`+ch.ID+`","to":"`+to+`","content":{"type":"text","text":"`+secret+"\xff"+`"}}`))
+	refused(http.MethodPost, "/v1/messages", order(ch, to, text(secret), "on_limit", secret))
+	refused(http.MethodPost, "/v1/messages", order(ch, to, text(secret), "expires_at", secret))
+	refused(http.MethodPost, "/v1/messages", order(channel{ID: secret}, to, text(secret)))
+	refused(http.MethodPost, "/v1/messages", order(ch, to, text(secret+longText(5000))))
+	refused(http.MethodPost, "/v1/messages", map[string]any{"conversation_id": secret, "content": text(secret)})
+	refused(http.MethodPost, "/v1/channels", map[string]any{"provider_id": "edna", "name": "x", "credentials": map[string]string{"api_key": secret}, "type": secret})
+	refused(http.MethodPost, "/v1/messages", order(ch, to, content{Type: "template", Name: "x", Variables: map[string]string{"a": secret}}), "Content-Type", "text/plain")
+
+	// What a provider sends and nobody understands.
+	callback := s.api + "/v1/callbacks/edna/" + ch.ID
+	proof := http.Header{"Content-Type": {"application/json"}, "Authorization": {"local-edna-webhook-key"}}
+	for _, body := range []string{
+		`{"` + secret, `{"x":"` + secret + `"}`, `[{"id":1,"subscriber":{"identifier":"35799887766"},"messageContent":"` + secret + `"}]`,
+		`{"id":5,"subject":"s","subjectId":` + itoa(ch.sender(t)) + `,"subscriber":{"id":1,"identifier":"35799887766"},"messageContent":{"type":"ORDER","text":"` + secret + `"},"receivedAt":"2026-11-24T10:00:00Z"}`,
+		`{"requestId":"` + secret + `","status":"DELIVERED","statusAt":"x"}`, `{"requestId":"` + m.ID + `","status":"` + secret + `","error":"` + secret + `","statusAt":"2026-11-24T10:00:00Z","subjectId":` + itoa(ch.sender(t)) + `}`,
+	} {
+		errorBodies.Write(s.raw(t, http.MethodPost, callback, proof, raw(body)).body)
+		errorBodies.Write(s.raw(t, http.MethodPost, callback, http.Header{"Authorization": {secret}}, raw(body)).body)
+	}
+
+	// The token and the keys are secrets too.
+	a.until(a.send(order(ch, person(), text(unique("the last ")))).ID, 60*time.Second, "read", status("read"))
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	canaries = append(canaries, a.token, "local-edna-key", "local-edna-webhook-key")
+	output := s.output.bytes()
+	if !bytes.Contains(output, []byte(m.ID)) {
+		t.Error("the logs do not mention the message at all: nothing was tested")
+	}
+	if !bytes.Contains(queue.bytes(), []byte(m.ID)) {
+		t.Error("the queue did not carry the message's id: nothing was tested")
+	}
+	for place, b := range map[string][]byte{"the stack's output": output, "the queue": queue.bytes(), "errors": errorBodies.Bytes()} {
+		for _, canary := range canaries {
+			if at := bytes.Index(b, []byte(canary)); at >= 0 {
+				t.Errorf("%q is in %s: …%s…", canary, place, b[max(0, at-300):min(len(b), at+100)])
+			}
+		}
+	}
+	t.Log(fmt.Sprintf("%d bytes of logs, %d of queue traffic, %d of errors", len(output), len(queue.bytes()), errorBodies.Len()))
+}

@@ -1,0 +1,320 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// setting reads a whole number from the environment.
+func setting(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	raw := os.Getenv(name)
+	if raw == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(raw)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// scaled is the long form of a number with E2E_FULL=1.
+func scaled(usual, full int) int {
+	if os.Getenv("E2E_FULL") == "1" {
+		return full
+	}
+	return usual
+}
+
+// flood sends n messages at once, from at most `callers` at a time, and gives those that were accepted. A refusal must
+// be one of the codes.
+func (a *account) flood(n, callers int, make func(i int) map[string]any, codes ...string) (accepted []message, refused int) {
+	a.t.Helper()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	next := numbered(n)
+	for range callers {
+		all.Go(func() {
+			for i := range next {
+				got, err := a.try(http.MethodPost, "/v1/messages", make(i))
+				if err != nil {
+					a.t.Errorf("message %d: %v", i, err)
+					continue
+				}
+				got.check(a.t)
+				var m message
+				var p problem
+				mu.Lock()
+				switch {
+				case got.status == http.StatusAccepted && strictly(got.body, &m) == nil:
+					accepted = append(accepted, m)
+				case json.Unmarshal(got.body, &p) == nil && slices.Contains(codes, p.Code):
+					refused++
+				default:
+					a.t.Errorf("message %d: %v", i, got)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return accepted, refused
+}
+
+// numbered gives the numbers below n to whoever asks first.
+func numbered(n int) <-chan int {
+	c := make(chan int, n)
+	for i := range n {
+		c <- i
+	}
+	close(c)
+	return c
+}
+
+func TestLimitIsExactWithFiveHundredConcurrentSends(t *testing.T) {
+	t.Parallel()
+	for run := range setting(t, "E2E_RUNS", 3) {
+		for name, failRate := range map[string]float64{"provider well": 0, "one call in five fails": 0.2} {
+			if failRate > 0 && run%3 != 0 {
+				continue // the retries take their time
+			}
+			t.Run(fmt.Sprintf("run %d, %s", run+1, name), func(t *testing.T) { exactlyOneHundred(t, failRate) })
+		}
+	}
+}
+
+func exactlyOneHundred(t *testing.T, failRate float64) {
+	const limit, sends = 100, 500
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: limit, Rate: 2000})
+	before := s.lastCall(t)
+	if failRate > 0 {
+		s.behave(t, ch.sender(t), map[string]any{"fail_rate": failRate})
+	}
+	reference := unique("run-")
+	accepted, early := a.flood(sends, sends, func(i int) map[string]any {
+		return order(ch, person(), text(fmt.Sprintf("number %d of %s", i, reference)), "client_reference", reference)
+	}, "usage_limit_reached")
+	var all []message
+	wait(t, 3*time.Minute, func() (bool, string) {
+		all = a.messages("client_reference=" + reference)
+		open := 0
+		for _, m := range all {
+			if !m.final() {
+				open++
+			}
+		}
+		return len(all) == len(accepted) && open == 0, fmt.Sprintf("%d accepted, %d in the list, %d of them not final; usage %+v", len(accepted), len(all), open, a.usage())
+	})
+	taken, rejected := 0, 0
+	for _, m := range all {
+		switch {
+		case m.taken():
+			taken++
+		case m.Status == "rejected" && m.code() == "usage_limit_reached":
+			rejected++
+		default:
+			t.Errorf("message %v", m)
+		}
+	}
+	a.untilUsed(30*time.Second, limit)
+	if n := acceptedOnce(t, s.sendsBy(t, ch.sender(t), before)); n != limit || taken != limit || rejected+early != sends-limit {
+		t.Errorf("the provider accepted %d; %d were sent, %d rejected, %d refused with 429", n, taken, rejected, early)
+	}
+	// From here on the answer is known at once.
+	got := a.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text("one more")))
+	p := got.refused(t, http.StatusTooManyRequests, "usage_limit_reached")
+	if p.Limit == nil || *p.Limit != limit || p.Used == nil || *p.Used != limit || p.PlanID != a.planID {
+		t.Errorf("the 429: %+v", p)
+	}
+	limits(t, got, limit, 0, 2000)
+	t.Logf("accepted by the provider %d, used %d, rejected %d, refused at once %d", taken, limit, rejected, early)
+}
+
+func TestFrequencyOfThePlanIsKept(t *testing.T) {
+	// Not in parallel: it measures time.
+	const rate, burst, sends = 10, 10, 300
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 1000, Rate: rate, Burst: burst})
+	before := s.lastCall(t)
+	accepted, _ := a.flood(sends, 50, func(i int) map[string]any {
+		return order(ch, person(), text(fmt.Sprintf("number %d %s", i, unique(""))))
+	})
+	if len(accepted) != sends {
+		t.Fatalf("%d of %d were accepted", len(accepted), sends)
+	}
+	a.untilUsed(2*time.Minute, sends)
+	var at []time.Time
+	for _, c := range s.sendsBy(t, ch.sender(t), before) {
+		at = append(at, c.At)
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	most := 0
+	for i := range at {
+		j := i
+		for j < len(at) && at[j].Sub(at[i]) < time.Second {
+			j++
+		}
+		most = max(most, j-i)
+	}
+	took := at[len(at)-1].Sub(at[0])
+	// The burst goes at once, the others one after the other.
+	mean := float64(len(at)-burst) / took.Seconds()
+	t.Logf("%d calls in %.1f s; mean %.2f a second after the burst, %.2f with it; most in any second %d", len(at), took.Seconds(), mean, float64(len(at))/took.Seconds(), most)
+	if len(at) != sends || most > rate+burst {
+		t.Errorf("%d calls, %d in one second; want %d, at most %d", len(at), most, sends, rate+burst)
+	}
+	// The gate never lets more through than 10 a second: 2 % more is the jitter of single calls at the two ends. Less
+	// may be, as a place in the line is given in whole seconds by SQS: 8 % is what one machine with two cores needs.
+	if mean > rate*1.02 || mean < rate*0.92 {
+		t.Errorf("mean %.2f a second, want %d", mean, rate)
+	}
+}
+
+func TestFloodOfOneAccountDoesNotDelayAnother(t *testing.T) {
+	// Not in parallel: it measures time.
+	const pairs = 9
+	sends := scaled(500, 2000)
+	s := common.shared
+	flooder, flooded := ready(t, s, plan{Limit: 1_000_000})
+	single, quiet := ready(t, s, plan{Limit: 1_000_000})
+	handover := func(i int) time.Duration {
+		m := single.send(order(quiet, person(), text(fmt.Sprintf("single %d %s", i, unique("")))))
+		answered := time.Now()
+		single.until(m.ID, time.Minute, "sent", message.taken)
+		calls := s.callsFor(t, m.ID)
+		if len(calls) != 1 {
+			t.Fatalf("calls for %s: %+v", m.ID, calls)
+		}
+		return max(calls[0].At.Sub(answered), time.Millisecond)
+	}
+	for i := range 3 { // the processes and their connections are warm
+		handover(-i)
+	}
+	var idle, busy []time.Duration
+	for i := range pairs {
+		idle = append(idle, handover(i))
+	}
+	used := flooder.usage().Used
+	accepted, _ := flooder.flood(sends, 64, func(i int) map[string]any {
+		return order(flooded, person(), text(fmt.Sprintf("flood %d %s", i, unique(""))))
+	})
+	// The flood is in the queue now, and takes its time.
+	backlog := int64(0)
+	for i := range pairs {
+		if now := used + int64(len(accepted)) - flooder.usage().Used; i < pairs-1 || now > 0 {
+			backlog = now
+		}
+		busy = append(busy, handover(i+pairs))
+	}
+	flooder.untilUsed(4*time.Minute, used+int64(len(accepted)))
+	var ratios []float64
+	for i := range pairs {
+		ratios = append(ratios, float64(busy[i])/float64(idle[i]))
+	}
+	slices.Sort(ratios)
+	slices.Sort(idle)
+	slices.Sort(busy)
+	t.Logf("flood of %d, %d left at the last single; medians: idle %v, during the flood %v, ratio of pairs %.2f", len(accepted), backlog, idle[pairs/2], busy[pairs/2], ratios[pairs/2])
+	if backlog <= 0 {
+		t.Errorf("the flood was over before the last single message: there was nothing to measure")
+	}
+	if ratios[pairs/2] > 2 {
+		t.Errorf("during the flood a single message takes %.2f times as long (idle %v, busy %v)", ratios[pairs/2], idle, busy)
+	}
+}
+
+func TestLimitOfTheRateIsNoReasonToRefuse(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 100, Rate: 1, Burst: 1})
+	var last message
+	for range 3 {
+		last = a.send(order(ch, person(), text(unique("text "))))
+	}
+	a.until(last.ID, 20*time.Second, "read", status("read"))
+	a.untilUsed(20*time.Second, 3)
+}
+
+func TestPlanChangedWithinThePeriodHoldsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 2})
+	for range 2 {
+		a.until(a.send(order(ch, person(), text(unique("text ")))).ID, 10*time.Second, "sent", message.taken)
+	}
+	a.untilUsed(10*time.Second, 2)
+	a.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text(unique("text ")))).refused(t, http.StatusTooManyRequests, "usage_limit_reached")
+
+	a.setPlan(s, plan{Limit: 3})
+	u := a.usage()
+	if u.Limit != 3 || u.Used != 2 || u.Remaining != 1 {
+		t.Errorf("usage after the plan was raised: %+v", u)
+	}
+	third := a.send(order(ch, person(), text(unique("text "))))
+	if m := a.until(third.ID, 10*time.Second, "final", message.final); !m.taken() {
+		t.Errorf("the message that the raised plan allows: %v", m)
+	}
+	a.untilUsed(10*time.Second, 3)
+
+	a.setPlan(s, plan{Limit: 1})
+	u = a.usage()
+	if u.Limit != 1 || u.Used != 3 || u.Remaining != 0 {
+		t.Errorf("usage after the plan was lowered: %+v", u)
+	}
+	a.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text(unique("text ")))).refused(t, http.StatusTooManyRequests, "usage_limit_reached")
+
+	// Another plan altogether.
+	other := unique("plan_")
+	operator := s.operator(t)
+	operator.call(t, http.MethodPut, "/v1/operator/plans/"+other, plan{Limit: 10, Period: "day"}.body())
+	if got := operator.call(t, http.MethodPut, "/v1/operator/accounts/"+a.id, map[string]any{"plan_id": other}); got.status != http.StatusOK {
+		t.Fatal(got)
+	}
+	m := a.send(order(ch, person(), text(unique("text "))))
+	if m := a.until(m.ID, 10*time.Second, "final", message.final); !m.taken() {
+		t.Errorf("the message under another plan: %v", m)
+	}
+	if u := a.usage(); u.PlanID != other || u.Limit != 10 || len(u.Period) != len("2026-11-24") {
+		t.Errorf("usage under another plan: %+v", u)
+	}
+}
+
+func TestResetTwiceDuringSendsChangesNothing(t *testing.T) {
+	t.Parallel()
+	const sends = 60
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 1000, Period: "day"})
+	before := s.lastCall(t)
+	var resets sync.WaitGroup
+	for range 2 {
+		resets.Go(func() {
+			for range 3 {
+				s.reset(t)
+			}
+		})
+	}
+	accepted, _ := a.flood(sends, 20, func(i int) map[string]any {
+		return order(ch, person(), text(fmt.Sprintf("number %d %s", i, unique(""))))
+	})
+	resets.Wait()
+	if len(accepted) != sends {
+		t.Fatalf("%d of %d accepted", len(accepted), sends)
+	}
+	a.untilUsed(time.Minute, sends)
+	if n := acceptedOnce(t, s.sendsBy(t, ch.sender(t), before)); n != sends {
+		t.Errorf("the provider accepted %d of %d", n, sends)
+	}
+}
