@@ -25,8 +25,8 @@ const (
 // claim is a ledger entry that this round works on.
 type claim struct {
 	entry usage.Entry
-	// takeOver: the entry was another holder's, whose lease has run out.
-	takeOver bool
+	// expired: the entry was another holder's, whose lease has run out.
+	expired bool
 	// aside is why the message is claimed without a unit: to be rejected or held.
 	aside string
 }
@@ -43,13 +43,13 @@ type attempt struct {
 // message works on one claim and settles it.
 func (r *round) message(ctx context.Context, c claim) {
 	mid := c.entry.Message
-	if c.takeOver {
+	if c.expired {
 		var ok bool
 		if c, ok = r.takeOver(ctx, c); !ok {
 			return // somebody else was faster; the record comes again
 		}
 	}
-	a := &attempt{round: r, claim: c, resumed: c.takeOver && c.entry.Lease != c.entry.Claim}
+	a := &attempt{round: r, claim: c, resumed: c.expired && c.entry.Lease != c.entry.Claim}
 	v, standing, err := a.run(ctx)
 	switch {
 	case errors.Is(err, errOvertaken):
@@ -121,7 +121,7 @@ func (a *attempt) run(ctx context.Context) (verdict, *usage.Standing, error) {
 			return v, nil, err
 		}
 	}
-	if a.takeOver {
+	if a.expired {
 		w, err := a.Messages.Fence(ctx, a.accountID, a.m.ID, a.entry.Lease)
 		if err != nil {
 			return v, nil, err

@@ -71,7 +71,7 @@ func (r *round) run(ctx context.Context) error {
 			claims = append(claims, claim{entry: e})
 		}
 		for _, e := range a.Expired {
-			claims = append(claims, claim{entry: e, takeOver: true})
+			claims = append(claims, claim{entry: e, expired: true})
 		}
 		r.work(ctx, claims, a.Busy)
 		if err := r.flush(ctx, len(a.Limited) > 0 || len(a.Crowded) > 0); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"os"
 	"regexp"
 	"strconv"
@@ -13,23 +14,20 @@ import (
 // secret is what CloudFormation fills in from Secrets Manager or the parameter store.
 var secret = regexp.MustCompile(`\{\{resolve:[^{}]*\}\}`)
 
-// providerSettings are the operator's settings of providers, with their values on one machine.
-func (s *stack) providerSettings() map[string]string {
-	out := map[string]string{}
-	for _, p := range simulated() {
-		for name, value := range p.settings(endpoint(s.simAddress) + "/" + p.id) {
-			if set, ok := os.LookupEnv(name); ok {
-				value = set
-			}
-			out[name] = value
+// providerSettings are the operator's settings of a provider: those of one machine, with what is set for this program.
+func providerSettings(p simulator, simURL string) map[string]string {
+	out := p.settings(simURL + "/" + p.id)
+	for name := range out {
+		if set, ok := os.LookupEnv(name); ok {
+			out[name] = set
 		}
 	}
 	return out
 }
 
 // environment is what a function finds: what Lambda sets, what the template says, and where DynamoDB, SQS and the
-// providers are. A variable of the template's or a provider's that is set for this program wins.
-func (s *stack) environment(f template.Function, settings map[string]string) map[string]string {
+// providers are. A variable that the template names and that is set for this program wins.
+func (s *stack) environment(f template.Function) map[string]string {
 	env := map[string]string{
 		"AWS_REGION": template.Region, "AWS_DEFAULT_REGION": template.Region,
 		"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": accessKey, "AWS_EC2_METADATA_DISABLED": "true",
@@ -56,9 +54,7 @@ func (s *stack) environment(f template.Function, settings map[string]string) map
 			env[name] = set
 		}
 	}
-	for name, value := range settings {
-		env[name] = value
-	}
+	maps.Copy(env, s.settings)
 	return env
 }
 

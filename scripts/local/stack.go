@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -46,6 +47,8 @@ type stack struct {
 	ready      atomic.Bool
 	apiAddress string
 	simAddress string
+	// settings are those of all providers, for the functions' environment.
+	settings map[string]string
 	// broken is told of a listener that failed; the stack can't go on then.
 	broken chan error
 	// ends are what has to be ended, in the order it was begun.
@@ -72,22 +75,14 @@ func start(ctx context.Context, o options, progress, logs io.Writer) (*stack, er
 }
 
 func (s *stack) up(ctx context.Context, say steps) error {
-	path, err := findTemplate(s.options.template)
-	if err != nil {
-		return err
-	}
-	source, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read the template: %w", err)
-	}
-	t, err := template.Parse(source)
+	path, t, err := readTemplate(s.options.template)
 	if err != nil {
 		return err
 	}
 	if s.apiAddress, err = s.listen("-api", s.options.api, s.handler()); err != nil {
 		return err
 	}
-	if s.simAddress, err = s.listen("-sim", s.options.sim, simulators()); err != nil {
+	if err := s.startSimulators(); err != nil {
 		return err
 	}
 	chosen := template.Options{Parameters: s.parameters(t)}
@@ -95,36 +90,21 @@ func (s *stack) up(ctx context.Context, say steps) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
-
-	building, cancel := context.WithCancel(ctx)
-	var programs map[string]string
 	root := filepath.Dir(path)
-	built := background(func() error {
-		programs, err = build(building, root, app.Functions)
-		return err
-	})
-	keyed := background(func() error { return s.makeIssuers(app.API) })
-	// Both end before the stack is given up, so that neither touches it any more.
-	s.ends = append(s.ends, func() { cancel(); <-built.done; <-keyed.done })
-
-	var queues map[string]queue
-	if err := say.step("DynamoDB and SQS", func() error { return s.openStores(ctx) }); err != nil {
-		return err
-	}
-	if err := say.step(count(len(app.Tables), "table"), func() error { return s.stores.createTables(ctx, app.Tables) }); err != nil {
-		return err
-	}
-	err = say.step(count(len(app.Queues), "queue"), func() (err error) {
-		queues, err = s.stores.createQueues(ctx, app.Queues)
-		return err
-	})
+	built := s.background(ctx, func(ctx context.Context) (map[string]string, error) { return build(ctx, root, app.Functions) })
+	queues, err := s.openStores(ctx, say, app)
 	if err != nil {
 		return err
 	}
-	if err := say.step("building "+count(len(app.Functions), "function"), built.wait); err != nil {
+	if err := s.makeIssuers(app.API); err != nil {
 		return err
 	}
-	if err := keyed.wait(); err != nil {
+	var programs map[string]string
+	err = say.step("building "+count(len(app.Functions), "function"), func() (err error) {
+		programs, err = built()
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	// Now that the queues are there, their URLs and ARNs are known.
@@ -145,6 +125,58 @@ func (s *stack) up(ctx context.Context, say steps) error {
 	return nil
 }
 
+// startSimulators serves each provider's stand-in under its id.
+func (s *stack) startSimulators() error {
+	mux := http.NewServeMux()
+	var err error
+	if s.simAddress, err = s.listen("-sim", s.options.sim, mux); err != nil {
+		return err
+	}
+	s.settings = map[string]string{}
+	for _, p := range simulated() {
+		settings := providerSettings(p, endpoint(s.simAddress))
+		handler, end := p.start(settings, s.logs.Logger("simulator/"+p.id))
+		s.ends = append(s.ends, end)
+		mux.Handle("/"+p.id+"/", http.StripPrefix("/"+p.id, handler))
+		maps.Copy(s.settings, settings)
+	}
+	return nil
+}
+
+func readTemplate(named string) (string, *template.Template, error) {
+	path, err := findTemplate(named)
+	if err != nil {
+		return "", nil, err
+	}
+	source, err := os.ReadFile(path)
+	if err != nil {
+		return "", nil, fmt.Errorf("read the template: %w", err)
+	}
+	t, err := template.Parse(source)
+	return path, t, err
+}
+
+// background does something beside the rest of the start, and gives a function that waits for it. When the stack is
+// closed first, it is stopped and waited for.
+func (s *stack) background(ctx context.Context, do func(context.Context) (map[string]string, error)) func() (map[string]string, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var out map[string]string
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		out, err = do(ctx)
+	}()
+	s.ends = append(s.ends, func() {
+		cancel()
+		<-done
+	})
+	return func() (map[string]string, error) {
+		<-done
+		return out, err
+	}
+}
+
 // parameters are the template's parameters: what one machine decides, and over it what the caller says.
 func (s *stack) parameters(t *template.Template) map[string]string {
 	local := map[string]string{"PublicBaseUrl": s.apiURL(), "CrmOrigin": "http://localhost:5173"}
@@ -158,21 +190,37 @@ func (s *stack) parameters(t *template.Template) map[string]string {
 	return out
 }
 
-// openStores finds DynamoDB and SQS where the environment says, and starts its own for what it doesn't say.
-func (s *stack) openStores(ctx context.Context) error {
+// openStores finds DynamoDB and SQS, and creates the template's tables and queues there. It gives the queues by logical
+// id.
+func (s *stack) openStores(ctx context.Context, say steps, app *template.App) (map[string]queue, error) {
+	if err := say.step("DynamoDB and SQS", func() error { return s.findStores(ctx) }); err != nil {
+		return nil, err
+	}
+	if err := say.step(count(len(app.Tables), "table"), func() error { return s.stores.createTables(ctx, app.Tables) }); err != nil {
+		return nil, err
+	}
+	var queues map[string]queue
+	err := say.step(count(len(app.Queues), "queue"), func() (err error) {
+		queues, err = s.stores.createQueues(ctx, app.Queues)
+		return err
+	})
+	return queues, err
+}
+
+// findStores takes DynamoDB and SQS where the environment says they are, and starts what it doesn't name.
+func (s *stack) findStores(ctx context.Context) error {
 	dynamodbURL, sqsURL := os.Getenv("AWS_ENDPOINT_URL_DYNAMODB"), os.Getenv("AWS_ENDPOINT_URL_SQS")
 	if dynamodbURL == "" || sqsURL == "" {
 		server, err := localaws.Start(context.WithoutCancel(ctx), s.options.aws)
 		if err != nil {
 			return inUse("-aws", s.options.aws, err)
 		}
-		s.ends = append(s.ends, func() { server.Close() })
-		if dynamodbURL == "" {
-			dynamodbURL = server.URL()
-		}
-		if sqsURL == "" {
-			sqsURL = server.URL()
-		}
+		s.ends = append(s.ends, func() {
+			// It is being ended; what it still had to say helps nobody.
+			_ = server.Close()
+		})
+		dynamodbURL = cmp.Or(dynamodbURL, server.URL())
+		sqsURL = cmp.Or(sqsURL, server.URL())
 	}
 	s.stores = newStores(dynamodbURL, sqsURL)
 	return nil
@@ -201,7 +249,6 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 	for name, a := range app.API.Authorizers {
 		authorizers[name] = &gateway.Authorizer{Issuer: a.Issuer, Audiences: a.Audiences, Keys: s.issuers[name].Keys()}
 	}
-	settings := s.providerSettings()
 	var routes []gateway.Route
 	var sources []func(context.Context)
 	for _, f := range app.Functions {
@@ -209,7 +256,7 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 		if err != nil {
 			return err
 		}
-		fn := s.addFunction(f, filepath.Base(dir), programs[f.LogicalID], settings)
+		fn := s.addFunction(f, filepath.Base(dir), programs[f.LogicalID])
 		for _, r := range f.Routes {
 			routes = append(routes, gateway.Route{Method: r.Method, Path: r.Path, Authorizer: authorizers[r.Authorizer], Scopes: r.Scopes, Timeout: r.Timeout, Function: fn.Invoke})
 		}
@@ -231,7 +278,7 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 	return nil
 }
 
-func (s *stack) addFunction(f template.Function, label, program string, settings map[string]string) *function {
+func (s *stack) addFunction(f template.Function, label, program string) *function {
 	bound := maxProcesses
 	if f.ReservedConcurrency > 0 {
 		bound = min(bound, f.ReservedConcurrency)
@@ -239,7 +286,7 @@ func (s *stack) addFunction(f template.Function, label, program string, settings
 	fn := &function{logicalID: f.LogicalID, name: f.Name, folder: label}
 	fn.Function = s.pool.Add(runtime.Config{
 		Name: f.Name, Label: label, ARN: "arn:aws:lambda:" + template.Region + ":" + template.AccountID + ":function:" + f.Name,
-		Program: program, Environment: s.environment(f, settings), Timeout: f.Timeout, MaxProcesses: bound,
+		Program: program, Environment: s.environment(f), Timeout: f.Timeout, MaxProcesses: bound,
 	}, s.logs)
 	s.functions = append(s.functions, fn)
 	return fn

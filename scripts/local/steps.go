@@ -32,23 +32,3 @@ func count(n int, thing string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
-
-// task is something done in the background.
-type task struct {
-	done chan struct{}
-	err  error
-}
-
-func background(do func() error) *task {
-	t := &task{done: make(chan struct{})}
-	go func() {
-		defer close(t.done)
-		t.err = do()
-	}()
-	return t
-}
-
-func (t *task) wait() error {
-	<-t.done
-	return t.err
-}

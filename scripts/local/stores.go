@@ -62,11 +62,15 @@ func (s *stores) createTable(ctx context.Context, t template.Table) error {
 	for _, i := range t.Local {
 		in.LocalSecondaryIndexes = append(in.LocalSecondaryIndexes, dynamodbtypes.LocalSecondaryIndex{IndexName: &i.Name, KeySchema: keySchema(i.Key), Projection: projection(i)})
 	}
-	_, err := s.dynamodb.CreateTable(ctx, in)
+	made, err := s.dynamodb.CreateTable(ctx, in)
 	if exists := (*dynamodbtypes.ResourceInUseException)(nil); errors.As(err, &exists) {
 		return nil
 	}
-	return err
+	if err != nil || made.TableDescription == nil || made.TableDescription.TableStatus != dynamodbtypes.TableStatusCreating {
+		return err
+	}
+	waiter := dynamodb.NewTableExistsWaiter(s.dynamodb, func(o *dynamodb.TableExistsWaiterOptions) { o.MinDelay = 50 * time.Millisecond })
+	return waiter.Wait(ctx, &dynamodb.DescribeTableInput{TableName: &t.Name}, storeTimeout)
 }
 
 func keySchema(k template.Key) []dynamodbtypes.KeySchemaElement {

@@ -11,7 +11,8 @@ import (
 	"contactcenter/shared/usage"
 )
 
-// InFlight is how many messages of an account may be on their way to a provider at once.
+// InFlight is how many messages of an account may be on their way to a provider at once, where the plan says nothing
+// else. It keeps an account's gate within one write unit.
 const InFlight = 20
 
 // Account is one Customer Account. Its id comes from the CRM's identity provider.
@@ -30,6 +31,9 @@ type Plan struct {
 	Limit  int64
 	Period usage.PeriodKind
 	Rate   Rate
+	// InFlight is how many messages of an account may be on their way to a provider at once: 1 to MaxInFlight. Each 20
+	// of them make a message's reservation one write unit dearer.
+	InFlight int
 }
 
 // Rate is a limit on frequency: Limit messages in WindowSeconds, with Burst at once after a pause.
@@ -44,12 +48,17 @@ const (
 	MaxLimit         = 1_000_000_000
 	MaxRate          = 1_000_000
 	MaxWindowSeconds = 31 * 24 * 3600
+	MaxInFlight      = 100
 )
 
-// Normal gives the plan with its defaults filled in: a burst of 0 becomes the rate's limit.
+// Normal gives the plan with its defaults filled in: a burst of 0 becomes the rate's limit, an InFlight of 0 the
+// constant.
 func (p Plan) Normal() Plan {
 	if p.Rate.Burst == 0 {
 		p.Rate.Burst = p.Rate.Limit
+	}
+	if p.InFlight == 0 {
+		p.InFlight = InFlight
 	}
 	return p
 }
@@ -60,12 +69,14 @@ func (p Plan) Terms() usage.Terms {
 	return usage.Terms{
 		PlanID: p.ID, Version: fmt.Sprintf("%s.%d", p.ID, p.Version), Limit: p.Limit, Kind: p.Period,
 		Rate:     usage.Rate{Limit: p.Rate.Limit, Window: time.Duration(p.Rate.WindowSeconds) * time.Second, Burst: p.Rate.Burst},
-		InFlight: InFlight,
+		InFlight: p.InFlight,
 	}
 }
 
 // same reports whether two plans set the same limits.
-func (p Plan) same(q Plan) bool { return p.Limit == q.Limit && p.Period == q.Period && p.Rate == q.Rate }
+func (p Plan) same(q Plan) bool {
+	return p.Limit == q.Limit && p.Period == q.Period && p.Rate == q.Rate && p.InFlight == q.InFlight
+}
 
 var (
 	// ErrNotFound: there is no such account.

@@ -30,6 +30,7 @@ const (
 	attrRate    = "rate_limit"
 	attrWindow  = "window_seconds"
 	attrBurst   = "burst"
+	attrFlight  = "in_flight"
 
 	accountSort  = "account"
 	planSort     = "plan"
@@ -249,6 +250,7 @@ func (s *Store) writePlan(ctx context.Context, p Plan, over int64) error {
 	it := planKey(p.ID)
 	it[attrVersion], it[attrLimit], it[attrPeriod] = attr.Int(p.Version), attr.Int(p.Limit), attr.String(string(p.Period))
 	it[attrRate], it[attrWindow], it[attrBurst] = attr.Int(p.Rate.Limit), attr.Int(p.Rate.WindowSeconds), attr.Int(p.Rate.Burst)
+	it[attrFlight] = attr.Int(int64(p.InFlight))
 	in := &dynamodb.PutItemInput{TableName: &s.Table, Item: it}
 	if over == 0 {
 		in.ConditionExpression, in.ExpressionAttributeNames = aws.String("attribute_not_exists(#pk)"), map[string]string{"#pk": attrPK}
@@ -303,6 +305,7 @@ func decodePlan(it attr.Item) Plan {
 	return Plan{
 		ID: strings.TrimPrefix(attr.Text(it, attrPK), planPrefix), Version: attr.Number(it, attrVersion),
 		Limit: attr.Number(it, attrLimit), Period: usage.PeriodKind(attr.Text(it, attrPeriod)),
-		Rate: Rate{Limit: attr.Number(it, attrRate), WindowSeconds: attr.Number(it, attrWindow), Burst: attr.Number(it, attrBurst)},
+		Rate:     Rate{Limit: attr.Number(it, attrRate), WindowSeconds: attr.Number(it, attrWindow), Burst: attr.Number(it, attrBurst)},
+		InFlight: int(attr.Number(it, attrFlight)),
 	}
 }

@@ -67,12 +67,23 @@ func (s *Store) Get(ctx context.Context, id string) (Channel, error) {
 	return c, err
 }
 
+// Peek is Get at half the price: the read is eventually consistent, so a change of the last moment may be missed.
+func (s *Store) Peek(ctx context.Context, id string) (Channel, error) {
+	c, err := s.read(ctx, id, false)
+	if err == nil && c.Deleted() {
+		return Channel{}, ErrNotFound
+	}
+	return c, err
+}
+
 // Lookup gives a channel, also a deleted one: what was sent by it is still reported on. It returns ErrNotFound.
-func (s *Store) Lookup(ctx context.Context, id string) (Channel, error) {
+func (s *Store) Lookup(ctx context.Context, id string) (Channel, error) { return s.read(ctx, id, true) }
+
+func (s *Store) read(ctx context.Context, id string, consistent bool) (Channel, error) {
 	if id == "" {
 		return Channel{}, ErrNotFound
 	}
-	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key(id), ConsistentRead: aws.Bool(true)})
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key(id), ConsistentRead: &consistent})
 	if err != nil {
 		return Channel{}, fmt.Errorf("get channel: %w", err)
 	}
@@ -148,6 +159,9 @@ type Activation struct {
 // Activate makes a channel active. Nothing else in the Contact Center does: only a duly authorized user of the account
 // may activate a channel, and the operator never.
 func (s *Store) Activate(ctx context.Context, id string, a Activation) (Channel, error) {
+	if a.By == "" {
+		return Channel{}, errors.New("activate channel: no user is named who does it")
+	}
 	confirmation, err := attr.JSON(a.Confirmation)
 	if err != nil {
 		return Channel{}, err
@@ -206,7 +220,7 @@ type change struct {
 
 // update writes a change, and gives the channel as it is afterwards, changed or not.
 func (s *Store) update(ctx context.Context, id string, c change) (Channel, error) {
-	names := map[string]string{"#pk": attrPK, "#deleted": attrDeleted}
+	names := map[string]string{"#pk": attrPK, "#" + attrDeleted: attrDeleted}
 	values := attr.Item{}
 	for k, v := range c.values {
 		values[k] = v
@@ -224,11 +238,7 @@ func (s *Store) update(ctx context.Context, id string, c change) (Channel, error
 	if len(removes) > 0 {
 		expression += " REMOVE " + strings.Join(removes, ", ")
 	}
-	condition := "attribute_exists(#pk) AND attribute_not_exists(#deleted)"
-	if names["#"+attrDeleted] != "" { // Delete sets it: one name for one attribute
-		delete(names, "#deleted")
-		condition = "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
-	}
+	condition := "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
 	if c.unless != "" {
 		condition += " AND NOT (" + c.unless + ")"
 	}

@@ -1,6 +1,9 @@
 // Package localaws knows how to stand in for the AWS services that the functions use, on one machine and without an account:
 // one HTTP listener answers as DynamoDB and as SQS, by the X-Amz-Target of the call. State is in memory and ends with the
 // process. The rules of the services are in the packages below it.
+//
+// The endpoint counts what the calls cost: GET /_local/usage returns an awsclient.Report as JSON, and POST /_local/usage/reset
+// starts again from nothing.
 package localaws
 
 import (
@@ -9,7 +12,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"contactcenter/shared/localaws/localdynamo"
@@ -22,13 +24,18 @@ type Option func(*options)
 type options struct {
 	clock    localsqs.Clock
 	dynamodb http.Handler
+	sqs      http.Handler
 }
 
 // WithClock makes the queues keep time by c. The default is the system's clock.
 func WithClock(c localsqs.Clock) Option { return func(o *options) { o.clock = c } }
 
-// WithDynamoDB makes h answer the calls to DynamoDB in place of the engine in this package.
+// WithDynamoDB makes h answer the calls to DynamoDB in place of the engine of package localdynamo; a proxy to another engine
+// puts the counting in front of that one.
 func WithDynamoDB(h http.Handler) Option { return func(o *options) { o.dynamodb = h } }
+
+// WithSQS makes h answer the calls to SQS in place of the engine of package localsqs.
+func WithSQS(h http.Handler) Option { return func(o *options) { o.sqs = h } }
 
 // Server is a running endpoint.
 type Server struct {
@@ -77,19 +84,11 @@ func NewHandler(opts ...Option) http.Handler {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	queues := localsqs.New(o.clock)
-	tables := o.dynamodb
-	if tables == nil {
-		tables = localdynamo.New()
+	if o.dynamodb == nil {
+		o.dynamodb = localdynamo.New()
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch service, _, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); service {
-		case "AmazonSQS":
-			queues.ServeHTTP(w, r)
-		case "DynamoDB_20120810":
-			tables.ServeHTTP(w, r)
-		default:
-			http.Error(w, "this endpoint answers the JSON protocols of DynamoDB and SQS, by X-Amz-Target", http.StatusNotFound)
-		}
-	})
+	if o.sqs == nil {
+		o.sqs = localsqs.New(o.clock)
+	}
+	return &meter{tables: o.dynamodb, queues: o.sqs}
 }

@@ -107,6 +107,8 @@ func (b bench) get(t *testing.T, pk, sk string) item {
 	return out.Item
 }
 
+func asError[E error](err error, target *E) bool { return errors.As(err, target) }
+
 func code(err error) string {
 	var e smithy.APIError
 	if errors.As(err, &e) {

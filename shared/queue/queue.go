@@ -65,6 +65,15 @@ func (q *Queue) Send(ctx context.Context, accountID string, m id.Message) error 
 	return nil
 }
 
+// SendLater queues one reference that becomes visible after a delay of at most MaxDelay, in whole seconds: one request.
+func (q *Queue) SendLater(ctx context.Context, accountID string, m id.Message, delay time.Duration) error {
+	failed, err := q.SendBatch(ctx, accountID, []Delayed{{Message: m, Delay: delay}})
+	if err == nil && len(failed) > 0 {
+		err = errors.New("queue reference: SQS did not take it")
+	}
+	return err
+}
+
 // BatchSize is how many references one request can carry.
 const BatchSize = 10
 

@@ -18,8 +18,8 @@ type behaviour struct {
 	// accepted on arrival.
 	DelayMS       int `json:"delay_ms"`
 	DelayJitterMS int `json:"delay_jitter_ms"`
-	// FailStatus is answered to a share of FailRate (0 to 1) of the calls, and nothing is accepted. One of them alone
-	// implies the other: a rate of 1, a status of 500. RetryAfterSeconds goes with it as a header.
+	// FailStatus is answered to a share of FailRate (0 to 1) of the calls, and nothing is accepted. The one that is absent
+	// follows from the other: a rate of 1, a status of 500. RetryAfterSeconds goes with it as a header.
 	FailStatus        int   `json:"fail_status"`
 	FailRate          share `json:"fail_rate"`
 	RetryAfterSeconds int   `json:"retry_after_seconds"`
@@ -54,6 +54,9 @@ type behaviour struct {
 
 func defaultBehaviour() behaviour { return behaviour{Callbacks: true, ApplyTo: "send"} }
 
+// rateAbsent marks a fail_rate that was not given, which is not the same as one of 0.
+const rateAbsent = -1
+
 // share is a number from 0 to 1, or false and true for the ends.
 type share float64
 
@@ -82,11 +85,14 @@ func boolOrNumber[T share | count](b []byte, v *T) error {
 }
 
 func (b *behaviour) complete() error {
+	if b.FailRate == rateAbsent {
+		b.FailRate = 0
+		if b.FailStatus != 0 {
+			b.FailRate = 1
+		}
+	}
 	if b.FailStatus == 0 && b.FailRate > 0 {
 		b.FailStatus = http.StatusInternalServerError
-	}
-	if b.FailStatus != 0 && b.FailRate == 0 {
-		b.FailRate = 1
 	}
 	switch {
 	case b.FailStatus != 0 && (b.FailStatus < 300 || b.FailStatus > 599):

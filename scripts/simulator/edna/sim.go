@@ -51,6 +51,7 @@ func read(w http.ResponseWriter, r *http.Request, v any) bool {
 
 func (s *Simulator) putBehaviour(w http.ResponseWriter, r *http.Request) {
 	b := defaultBehaviour()
+	b.FailRate = rateAbsent
 	if !read(w, r, &b) {
 		return
 	}

@@ -181,6 +181,9 @@ func (a *Adapter) event(ch provider.Channel, raw json.RawMessage) (provider.Even
 		r, err := replyOf(ch, c, raw)
 		return provider.Event{Reply: r}, err
 	}
+	if c.RequestID == "" {
+		return provider.Event{}, nil // a message that somebody sent by edna's own pages
+	}
 	return provider.Event{Status: statusOf(c)}, nil
 }
 

@@ -210,30 +210,16 @@ func (s *Store) TakeSender(ctx context.Context, providerID, channelID string) (S
 // free gives the free senders, in an order of the channel's own so that channels made at once try different ones, and the
 // sender that the channel has already.
 func (s *Store) free(ctx context.Context, providerID, channelID string) (free []Sender, own *Sender, err error) {
-	page := attr.Page{Size: senderPage}
-	for {
-		list, next, err := s.Senders(ctx, providerID, page)
-		if err != nil {
-			return nil, nil, err
+	err = s.eachSender(ctx, providerID, func(sender Sender) {
+		switch sender.ChannelID {
+		case channelID:
+			own = &sender
+		case "":
+			free = append(free, sender)
 		}
-		for _, sender := range list {
-			switch sender.ChannelID {
-			case channelID:
-				return nil, &sender, nil
-			case "":
-				free = append(free, sender)
-			}
-		}
-		if page.Token = next; next == "" {
-			break
-		}
-	}
-	order := func(sender Sender) string {
-		h := sha256.Sum256([]byte(channelID + "#" + sender.ID))
-		return string(h[:])
-	}
-	slices.SortFunc(free, func(a, b Sender) int { return strings.Compare(order(a), order(b)) })
-	return free, nil, nil
+	})
+	shuffle(free, channelID)
+	return free, own, err
 }
 
 func (s *Store) take(ctx context.Context, providerID, senderID, channelID string) (Sender, error) {
@@ -268,6 +254,75 @@ func (s *Store) FreeSender(ctx context.Context, providerID, senderID, channelID 
 		return false, fmt.Errorf("free sender: %w", err)
 	}
 	return true, nil
+}
+
+const (
+	// reclaimAge is how long a sender must be taken before anybody asks whether its channel exists: longer than any
+	// function that takes one may run.
+	reclaimAge = 5 * time.Minute
+	// reclaimMost bounds how many senders one call asks about; the next call asks about others.
+	reclaimMost = 100
+)
+
+// ReclaimSenders gives back senders whose channel is gone, which a function that was cut short leaves behind. Gone says
+// of a channel whether it is. ChannelID only chooses which senders are looked at, when there are many. It returns how
+// many came free.
+func (s *Store) ReclaimSenders(ctx context.Context, providerID, channelID string, gone func(ctx context.Context, channelID string) (bool, error)) (int, error) {
+	var held []Sender
+	err := s.eachSender(ctx, providerID, func(sender Sender) {
+		if sender.ChannelID != "" && s.Now().Sub(sender.TakenAt) >= reclaimAge {
+			held = append(held, sender)
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	shuffle(held, channelID)
+	n := 0
+	for _, sender := range held[:min(len(held), reclaimMost)] {
+		is, err := gone(ctx, sender.ChannelID)
+		if err != nil {
+			return n, err
+		}
+		if !is {
+			continue
+		}
+		freed, err := s.FreeSender(ctx, providerID, sender.ID, sender.ChannelID)
+		if err != nil {
+			return n, err
+		}
+		if freed {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// eachSender goes through a provider's pool.
+func (s *Store) eachSender(ctx context.Context, providerID string, see func(Sender)) error {
+	page := attr.Page{Size: senderPage}
+	for {
+		list, next, err := s.Senders(ctx, providerID, page)
+		if err != nil {
+			return err
+		}
+		for _, sender := range list {
+			see(sender)
+		}
+		if page.Token = next; next == "" {
+			return nil
+		}
+	}
+}
+
+// shuffle puts senders in an order of the channel's own, always the same.
+func shuffle(list []Sender, channelID string) {
+	order := make(map[string]string, len(list))
+	for _, sender := range list {
+		h := sha256.Sum256([]byte(channelID + "#" + sender.ID))
+		order[sender.ID] = string(h[:])
+	}
+	slices.SortFunc(list, func(a, b Sender) int { return strings.Compare(order[a.ID], order[b.ID]) })
 }
 
 func entryKey(providerID string) attr.Item {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -51,6 +52,11 @@ func (l *Logs) line(label string, line []byte) {
 	defer l.mu.Unlock()
 	// There is nobody to tell of a log that can't be written.
 	_, _ = l.out.Write(append(out, '\n'))
+}
+
+// Logger logs under a name of its own, for what runs beside the functions.
+func (l *Logs) Logger(label string) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(l.writer(label), nil))
 }
 
 // Error logs something that happened to a function outside of it.

@@ -1,5 +1,5 @@
-// Command worker says what it got from its queue. A message "fail" fails at its first receive, "crash" ends the process
-// at its first receive.
+// Command worker says what it got from its queue. A message that begins with "fail" fails at its first receive, one that
+// begins with "crash" ends the process then.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
@@ -26,7 +27,7 @@ func work(_ context.Context, event events.SQSEvent) (events.SQSEventResponse, er
 		if receives != "1" {
 			continue
 		}
-		switch m.Body {
+		switch what, _, _ := strings.Cut(m.Body, "-"); what {
 		case "fail":
 			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
 		case "crash":

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"contactcenter/shared/account"
+	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
+	"contactcenter/shared/id"
+	"contactcenter/shared/idempotency"
+	"contactcenter/shared/message"
+	"contactcenter/shared/rules"
+	"contactcenter/shared/usage"
+)
+
+// Accounts knows accounts and the limits that hold for them.
+type Accounts interface {
+	Get(ctx context.Context, accountID string) (account.Account, error)
+	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+}
+
+// Gates knows what is used.
+type Gates interface {
+	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
+}
+
+// Messages tells what has become of messages in flight.
+type Messages interface {
+	Standings(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]message.Message, error)
+}
+
+// Rules keeps the Rules and their acceptances.
+type Rules interface {
+	Current(ctx context.Context) (rules.Version, error)
+	Get(ctx context.Context, version string) (rules.Version, error)
+	Accept(ctx context.Context, a rules.Acceptance) error
+	Acceptances(ctx context.Context, accountID string, p attr.Page) ([]rules.Acceptance, string, error)
+}
+
+// Handler answers the routes of the account and of the Rules.
+type Handler struct {
+	Accounts Accounts
+	Gates    Gates
+	Messages Messages
+	Rules    Rules
+	Keys     *idempotency.Middleware
+	IDs      id.Source
+	Now      func() time.Time
+}
+
+// GetAccount answers GET /v1/account.
+func (h *Handler) GetAccount(w http.ResponseWriter, r *http.Request) {
+	accountID := api.PrincipalFrom(r.Context()).AccountID
+	a, err := h.Accounts.Get(r.Context(), accountID)
+	if err != nil {
+		api.WriteError(w, r, accountProblem(r, err))
+		return
+	}
+	last, _, err := h.Rules.Acceptances(r.Context(), accountID, attr.Page{Size: 1})
+	if err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	out := api.Account{ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt)}
+	if len(last) > 0 {
+		out.RulesAccepted = last[0].RulesVersion
+	}
+	api.WriteJSON(w, http.StatusOK, out)
+}
+
+// accountProblem says why an account can't be shown.
+func accountProblem(r *http.Request, err error) error {
+	if errors.Is(err, account.ErrID) {
+		return api.NewProblem(api.CodeForbidden).WithDetail("The token's account_id can't be an account's id.")
+	}
+	return api.TryAgain(r, err)
+}
+
+// GetUsage answers GET /v1/usage: as it is now, not as it was some seconds ago.
+func (h *Handler) GetUsage(w http.ResponseWriter, r *http.Request) {
+	ctx, accountID := r.Context(), api.PrincipalFrom(r.Context()).AccountID
+	terms, err := h.Accounts.Terms(ctx, accountID, true)
+	if err != nil {
+		api.WriteError(w, r, accountProblem(r, err))
+		return
+	}
+	gate, err := h.Gates.Read(ctx, accountID, true)
+	if err != nil && !errors.Is(err, usage.ErrNoGate) {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	inFlight, err := h.inFlight(ctx, accountID, gate)
+	if err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, showUsage(present(gate, terms, h.Now()), terms, inFlight))
+}
+
+// present gives the gate as it is to be seen now. A plan whose periods have another length begins a new one.
+func present(g usage.Gate, terms usage.Terms, now time.Time) usage.Gate {
+	if len(g.Period) != len(terms.Kind.Period(now)) {
+		g.Period = ""
+	}
+	return g.InPresent(now, terms)
+}
+
+// inFlight counts what is on its way to a provider. The ledger also holds what is done and not yet settled.
+func (h *Handler) inFlight(ctx context.Context, accountID string, g usage.Gate) (int, error) {
+	if len(g.Entries) == 0 {
+		return 0, nil
+	}
+	const atOnce = 100
+	final := map[id.Message]bool{}
+	for list := g.Messages(); len(list) > 0; {
+		n := min(len(list), atOnce)
+		found, err := h.Messages.Standings(ctx, accountID, list[:n])
+		if err != nil {
+			return 0, err
+		}
+		for mid, m := range found {
+			final[mid] = m.Final()
+		}
+		list = list[n:]
+	}
+	return g.InFlight(func(m id.Message) bool { return final[m] }), nil
+}
+
+func showUsage(g usage.Gate, terms usage.Terms, inFlight int) api.Usage {
+	out := api.Usage{
+		PlanID: terms.PlanID, Period: g.Period, Limit: terms.Limit, Used: g.Used, Remaining: max(g.Remaining, 0), InFlight: inFlight, ResetsAt: api.At(g.Ends),
+		Rate:         api.Rate{Limit: terms.Rate.Limit, WindowSeconds: int64(terms.Rate.Window / time.Second), Burst: terms.Rate.Burst},
+		Restrictions: []api.Restriction{},
+	}
+	if g.Blocked {
+		out.Restrictions = append(out.Restrictions, api.Restriction{Kind: "block"})
+	}
+	return out
+}
+
+// GetCurrentRules answers GET /v1/rules/current.
+func (h *Handler) GetCurrentRules(w http.ResponseWriter, r *http.Request) {
+	v, err := h.Rules.Current(r.Context())
+	h.showRules(w, r, v, err)
+}
+
+// GetRules answers GET /v1/rules/{version}.
+func (h *Handler) GetRules(w http.ResponseWriter, r *http.Request) {
+	v, err := h.Rules.Get(r.Context(), r.PathValue("version"))
+	h.showRules(w, r, v, err)
+}
+
+func (h *Handler) showRules(w http.ResponseWriter, r *http.Request, v rules.Version, err error) {
+	switch {
+	case errors.Is(err, rules.ErrNotFound):
+		api.WriteError(w, r, api.NewProblem(api.CodeNotFound).WithDetail("There is no such version of the Rules."))
+	case errors.Is(err, rules.ErrNoneInForce):
+		api.WriteError(w, r, api.NewProblem(api.CodeNotFound).WithDetail("No version of the Rules is in force yet."))
+	case err != nil:
+		api.WriteError(w, r, api.TryAgain(r, err))
+	default:
+		api.WriteJSON(w, http.StatusOK, api.RulesOf(v))
+	}
+}
+
+// AcceptRules answers POST /v1/rules/acceptances.
+func (h *Handler) AcceptRules(w http.ResponseWriter, r *http.Request) {
+	h.Keys.Wrap(func(w http.ResponseWriter, r *http.Request) {
+		a, err := h.accept(r)
+		if err != nil {
+			api.WriteError(w, r, err)
+			return
+		}
+		api.WriteJSON(w, http.StatusCreated, showAcceptance(a))
+	})(w, r)
+}
+
+func (h *Handler) accept(r *http.Request) (rules.Acceptance, error) {
+	var req api.AcceptRulesRequest
+	if err := api.DecodeJSON(r, &req); err != nil {
+		return rules.Acceptance{}, err
+	}
+	var errs api.FieldErrors
+	entity := checkCapacity(req, &errs)
+	v, err := h.acceptable(r, req.RulesVersion, &errs)
+	if err != nil {
+		return rules.Acceptance{}, err
+	}
+	documents := checkDocuments(req.Documents, v, &errs)
+	if err := errs.Err(); err != nil {
+		return rules.Acceptance{}, err
+	}
+	call, p := api.CallFrom(r.Context()), api.PrincipalFrom(r.Context())
+	// The account is known from its first call on, which may be this one.
+	if _, err := h.Accounts.Get(r.Context(), p.AccountID); err != nil {
+		return rules.Acceptance{}, accountProblem(r, err)
+	}
+	acceptanceID, err := h.IDs.New(id.AcceptancePrefix)
+	if err != nil {
+		return rules.Acceptance{}, err
+	}
+	a := rules.Acceptance{
+		ID: acceptanceID, AccountID: p.AccountID, RulesVersion: v.Version, Documents: documents, Capacity: rules.Capacity(req.Capacity),
+		LegalEntityName: entity, UserID: p.UserID, SourceIP: call.SourceIP, At: h.Now().UTC().Truncate(time.Millisecond),
+	}
+	if err := h.Rules.Accept(r.Context(), a); err != nil {
+		return rules.Acceptance{}, api.TryAgain(r, err)
+	}
+	return a, nil
+}
+
+// checkCapacity gives the legal entity's name. It is there exactly when the user acts for one.
+func checkCapacity(req api.AcceptRulesRequest, errs *api.FieldErrors) string {
+	const field, maxName = "legal_entity_name", 256
+	name := ""
+	if req.LegalEntityName != nil {
+		name = *req.LegalEntityName
+	}
+	switch entity := rules.Capacity(req.Capacity) == rules.LegalEntity; {
+	case entity && strings.TrimSpace(name) == "":
+		errs.Add(field, api.FieldRequired, "is required with capacity legal_entity")
+	case !entity && name != "":
+		errs.Add(field, api.FieldInvalid, "must be left out unless capacity is legal_entity")
+	case len([]rune(name)) > maxName:
+		errs.Add(field, api.FieldInvalid, "must have at most 256 characters")
+	}
+	return name
+}
+
+// acceptable gives the version that is to be accepted: the one in force, or one that will be. An older one binds nobody.
+func (h *Handler) acceptable(r *http.Request, version string, errs *api.FieldErrors) (rules.Version, error) {
+	v, err := h.Rules.Get(r.Context(), version)
+	if errors.Is(err, rules.ErrNotFound) {
+		errs.Add("rules_version", api.FieldInvalid, "is no published version of the Rules: see GET /v1/rules/current")
+		return rules.Version{}, errs.Err()
+	}
+	if err != nil {
+		return rules.Version{}, api.TryAgain(r, err)
+	}
+	current, err := h.Rules.Current(r.Context())
+	switch {
+	case errors.Is(err, rules.ErrNoneInForce):
+		return v, nil
+	case err != nil:
+		return rules.Version{}, api.TryAgain(r, err)
+	case v.Version != current.Version && v.EffectiveAt.Before(current.EffectiveAt):
+		return rules.Version{}, api.NewProblem(api.CodeConfirmationOutdated).WithDetail("This version of the Rules is no longer in force. Show the user the one in GET /v1/rules/current.")
+	}
+	return v, nil
+}
+
+// checkDocuments gives the accepted documents: all those of the version, each as it was published.
+func checkDocuments(accepted []api.AcceptedDocument, v rules.Version, errs *api.FieldErrors) []rules.Document {
+	given := map[string]api.AcceptedDocument{}
+	for _, d := range accepted {
+		if _, ok := given[string(d.ID)]; ok {
+			errs.Add("documents", api.FieldDuplicate, "has "+string(d.ID)+" more than once")
+		}
+		given[string(d.ID)] = d
+	}
+	documents := make([]rules.Document, 0, len(v.Documents))
+	for _, d := range v.Documents {
+		g, ok := given[d.ID]
+		delete(given, d.ID)
+		switch {
+		case !ok:
+			errs.Add("documents", api.FieldRequired, "must have "+d.ID)
+		case g.Version != d.Version || g.Sha256 != d.SHA256:
+			errs.Add("documents", api.FieldInvalid, d.ID+" is not the document of this version of the Rules")
+		}
+		documents = append(documents, rules.Document{ID: d.ID, Version: d.Version, SHA256: d.SHA256})
+	}
+	for name := range given {
+		errs.Add("documents", api.FieldInvalid, name+" does not belong to this version of the Rules")
+	}
+	return documents
+}
+
+// ListAcceptances answers GET /v1/rules/acceptances, newest first.
+func (h *Handler) ListAcceptances(w http.ResponseWriter, r *http.Request) {
+	q := api.ReadQuery(r)
+	size, token := q.Page()
+	if err := q.Err(); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	list, next, err := h.Rules.Acceptances(r.Context(), api.PrincipalFrom(r.Context()).AccountID, attr.Page{Size: size, Token: token})
+	switch {
+	case errors.Is(err, attr.ErrToken):
+		api.WriteError(w, r, api.BadPageToken())
+		return
+	case err != nil:
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	out := api.AcceptanceList{Items: []api.Acceptance{}, NextPageToken: next}
+	for _, a := range list {
+		out.Items = append(out.Items, showAcceptance(a))
+	}
+	api.WriteJSON(w, http.StatusOK, out)
+}
+
+func showAcceptance(a rules.Acceptance) api.Acceptance {
+	out := api.Acceptance{
+		ID: a.ID, RulesVersion: a.RulesVersion, Documents: []api.AcceptedDocument{}, Capacity: api.Capacity(a.Capacity), LegalEntityName: a.LegalEntityName,
+		AcceptedBy: a.UserID, AcceptedAt: api.At(a.At), IPAddress: a.SourceIP,
+	}
+	for _, d := range a.Documents {
+		out.Documents = append(out.Documents, api.AcceptedDocument{ID: api.RulesDocumentID(d.ID), Version: d.Version, Sha256: d.SHA256})
+	}
+	return out
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/rules"
+)
+
+// ActivateChannel answers POST /v1/channels/{id}/activate. Only a user of the channel's own account may: a principal
+// without an account has none.
+func (h *Handler) ActivateChannel(w http.ResponseWriter, r *http.Request) {
+	if p := api.PrincipalFrom(r.Context()); p.AccountID == "" || p.Operator {
+		api.WriteError(w, r, api.NewProblem(api.CodeForbidden).WithDetail("Only a duly authorized user of the account activates its channels."))
+		return
+	}
+	h.answer(w, r, func(ctx context.Context, c channel.Channel) (channel.Channel, error) { return h.activate(r, c) })
+}
+
+func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel, error) {
+	ctx, p := r.Context(), api.PrincipalFrom(r.Context())
+	current, err := h.Rules.Current(ctx)
+	if errors.Is(err, rules.ErrNoneInForce) {
+		return channel.Channel{}, api.TryAgain(r, err).WithDetail("The operator has not published any Rules yet.")
+	}
+	if err != nil {
+		return channel.Channel{}, api.TryAgain(r, err)
+	}
+	accepted, err := h.Rules.Accepted(ctx, p.AccountID, current.Version)
+	if err != nil {
+		return channel.Channel{}, api.TryAgain(r, err)
+	}
+	if !accepted {
+		return channel.Channel{}, api.NewProblem(api.CodeRulesNotAccepted)
+	}
+	var req api.ActivateChannelRequest
+	if err := api.DecodeJSON(r, &req); err != nil {
+		return channel.Channel{}, err
+	}
+	e, err := h.Providers.Read(ctx, c.ProviderID)
+	if errors.Is(err, registry.ErrNotFound) {
+		return channel.Channel{}, api.NewProblem(api.CodeProviderRemoved)
+	}
+	if err != nil {
+		return channel.Channel{}, api.TryAgain(r, err)
+	}
+	if err := h.usable(e); err != nil {
+		return channel.Channel{}, err
+	}
+	confirmed := channel.Confirmation{RulesVersion: req.RulesVersion, ProviderTermsVersion: req.ProviderTermsVersion, TransferCountries: req.TransferCountries}
+	inForce := channel.Confirmation{RulesVersion: current.Version, ProviderTermsVersion: e.TermsVersion, TransferCountries: e.TransferCountries}
+	if !confirmed.Matches(inForce) {
+		return channel.Channel{}, outdated(inForce)
+	}
+	if c.Status == channel.Active && c.Confirmation.Matches(inForce) {
+		return c, nil
+	}
+	a := channel.Activation{By: p.UserID, Confirmation: inForce}
+	if a.Settings, a.Address, err = h.arrange(r, c); err != nil {
+		return channel.Channel{}, err
+	}
+	a.At = h.Now()
+	return h.Channels.Activate(ctx, c.ID, a)
+}
+
+func outdated(inForce channel.Confirmation) error {
+	p := api.NewProblem(api.CodeConfirmationOutdated)
+	p.Confirmations = &api.Confirmations{
+		RulesVersion: inForce.RulesVersion, ProviderTermsVersion: inForce.ProviderTermsVersion, TransferCountries: append([]string{}, inForce.TransferCountries...),
+	}
+	return p
+}
+
+// arrange lets the provider's adapter prepare the channel, where it has something to prepare.
+func (h *Handler) arrange(r *http.Request, c channel.Channel) (settings map[string]string, address string, err error) {
+	activator, ok := h.Adapters[c.ProviderID].(provider.Activator)
+	if !ok {
+		return c.Settings, "", nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), activateTimeout)
+	defer cancel()
+	settings, address, err = activator.Activate(ctx, c.ForProvider(), channel.CallbackURL(h.base(r), c.ProviderID, c.ID))
+	if err != nil {
+		return nil, "", providerProblem(r, err)
+	}
+	return settings, address, nil
+}
+
+// providerProblem says why a provider did not arrange a channel: 503 where it may later, 502 where it won't.
+func providerProblem(r *http.Request, err error) error {
+	fail := new(provider.Error)
+	if !errors.As(err, &fail) {
+		fail = &provider.Error{Kind: provider.Ambiguous, Err: err}
+	}
+	api.Note(r.Context(), err)
+	code, status := api.CodeProviderRefused, http.StatusBadGateway
+	if fail.Kind == provider.Retry || fail.Kind == provider.Ambiguous {
+		code, status = api.CodeProviderUnavailable, http.StatusServiceUnavailable
+	}
+	switch c := api.Code(fail.Code); c {
+	case api.CodeSenderUnavailable, api.CodeCredentialsInvalid, api.CodeTryAgain, api.CodeProviderUnavailable, api.CodeProviderRefused:
+		code = c
+	}
+	p := api.NewProblem(code).WithStatus(status)
+	p.FaultDomain = string(provider.FaultProvider)
+	if fail.Fault != "" {
+		p.FaultDomain = string(fail.Fault)
+	}
+	if fail.Detail != "" {
+		p.Detail = fail.Detail
+	}
+	if status == http.StatusServiceUnavailable {
+		p.RetryAfter = max(fail.RetryAfter, time.Second)
+	}
+	return p
+}

@@ -1,0 +1,400 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
+	"contactcenter/shared/idempotency"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/rules"
+)
+
+// Rules tells what is in force and who accepted it.
+type Rules interface {
+	Current(ctx context.Context) (rules.Version, error)
+	Accepted(ctx context.Context, accountID, version string) (bool, error)
+}
+
+// Providers is the registry of providers, with its pool of senders.
+type Providers interface {
+	Get(ctx context.Context, providerID string) (registry.Entry, error)
+	Read(ctx context.Context, providerID string) (registry.Entry, error)
+	List(ctx context.Context) ([]registry.Entry, error)
+	TakeSender(ctx context.Context, providerID, channelID string) (registry.Sender, error)
+	FreeSender(ctx context.Context, providerID, senderID, channelID string) (bool, error)
+	ReclaimSenders(ctx context.Context, providerID, channelID string, gone func(ctx context.Context, channelID string) (bool, error)) (int, error)
+}
+
+// Channels keeps the channels.
+type Channels interface {
+	Get(ctx context.Context, id string) (channel.Channel, error)
+	Lookup(ctx context.Context, id string) (channel.Channel, error)
+	Create(ctx context.Context, c channel.Channel) error
+	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
+	Rename(ctx context.Context, id, name string) (channel.Channel, error)
+	Activate(ctx context.Context, id string, a channel.Activation) (channel.Channel, error)
+	Deactivate(ctx context.Context, id string) (channel.Channel, error)
+	Delete(ctx context.Context, id string, at time.Time) (channel.Channel, error)
+}
+
+// Handler answers the routes of providers and channels.
+type Handler struct {
+	Rules     Rules
+	Providers Providers
+	Channels  Channels
+	// Adapters are the providers that this software can speak to, by id.
+	Adapters map[string]provider.Adapter
+	Keys     *idempotency.Middleware
+	IDs      id.Source
+	Now      func() time.Time
+	// PublicBaseURL is where providers call back, without a final slash; "": the domain of the request.
+	PublicBaseURL string
+}
+
+const (
+	// activateTimeout bounds what a provider may take to arrange a channel, within the function's own time.
+	activateTimeout = 20 * time.Second
+	maxName         = 128
+)
+
+// ListProviders answers GET /v1/providers.
+func (h *Handler) ListProviders(w http.ResponseWriter, r *http.Request) {
+	page, err := pageOf(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	start, err := attr.Start(page.Token, nil, "id")
+	if err != nil {
+		api.WriteError(w, r, api.BadPageToken())
+		return
+	}
+	list, err := h.Providers.List(r.Context())
+	if err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	out := api.ProviderList{Items: []api.Provider{}}
+	after := attr.Text(start, "id")
+	for _, e := range list {
+		if e.ID <= after {
+			continue
+		}
+		if len(out.Items) == page.Size {
+			last := out.Items[page.Size-1].ID
+			if out.NextPageToken, err = attr.Token(attr.Item{"id": attr.String(last)}); err != nil {
+				api.WriteError(w, r, err)
+				return
+			}
+			break
+		}
+		out.Items = append(out.Items, api.ProviderOf(e))
+	}
+	api.WriteJSON(w, http.StatusOK, out)
+}
+
+// GetProvider answers GET /v1/providers/{id}.
+func (h *Handler) GetProvider(w http.ResponseWriter, r *http.Request) {
+	e, err := h.Providers.Read(r.Context(), r.PathValue("id"))
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		api.WriteError(w, r, api.NewProblem(api.CodeNotFound).WithDetail("There is no such provider."))
+	case err != nil:
+		api.WriteError(w, r, api.TryAgain(r, err))
+	default:
+		api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
+	}
+}
+
+// CreateChannel answers POST /v1/channels.
+func (h *Handler) CreateChannel(w http.ResponseWriter, r *http.Request) {
+	h.Keys.Wrap(func(w http.ResponseWriter, r *http.Request) {
+		c, err := h.create(r)
+		if err != nil {
+			api.WriteError(w, r, err)
+			return
+		}
+		w.Header().Set("Location", "/v1/channels/"+c.ID)
+		api.WriteJSON(w, http.StatusCreated, h.show(r, c, registry.Enabled))
+	})(w, r)
+}
+
+func (h *Handler) create(r *http.Request) (channel.Channel, error) {
+	var req api.CreateChannelRequest
+	if err := api.DecodeJSON(r, &req); err != nil {
+		return channel.Channel{}, err
+	}
+	if err := validName(req.Name); err != nil {
+		return channel.Channel{}, err
+	}
+	e, err := h.provider(r, req.ProviderID)
+	if err != nil {
+		return channel.Channel{}, err
+	}
+	channelType, err := typeOf(e, req.Type)
+	if err != nil {
+		return channel.Channel{}, err
+	}
+	if err := checkCredentials(e, req.Credentials); err != nil {
+		return channel.Channel{}, err
+	}
+	channelID, err := h.IDs.New(id.ChannelPrefix)
+	if err != nil {
+		return channel.Channel{}, err
+	}
+	sender, err := h.takeSender(r.Context(), e.ID, channelID)
+	if errors.Is(err, registry.ErrNoSender) {
+		return channel.Channel{}, api.NewProblem(api.CodeSenderUnavailable)
+	}
+	if err != nil {
+		return channel.Channel{}, api.TryAgain(r, err)
+	}
+	p := api.PrincipalFrom(r.Context())
+	c := channel.Channel{
+		ID: channelID, AccountID: p.AccountID, ProviderID: e.ID, Type: channelType, Name: req.Name, Address: sender.Address, SenderID: sender.ID,
+		Status: channel.Inactive, CreatedAt: h.Now().UTC(), CreatedBy: p.UserID,
+	}
+	// When this fails, the channel may be there all the same. The sender is not given back: if the channel is not there,
+	// somebody who finds the pool empty does that.
+	if err := h.Channels.Create(r.Context(), c); err != nil {
+		return channel.Channel{}, api.TryAgain(r, err)
+	}
+	return c, nil
+}
+
+// takeSender takes a sender from the pool. When the pool is empty, it first gives back those whose channel was never
+// made, or is gone.
+func (h *Handler) takeSender(ctx context.Context, providerID, channelID string) (registry.Sender, error) {
+	sender, err := h.Providers.TakeSender(ctx, providerID, channelID)
+	if !errors.Is(err, registry.ErrNoSender) {
+		return sender, err
+	}
+	n, err := h.Providers.ReclaimSenders(ctx, providerID, channelID, func(ctx context.Context, holder string) (bool, error) {
+		_, err := h.Channels.Get(ctx, holder)
+		if errors.Is(err, channel.ErrNotFound) {
+			return true, nil
+		}
+		return false, err
+	})
+	if err != nil {
+		return registry.Sender{}, err
+	}
+	if n == 0 {
+		return registry.Sender{}, registry.ErrNoSender
+	}
+	return h.Providers.TakeSender(ctx, providerID, channelID)
+}
+
+// provider gives the entry of a provider that a new channel may use.
+func (h *Handler) provider(r *http.Request, providerID string) (registry.Entry, error) {
+	e, err := h.Providers.Read(r.Context(), providerID)
+	if errors.Is(err, registry.ErrNotFound) {
+		var errs api.FieldErrors
+		errs.Add("provider_id", api.FieldInvalid, "is none of the providers in GET /v1/providers")
+		return registry.Entry{}, errs.Err()
+	}
+	if err != nil {
+		return registry.Entry{}, api.TryAgain(r, err)
+	}
+	return e, h.usable(e)
+}
+
+// usable says why a provider can't be used at present.
+func (h *Handler) usable(e registry.Entry) error {
+	switch {
+	case e.Status == registry.Removed:
+		return api.NewProblem(api.CodeProviderRemoved)
+	case e.Status != registry.Enabled:
+		return api.NewProblem(api.CodeProviderDisabled)
+	case h.Adapters[e.ID] == nil:
+		return api.NewProblem(api.CodeProviderDisabled).WithDetail("The Contact Center can't speak to this provider yet.")
+	}
+	return nil
+}
+
+func typeOf(e registry.Entry, asked *string) (string, error) {
+	if asked == nil && len(e.ChannelTypes) > 0 {
+		return e.ChannelTypes[0], nil
+	}
+	if asked != nil && slices.Contains(e.ChannelTypes, *asked) {
+		return *asked, nil
+	}
+	var errs api.FieldErrors
+	errs.Add("type", api.FieldInvalid, "must be one of the provider's channel_types: "+strings.Join(e.ChannelTypes, ", "))
+	return "", errs.Err()
+}
+
+func checkCredentials(e registry.Entry, credentials map[string]string) error {
+	switch {
+	case e.Onboarding == registry.Native && credentials != nil:
+		return nativeCredentials()
+	case e.Onboarding == registry.Native:
+		return nil
+	case len(credentials) == 0:
+		return api.NewProblem(api.CodeCredentialsRequired).WithField("credentials", "must have the provider's credential_fields")
+	}
+	// Credentials are only taken once they can be kept sealed. This is the place for it.
+	return api.NewProblem(api.CodeProviderDisabled).WithDetail("Channels with an account of one's own can't be created yet. The credentials were not kept.")
+}
+
+func nativeCredentials() error {
+	var errs api.FieldErrors
+	errs.Add("credentials", api.FieldUnknown, "must be left out: the provider is used without an account of one's own")
+	return errs.Err()
+}
+
+func validName(name string) error {
+	if utf8.RuneCountInString(name) <= maxName {
+		return nil
+	}
+	var errs api.FieldErrors
+	errs.Add("name", api.FieldInvalid, fmt.Sprintf("must have at most %d characters", maxName))
+	return errs.Err()
+}
+
+// ListChannels answers GET /v1/channels.
+func (h *Handler) ListChannels(w http.ResponseWriter, r *http.Request) {
+	page, err := pageOf(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	list, next, err := h.Channels.List(r.Context(), api.PrincipalFrom(r.Context()).AccountID, page)
+	if errors.Is(err, attr.ErrToken) {
+		api.WriteError(w, r, api.BadPageToken())
+		return
+	}
+	if err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	out := api.ChannelList{Items: []api.Channel{}, NextPageToken: next}
+	for _, c := range list {
+		status, err := h.switchOf(r, c)
+		if err != nil {
+			api.WriteError(w, r, err)
+			return
+		}
+		out.Items = append(out.Items, h.show(r, c, status))
+	}
+	api.WriteJSON(w, http.StatusOK, out)
+}
+
+// GetChannel answers GET /v1/channels/{id}.
+func (h *Handler) GetChannel(w http.ResponseWriter, r *http.Request) {
+	h.answer(w, r, func(_ context.Context, c channel.Channel) (channel.Channel, error) { return c, nil })
+}
+
+// UpdateChannel answers PATCH /v1/channels/{id}.
+func (h *Handler) UpdateChannel(w http.ResponseWriter, r *http.Request) {
+	h.answer(w, r, func(ctx context.Context, c channel.Channel) (channel.Channel, error) {
+		var req api.UpdateChannelRequest
+		if err := api.DecodeJSON(r, &req); err != nil {
+			return channel.Channel{}, err
+		}
+		if req.Credentials != nil { // every channel is a native one as yet
+			return channel.Channel{}, nativeCredentials()
+		}
+		if req.Name == nil {
+			return c, nil
+		}
+		if err := validName(*req.Name); err != nil {
+			return channel.Channel{}, err
+		}
+		return h.Channels.Rename(ctx, c.ID, *req.Name)
+	})
+}
+
+// DeactivateChannel answers POST /v1/channels/{id}/deactivate.
+func (h *Handler) DeactivateChannel(w http.ResponseWriter, r *http.Request) {
+	h.answer(w, r, func(ctx context.Context, c channel.Channel) (channel.Channel, error) {
+		return h.Channels.Deactivate(ctx, c.ID)
+	})
+}
+
+// DeleteChannel answers DELETE /v1/channels/{id}. Messages of it that still wait are refused when their turn comes.
+func (h *Handler) DeleteChannel(w http.ResponseWriter, r *http.Request) {
+	c, err := h.Channels.Lookup(r.Context(), r.PathValue("id"))
+	if err == nil && c.AccountID != api.PrincipalFrom(r.Context()).AccountID {
+		err = channel.ErrNotFound
+	}
+	wasDeleted := err == nil && c.Deleted()
+	if err == nil && !wasDeleted {
+		_, err = h.Channels.Delete(r.Context(), c.ID, h.Now())
+	}
+	if err != nil {
+		api.WriteError(w, r, problemOf(r, err))
+		return
+	}
+	freed := false
+	if c.SenderID != "" {
+		if freed, err = h.Providers.FreeSender(r.Context(), c.ProviderID, c.SenderID, c.ID); err != nil {
+			api.WriteError(w, r, api.TryAgain(r, err))
+			return
+		}
+	}
+	if wasDeleted && !freed { // else this call finished what an earlier one began
+		api.WriteError(w, r, problemOf(r, channel.ErrNotFound))
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// answer finds the caller's channel, applies do to it, and shows what do returns.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, do func(context.Context, channel.Channel) (channel.Channel, error)) {
+	c, err := h.own(r)
+	if err == nil {
+		c, err = do(r.Context(), c)
+	}
+	if err != nil {
+		api.WriteError(w, r, problemOf(r, err))
+		return
+	}
+	status, err := h.switchOf(r, c)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, h.show(r, c, status))
+}
+
+// own gives the channel of the path, if it is the caller's.
+func (h *Handler) own(r *http.Request) (channel.Channel, error) {
+	accountID := api.PrincipalFrom(r.Context()).AccountID
+	channelID := r.PathValue("id")
+	if accountID == "" || !id.Valid(id.ChannelPrefix, channelID) {
+		return channel.Channel{}, channel.ErrNotFound
+	}
+	c, err := h.Channels.Get(r.Context(), channelID)
+	if err == nil && c.AccountID != accountID {
+		return channel.Channel{}, channel.ErrNotFound
+	}
+	return c, err
+}
+
+func problemOf(r *http.Request, err error) error {
+	if p := new(api.Problem); errors.As(err, &p) {
+		return p
+	}
+	if errors.Is(err, channel.ErrNotFound) {
+		return api.NewProblem(api.CodeChannelNotFound)
+	}
+	return api.TryAgain(r, err)
+}
+
+func pageOf(r *http.Request) (attr.Page, error) {
+	q := api.ReadQuery(r)
+	size, token := q.Page()
+	return attr.Page{Size: size, Token: token}, q.Err()
+}

@@ -1,0 +1,61 @@
+// Command channels shows Communication Providers, and creates, activates, deactivates and deletes channels.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
+	"contactcenter/shared/idempotency"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/rules"
+	"contactcenter/shared/telemetry"
+)
+
+// timeout is the function's own, as template.yaml sets it.
+const timeout = 29 * time.Second
+
+func main() {
+	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
+	h, err := build(context.Background(), os.Getenv, log)
+	if err != nil {
+		log.Error("channels can't start", "error", err.Error())
+		os.Exit(1)
+	}
+	lambda.Start(api.Handler(h))
+}
+
+func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
+	accounts, channels := getenv("ACCOUNTS_TABLE"), getenv("CHANNELS_TABLE")
+	if accounts == "" || channels == "" {
+		return nil, fmt.Errorf("the environment variables ACCOUNTS_TABLE and CHANNELS_TABLE must be set")
+	}
+	cfg, err := awsclient.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read AWS configuration: %w", err)
+	}
+	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	h := &Handler{
+		Rules:         &rules.Store{DB: db, Table: accounts, Now: now},
+		Providers:     &registry.Store{DB: db, Table: channels, Now: now},
+		Channels:      &channel.Store{DB: db, Table: channels},
+		Adapters:      map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
+		Keys:          &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: accounts, Now: now}, Timeout: timeout},
+		IDs:           id.Source{Now: now, Random: rand.Reader},
+		Now:           now,
+		PublicBaseURL: getenv("PUBLIC_BASE_URL"),
+	}
+	return api.New(api.Config{Log: log, Now: now}, api.ChannelsRoutes(h)), nil
+}

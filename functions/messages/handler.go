@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
+	"contactcenter/shared/idempotency"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/rules"
+	"contactcenter/shared/usage"
+)
+
+const (
+	// intakeTimeout is how long the acceptance of a message may take. A dispatcher gives up a reference without a
+	// message when its id is twice as old.
+	intakeTimeout = 10 * time.Second
+	// stepsTimeout ends the acceptance itself, some time before that.
+	stepsTimeout = 8 * time.Second
+	// closingTimeout bounds what must be finished although the caller has gone.
+	closingTimeout = 3 * time.Second
+	// readTimeout bounds a read.
+	readTimeout = 8 * time.Second
+)
+
+// Rules says whether an account may use the Contact Center.
+type Rules interface {
+	Current(ctx context.Context) (rules.Version, error)
+	Accepted(ctx context.Context, accountID, version string) (bool, error)
+}
+
+// Accounts gives the limits that hold for an account.
+type Accounts interface {
+	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+}
+
+// Channels gives channels. Peek may miss a change of the last moment, Lookup knows deleted channels too.
+type Channels interface {
+	Peek(ctx context.Context, channelID string) (channel.Channel, error)
+	Get(ctx context.Context, channelID string) (channel.Channel, error)
+	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
+}
+
+// Providers gives entries of the registry, at most 5 s old.
+type Providers interface {
+	Get(ctx context.Context, providerID string) (registry.Entry, error)
+}
+
+// Queue makes messages known to the dispatcher.
+type Queue interface {
+	Send(ctx context.Context, accountID string, m id.Message) error
+	SendLater(ctx context.Context, accountID string, m id.Message, delay time.Duration) error
+}
+
+// Handler answers the routes of messages and conversations.
+type Handler struct {
+	Messages  *message.Store
+	Gates     *usage.Store
+	Keys      *idempotency.Store
+	Queue     Queue
+	Rules     Rules
+	Accounts  Accounts
+	Channels  Channels
+	Providers Providers
+	// Capabilities are what each provider's adapter can carry, by provider.
+	Capabilities map[string]provider.Capabilities
+
+	IDs           id.Source
+	Conversations id.ConversationKeyer
+	Now           func() time.Time
+	Random        func() uint32
+}
+
+var _ api.MessagesServer = (*Handler)(nil)
+
+// reading gives the context of a read.
+func reading(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), readTimeout)
+}

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"contactcenter/shared/account"
+	"contactcenter/shared/api"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/content"
+	"contactcenter/shared/id"
+	"contactcenter/shared/idempotency"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/rules"
+)
+
+const (
+	maxExpiry    = 30 * 24 * time.Hour
+	maxReference = 128
+	// maxContent bounds a content as it is stored, in bytes, so that it fits into one item whatever it holds.
+	maxContent = 128 << 10
+	// maxAddress bounds an address, in bytes.
+	maxAddress = 320
+)
+
+// intake is one request to send a message.
+type intake struct {
+	*Handler
+	r         *http.Request
+	principal api.Principal
+	began     time.Time
+
+	limits limits
+	req    api.SendMessageRequest
+	key    idempotency.Key
+	hasKey bool
+	// payload stands for the body; zero while it was not read.
+	payload [sha256.Size]byte
+}
+
+// check goes through all that stands against a message, in the order of the contract, and gives the message to accept.
+func (in *intake) check(ctx context.Context) (message.Message, error) {
+	accountID := in.principal.AccountID
+	if !account.ValidID(accountID) {
+		return message.Message{}, api.NewProblem(api.CodeForbidden).WithDetail("The token's account_id can't be the id of an account.")
+	}
+	limitsErr := in.readLimits(ctx, accountID)
+	body, bodyErr := api.ReadBody(in.r)
+	var keyErr error
+	if in.key, in.hasKey, keyErr = idempotency.KeyFrom(in.r); bodyErr == nil {
+		in.payload = idempotency.Hash(body)
+	}
+	version, err := in.rulesAccepted(ctx, accountID)
+	if err != nil {
+		return message.Message{}, err
+	}
+	if err := firstError(bodyErr, keyErr); err != nil {
+		return message.Message{}, err
+	}
+	if err := api.Decode(body, &in.req); err != nil {
+		return message.Message{}, err
+	}
+	channelID, to, err := in.destination(ctx, accountID)
+	if err != nil {
+		return message.Message{}, err
+	}
+	ch, err := in.channel(ctx, accountID, channelID)
+	if err != nil {
+		return message.Message{}, err
+	}
+	if err := in.supported(ch, to); err != nil {
+		return message.Message{}, err
+	}
+	if err := in.options(); err != nil {
+		return message.Message{}, err
+	}
+	if limitsErr != nil {
+		return message.Message{}, api.TryAgain(in.r, limitsErr)
+	}
+	if in.limits.gate.Blocked {
+		return message.Message{}, api.NewProblem(api.CodeAccountRestricted)
+	}
+	if err := in.usageLeft(ctx, accountID); err != nil {
+		return message.Message{}, err
+	}
+	return in.message(accountID, ch, to, version)
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *intake) rulesAccepted(ctx context.Context, accountID string) (version string, err error) {
+	current, err := in.Rules.Current(ctx)
+	if errors.Is(err, rules.ErrNoneInForce) {
+		return "", api.NewProblem(api.CodeRulesNotAccepted).WithDetail("No version of the Rules is in force yet, so none can be accepted.")
+	}
+	if err != nil {
+		return "", api.TryAgain(in.r, err)
+	}
+	accepted, err := in.Rules.Accepted(ctx, accountID, current.Version)
+	if err != nil {
+		return "", api.TryAgain(in.r, err)
+	}
+	if !accepted {
+		return "", api.NewProblem(api.CodeRulesNotAccepted)
+	}
+	return current.Version, nil
+}
+
+// destination says where the message goes: to an address on a channel, or to those of a conversation.
+func (in *intake) destination(ctx context.Context, accountID string) (channelID, to string, err error) {
+	var errs api.FieldErrors
+	if in.req.ConversationID != nil {
+		if in.req.ChannelID != nil {
+			errs.Add("channel_id", api.FieldInvalid, "can't be given with conversation_id")
+		}
+		if in.req.To != nil {
+			errs.Add("to", api.FieldInvalid, "can't be given with conversation_id")
+		}
+		if err := errs.Err(); err != nil {
+			return "", "", err
+		}
+		return in.ofConversation(ctx, accountID, *in.req.ConversationID)
+	}
+	if in.req.ChannelID == nil {
+		errs.Add("channel_id", api.FieldRequired, "is required, with to, unless conversation_id is given")
+	}
+	if in.req.To == nil {
+		errs.Add("to", api.FieldRequired, "is required, with channel_id, unless conversation_id is given")
+	}
+	if err := errs.Err(); err != nil {
+		return "", "", err
+	}
+	return *in.req.ChannelID, *in.req.To, nil
+}
+
+func (in *intake) ofConversation(ctx context.Context, accountID, conversationID string) (channelID, to string, err error) {
+	notFound := api.NewProblem(api.CodeNotFound).WithField("conversation_id", "is none of the account's conversations")
+	key, err := id.ParseConversation(conversationID)
+	if err != nil {
+		return "", "", notFound
+	}
+	c, err := in.Messages.Conversation(ctx, accountID, key)
+	if errors.Is(err, message.ErrNotFound) {
+		return "", "", notFound
+	}
+	if err != nil {
+		return "", "", api.TryAgain(in.r, err)
+	}
+	return c.ChannelID, c.Address, nil
+}
+
+// channel gives the account's active channel. It is read for every message, so that a deactivation is seen by the next
+// one; the cheap read may lag behind for a moment, so a channel that looks as if it can't be used is read again.
+func (in *intake) channel(ctx context.Context, accountID, channelID string) (channel.Channel, error) {
+	if !id.Valid(id.ChannelPrefix, channelID) {
+		return channel.Channel{}, channelNotFound()
+	}
+	ch, err := in.Channels.Peek(ctx, channelID)
+	if errors.Is(err, channel.ErrNotFound) || err == nil && ch.Status != channel.Active {
+		ch, err = in.Channels.Get(ctx, channelID)
+	}
+	if errors.Is(err, channel.ErrNotFound) || err == nil && ch.AccountID != accountID {
+		return channel.Channel{}, channelNotFound()
+	}
+	if err != nil {
+		return channel.Channel{}, api.TryAgain(in.r, err)
+	}
+	p, err := in.Providers.Get(ctx, ch.ProviderID)
+	switch {
+	case errors.Is(err, registry.ErrNotFound) || err == nil && p.Status == registry.Removed:
+		return channel.Channel{}, api.NewProblem(api.CodeProviderRemoved)
+	case err != nil:
+		return channel.Channel{}, api.TryAgain(in.r, err)
+	case p.Status != registry.Enabled:
+		return channel.Channel{}, api.NewProblem(api.CodeProviderDisabled)
+	case ch.Status == channel.CredentialsInvalid:
+		return channel.Channel{}, api.NewProblem(api.CodeCredentialsInvalid)
+	case ch.Status != channel.Active:
+		return channel.Channel{}, api.NewProblem(api.CodeChannelInactive)
+	}
+	return ch, nil
+}
+
+func channelNotFound() *api.Problem {
+	return api.NewProblem(api.CodeChannelNotFound).WithField("channel_id", "is none of the account's channels")
+}
+
+// supported checks content and address against what the channel's provider carries exactly.
+func (in *intake) supported(ch channel.Channel, to string) error {
+	can, ok := in.Capabilities[ch.ProviderID]
+	if !ok {
+		return api.NewProblem(api.CodeProviderRemoved).WithDetail("This deployment does not serve the channel's provider.")
+	}
+	refuse := func(field, detail string) error {
+		return api.NewProblem(api.CodeContentNotSupported).WithField(field, detail)
+	}
+	c := in.req.Content
+	bounds, ok := can.Content[c.Type]
+	if !ok {
+		return refuse("content.type", "is no form of content that this channel carries")
+	}
+	if n := utf8.RuneCountInString(c.Text); bounds.MaxTextRunes > 0 && n > bounds.MaxTextRunes {
+		return refuse("content.text", fmt.Sprintf("has %d characters, the channel carries %d; it is neither shortened nor split", n, bounds.MaxTextRunes))
+	}
+	if c.Type == content.TypeLocation && bounds.NoPlaceName && c.Location.Name != "" {
+		return refuse("content.name", "can't be carried by this channel: leave it out, or put it into the address")
+	}
+	if b, err := json.Marshal(c); err != nil || len(b) > maxContent {
+		return refuse("content", "is too large")
+	}
+	return recipient(can.AddressKind, to)
+}
+
+// recipient checks an address. It is never repaired: a repaired one may be somebody else's.
+func recipient(kind, to string) error {
+	refuse := func(detail string) error { return api.NewProblem(api.CodeRecipientInvalid).WithField("to", detail) }
+	if len(to) > maxAddress || strings.ContainsFunc(to, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return refuse("is too long, or holds control characters")
+	}
+	switch kind {
+	case "phone":
+		if !isE164(to) {
+			return refuse("must be an E.164 number: + and 7 to 15 digits, country code first, without spaces, for example +35799123456")
+		}
+	case "email":
+		local, domain, ok := strings.Cut(to, "@")
+		if !ok || local == "" || domain == "" || strings.ContainsAny(to, " <>,;") || strings.Contains(domain, "@") {
+			return refuse("must be one e-mail address without a name, for example anna@example.com")
+		}
+	}
+	return nil
+}
+
+func isE164(s string) bool {
+	digits, ok := strings.CutPrefix(s, "+")
+	return ok && len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' && strings.Trim(digits, "0123456789") == ""
+}
+
+func (in *intake) options() error {
+	var errs api.FieldErrors
+	if at := in.req.ExpiresAt; at != nil && !at.After(in.began) {
+		errs.Add("expires_at", api.FieldInvalid, "must lie in the future")
+	} else if at != nil && at.After(in.began.Add(maxExpiry)) {
+		errs.Add("expires_at", api.FieldInvalid, "must lie at most 30 days ahead")
+	}
+	if ref := in.req.ClientReference; ref != nil && utf8.RuneCountInString(*ref) > maxReference {
+		errs.Add("client_reference", api.FieldInvalid, "must have at most 128 characters")
+	}
+	return errs.Err()
+}
+
+// message is the message to accept.
+func (in *intake) message(accountID string, ch channel.Channel, to, rulesVersion string) (message.Message, error) {
+	mid, err := in.IDs.NewMessage(in.Conversations.Key(accountID, ch.ID, to))
+	if err != nil {
+		return message.Message{}, fmt.Errorf("new message: %w", err)
+	}
+	hash, err := in.req.Content.SHA256()
+	if err != nil {
+		return message.Message{}, fmt.Errorf("hash content: %w", err)
+	}
+	m := message.Message{
+		AccountID: accountID, ID: mid, Direction: message.Outbound, ChannelID: ch.ID, ProviderID: ch.ProviderID, Address: to,
+		Content: in.req.Content, ContentSHA256: hash, OnLimit: in.onLimit(), RulesVersion: rulesVersion, CreatedBy: in.principal.UserID,
+		Outcome: message.Queued,
+	}
+	if in.req.ClientReference != nil {
+		m.ClientReference = *in.req.ClientReference
+	}
+	if in.req.ExpiresAt != nil {
+		m.ExpiresAt = in.req.ExpiresAt.Truncate(time.Millisecond)
+	}
+	return m, nil
+}
+
+func (in *intake) onLimit() message.OnLimit {
+	if in.req.OnLimit != nil {
+		return message.OnLimit(*in.req.OnLimit)
+	}
+	return message.Reject
+}

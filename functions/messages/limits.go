@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/id"
+	"contactcenter/shared/message"
+	"contactcenter/shared/usage"
+)
+
+// limits are what an account may send, as it stood a moment ago. The answer that counts is the dispatcher's.
+type limits struct {
+	known bool
+	gate  usage.Gate
+	terms usage.Terms
+}
+
+// readLimits reads the gate. It is eventually consistent: nothing is decided by it that the gate's own write would not
+// decide the same way later.
+func (in *intake) readLimits(ctx context.Context, accountID string) error {
+	terms, err := in.Accounts.Terms(ctx, accountID, false)
+	if err != nil {
+		return err
+	}
+	gate, err := in.Gates.Read(ctx, accountID, false)
+	if err != nil && !errors.Is(err, usage.ErrNoGate) {
+		return err
+	}
+	if gate.Version != terms.Version {
+		if terms, err = in.Accounts.Terms(ctx, accountID, true); err != nil {
+			return err
+		}
+	}
+	in.limits = limits{known: true, gate: gate.InPresent(in.began, terms), terms: terms}
+	return nil
+}
+
+// usageLeft refuses early when the number of the period is used up for good: no unit of it can come back any more.
+func (in *intake) usageLeft(ctx context.Context, accountID string) error {
+	g := in.limits.gate
+	if g.Remaining > 0 || in.onLimit() != message.Reject {
+		return nil
+	}
+	open, err := in.unitsOpen(ctx, accountID)
+	if err != nil {
+		return api.TryAgain(in.r, err)
+	}
+	if open {
+		return nil // it may come back: the dispatcher decides
+	}
+	p := api.NewProblem(api.CodeUsageLimitReached).WithRetryAfter(g.Ends.Sub(in.Now()))
+	p.Limit, p.Used, p.ResetsAt, p.PlanID = &g.Limit, &g.Used, api.OptionalTime(g.Ends), g.PlanID
+	return p
+}
+
+// unitsOpen reports whether a unit of the gate belongs to a message that may still give it back.
+func (in *intake) unitsOpen(ctx context.Context, accountID string) (bool, error) {
+	g := in.limits.gate
+	var ids []id.Message
+	for _, e := range g.Entries {
+		if e.Counts() {
+			ids = append(ids, e.Message)
+		}
+	}
+	states, err := in.Messages.States(ctx, accountID, ids)
+	if err != nil {
+		return false, err
+	}
+	for _, mid := range ids {
+		m, ok := states[mid]
+		if !ok || !m.Final() || m.Claim != g.Entries[mid.Unique].Claim {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// setHeaders writes the RateLimit headers, if the limits are known.
+func (l limits) setHeaders(header http.Header, now time.Time) error {
+	if !l.known {
+		return nil
+	}
+	list := []api.Limit{{
+		Policy: api.PolicyPeriod, Quota: l.gate.Limit, Window: l.gate.Ends.Sub(begin(l.gate.Ends, l.terms.Kind)),
+		Remaining: l.gate.Remaining, Reset: l.gate.Ends.Sub(now),
+	}}
+	if rate := l.terms.Rate; rate.Limit > 0 {
+		list = append(list, api.Limit{
+			Policy: api.PolicyRate, Quota: rate.Limit, Window: rate.Window,
+			Remaining: l.gate.Room(now, rate), Reset: l.gate.NextFree.Sub(now),
+		})
+	}
+	return api.SetRateLimit(header, list...)
+}
+
+// begin is the begin of the period that ends at end.
+func begin(end time.Time, kind usage.PeriodKind) time.Time {
+	if kind == usage.Day {
+		return end.AddDate(0, 0, -1)
+	}
+	return end.AddDate(0, -1, 0)
+}

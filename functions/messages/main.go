@@ -1,0 +1,69 @@
+// Command messages takes Business messages in, shows, lists and cancels them, and shows conversations.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"contactcenter/shared/account"
+	"contactcenter/shared/api"
+	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
+	"contactcenter/shared/idempotency"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/queue"
+	"contactcenter/shared/rules"
+	"contactcenter/shared/telemetry"
+	"contactcenter/shared/usage"
+)
+
+func main() {
+	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
+	h, err := build(context.Background(), os.Getenv)
+	if err != nil {
+		log.Error("messages can't start", slog.String("error", err.Error()))
+		os.Exit(1)
+	}
+	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.MessagesRoutes(h))))
+}
+
+func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+	env := map[string]string{}
+	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID"} {
+		if env[name] = getenv(name); env[name] == "" {
+			return nil, fmt.Errorf("the environment variable %s is not set", name)
+		}
+	}
+	conversations, err := id.NewConversationKeyer([]byte(env["CONVERSATION_KEY"]))
+	if err != nil {
+		return nil, fmt.Errorf("read CONVERSATION_KEY: %w", err)
+	}
+	cfg, err := awsclient.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read AWS configuration: %w", err)
+	}
+	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	return &Handler{
+		Messages:     &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+		Gates:        &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Keys:         &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+		Queue:        &queue.Queue{SQS: awsclient.NewSQS(cfg), URL: env["DISPATCH_QUEUE_URL"]},
+		Rules:        &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+		Accounts:     &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
+		Channels:     &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		Providers:    &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Capabilities: map[string]provider.Capabilities{edna.ID: (*edna.Adapter)(nil).Capabilities()},
+		IDs:          id.Source{Now: now, Random: rand.Reader}, Conversations: conversations, Now: now, Random: mathrand.Uint32,
+	}, nil
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"unicode/utf8"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
+	"contactcenter/shared/message"
+	"contactcenter/shared/usage"
+)
+
+// listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
+const listQueries = 10
+
+// GetMessage shows a message.
+func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := reading(r)
+	defer cancel()
+	m, err := h.find(ctx, r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	inHand, err := h.inHand(ctx, m.AccountID, m)
+	if err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, messageView(m, inHand(m)))
+}
+
+// find reads the message that the path names.
+func (h *Handler) find(ctx context.Context, r *http.Request) (message.Message, error) {
+	mid, err := id.ParseMessage(r.PathValue("id"))
+	if err != nil {
+		return message.Message{}, api.NewProblem(api.CodeNotFound)
+	}
+	m, err := h.Messages.Get(ctx, api.PrincipalFrom(ctx).AccountID, mid)
+	if errors.Is(err, message.ErrNotFound) {
+		return message.Message{}, api.NewProblem(api.CodeNotFound)
+	}
+	if err != nil {
+		return message.Message{}, api.TryAgain(r, err)
+	}
+	return m, nil
+}
+
+// inHand tells which of the messages a dispatcher is working on. The gate is read only when one of them is queued.
+func (h *Handler) inHand(ctx context.Context, accountID string, list ...message.Message) (func(message.Message) bool, error) {
+	queued := false
+	for _, m := range list {
+		queued = queued || m.Status() == message.Queued
+	}
+	if !queued {
+		return func(message.Message) bool { return false }, nil
+	}
+	g, err := h.Gates.Read(ctx, accountID, false)
+	if err != nil && !errors.Is(err, usage.ErrNoGate) {
+		return nil, err
+	}
+	now := h.Now()
+	return func(m message.Message) bool {
+		e, ok := g.Entries[m.ID.Unique]
+		return ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires)
+	}, nil
+}
+
+// ListMessages lists the messages of a conversation or of a client_reference, newest first.
+func (h *Handler) ListMessages(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := reading(r)
+	defer cancel()
+	l, err := h.readList(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	page, err := l.page(ctx)
+	if errors.Is(err, message.ErrPageToken) {
+		err = api.BadPageToken()
+	} else if err != nil {
+		err = api.TryAgain(r, err)
+	}
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, page)
+}
+
+// list is one request for a page of messages.
+type list struct {
+	*Handler
+	accountID               string
+	conversation, reference string
+	status                  message.Status
+	size                    int
+	token                   string
+}
+
+func (h *Handler) readList(r *http.Request) (*list, error) {
+	q := api.ReadQuery(r, "conversation_id", "client_reference", "status")
+	l := &list{Handler: h, accountID: api.PrincipalFrom(r.Context()).AccountID, reference: q.Get("client_reference"), status: message.Status(q.Get("status"))}
+	l.size, l.token = q.Page()
+	if s := q.Get("conversation_id"); s != "" {
+		var err error
+		if l.conversation, err = id.ParseConversation(s); err != nil {
+			q.Invalid("conversation_id", "is no id of a conversation")
+		}
+	} else if l.reference == "" {
+		q.Invalid("conversation_id", "is required, unless client_reference is given")
+	}
+	if utf8.RuneCountInString(l.reference) > maxReference {
+		q.Invalid("client_reference", "must have at most 128 characters")
+	}
+	if l.status != "" && !l.status.Valid() {
+		q.Invalid("status", "is no status of a message")
+	}
+	return l, q.Err()
+}
+
+// page reads until the page is full, the list ends, or it has asked often enough.
+func (l *list) page(ctx context.Context) (api.MessageList, error) {
+	out := api.MessageList{Items: []api.Message{}, NextPageToken: l.token}
+	for range listQueries {
+		found, next, err := l.query(ctx, message.Page{Size: l.size - len(out.Items), Token: out.NextPageToken})
+		if err != nil {
+			return out, err
+		}
+		inHand, err := l.inHand(ctx, l.accountID, found...)
+		if err != nil {
+			return out, err
+		}
+		for _, m := range found {
+			if l.wants(m, inHand(m)) {
+				out.Items = append(out.Items, messageView(m, inHand(m)))
+			}
+		}
+		if out.NextPageToken = next; next == "" || len(out.Items) >= l.size {
+			break
+		}
+	}
+	return out, nil
+}
+
+func (l *list) query(ctx context.Context, p message.Page) ([]message.Message, string, error) {
+	if l.conversation != "" {
+		return l.Messages.InConversation(ctx, l.accountID, l.conversation, p)
+	}
+	return l.Messages.ByReference(ctx, l.accountID, l.reference, p)
+}
+
+func (l *list) wants(m message.Message, sending bool) bool {
+	if l.status != "" && shownStatus(m, sending) != l.status {
+		return false
+	}
+	return l.reference == "" || m.ClientReference == l.reference
+}
+
+// ListConversations lists a channel's conversations, last activity first.
+func (h *Handler) ListConversations(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := reading(r)
+	defer cancel()
+	q := api.ReadQuery(r, "channel_id")
+	size, token := q.Page()
+	channelID := q.Get("channel_id")
+	if channelID == "" {
+		q.Invalid("channel_id", "is required")
+	}
+	if err := q.Err(); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	page, err := h.conversations(ctx, r, channelID, message.Page{Size: size, Token: token})
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, page)
+}
+
+func (h *Handler) conversations(ctx context.Context, r *http.Request, channelID string, p message.Page) (api.ConversationList, error) {
+	accountID := api.PrincipalFrom(ctx).AccountID
+	ch, err := h.Channels.Lookup(ctx, channelID)
+	if errors.Is(err, channel.ErrNotFound) || err == nil && ch.AccountID != accountID {
+		return api.ConversationList{}, channelNotFound()
+	}
+	if err != nil {
+		return api.ConversationList{}, api.TryAgain(r, err)
+	}
+	found, next, err := h.Messages.Conversations(ctx, accountID, channelID, p)
+	if errors.Is(err, message.ErrPageToken) {
+		return api.ConversationList{}, api.BadPageToken()
+	}
+	if err != nil {
+		return api.ConversationList{}, api.TryAgain(r, err)
+	}
+	out := api.ConversationList{Items: make([]api.Conversation, len(found)), NextPageToken: next}
+	for i, c := range found {
+		out.Items[i] = conversationView(c, h.Capabilities[ch.ProviderID].ReplyWindow)
+	}
+	return out, nil
+}
+
+// GetConversation shows a conversation.
+func (h *Handler) GetConversation(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := reading(r)
+	defer cancel()
+	v, err := h.conversation(ctx, r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, v)
+}
+
+func (h *Handler) conversation(ctx context.Context, r *http.Request) (api.Conversation, error) {
+	key, err := id.ParseConversation(r.PathValue("id"))
+	if err != nil {
+		return api.Conversation{}, api.NewProblem(api.CodeNotFound)
+	}
+	c, err := h.Messages.Conversation(ctx, api.PrincipalFrom(ctx).AccountID, key)
+	if errors.Is(err, message.ErrNotFound) {
+		return api.Conversation{}, api.NewProblem(api.CodeNotFound)
+	}
+	if err != nil {
+		return api.Conversation{}, api.TryAgain(r, err)
+	}
+	ch, err := h.Channels.Lookup(ctx, c.ChannelID)
+	if err != nil && !errors.Is(err, channel.ErrNotFound) {
+		return api.Conversation{}, api.TryAgain(r, err)
+	}
+	return conversationView(c, h.Capabilities[ch.ProviderID].ReplyWindow), nil
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"contactcenter/shared/account"
+	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/idempotency"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/rules"
+	"contactcenter/shared/usage"
+)
+
+// Accounts keeps accounts and plans.
+type Accounts interface {
+	Find(ctx context.Context, accountID string) (account.Account, error)
+	SetPlan(ctx context.Context, accountID, planID string) (account.Account, error)
+	Plan(ctx context.Context, planID string) (account.Plan, error)
+	PutPlan(ctx context.Context, p account.Plan) (account.Plan, bool, error)
+	Members(ctx context.Context, planID string, p attr.Page) ([]string, string, error)
+	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+}
+
+// Gates keeps the accounts' gates.
+type Gates interface {
+	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
+	AdoptTerms(ctx context.Context, g usage.Gate, terms usage.Terms) (usage.Gate, error)
+	Wake(ctx context.Context, accountID string) error
+}
+
+// Providers keeps the registry and the pools of senders.
+type Providers interface {
+	Read(ctx context.Context, providerID string) (registry.Entry, error)
+	Put(ctx context.Context, e registry.Entry) (registry.Entry, error)
+	PutSender(ctx context.Context, providerID string, sender registry.Sender) (registry.Sender, error)
+	Senders(ctx context.Context, providerID string, p attr.Page) ([]registry.Sender, string, error)
+}
+
+// Channels tells whose a channel is. Nothing here changes a channel: an operator activates none.
+type Channels interface {
+	Get(ctx context.Context, id string) (channel.Channel, error)
+}
+
+// Rules publishes the Rules.
+type Rules interface {
+	Publish(ctx context.Context, v rules.Version) error
+}
+
+// Handler answers the operator's routes. None of them returns what a message says: the function can't read messages.
+type Handler struct {
+	Accounts  Accounts
+	Gates     Gates
+	Providers Providers
+	Channels  Channels
+	Rules     Rules
+	Keys      *idempotency.Middleware
+	Now       func() time.Time
+}
+
+// PutProvider answers PUT /v1/operator/providers/{id}.
+func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
+	e, err := providerFrom(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	before, err := h.Providers.Read(r.Context(), e.ID)
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	if e, err = h.Providers.Put(r.Context(), e); err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	if e.Status == registry.Enabled && before.Status != registry.Enabled {
+		h.wake(r, e.ID)
+	}
+	api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
+}
+
+// GetOperatorProvider answers GET /v1/operator/providers/{id}.
+func (h *Handler) GetOperatorProvider(w http.ResponseWriter, r *http.Request) {
+	e, err := h.provider(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
+}
+
+func (h *Handler) provider(r *http.Request) (registry.Entry, error) {
+	e, err := h.Providers.Read(r.Context(), r.PathValue("id"))
+	if errors.Is(err, registry.ErrNotFound) {
+		return registry.Entry{}, api.NewProblem(api.CodeNotFound).WithDetail("There is no such provider.")
+	}
+	if err != nil {
+		return registry.Entry{}, api.TryAgain(r, err)
+	}
+	return e, nil
+}
+
+// PutSender answers PUT /v1/operator/providers/{id}/senders/{sender_id}.
+func (h *Handler) PutSender(w http.ResponseWriter, r *http.Request) {
+	sender, err := senderFrom(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	e, err := h.provider(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	if e.Onboarding != registry.Native {
+		api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("This provider is used with the customers' own accounts: it has no pool of senders."))
+		return
+	}
+	sender, err = h.Providers.PutSender(r.Context(), e.ID, sender)
+	switch {
+	case errors.Is(err, registry.ErrSenderInUse):
+		api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("The sender belongs to a channel: its address can't change."))
+	case err != nil:
+		api.WriteError(w, r, api.TryAgain(r, err))
+	default:
+		api.WriteJSON(w, http.StatusOK, api.Sender{ID: sender.ID, ProviderID: e.ID, Address: sender.Address, ChannelID: sender.ChannelID})
+	}
+}
+
+// PutPlan answers PUT /v1/operator/plans/{id}.
+func (h *Handler) PutPlan(w http.ResponseWriter, r *http.Request) {
+	p, err := planFrom(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	if p, _, err = h.Accounts.PutPlan(r.Context(), p); err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	// Also when nothing changed: repeating the request reaches those that it did not reach the first time.
+	h.reachMembers(r, p.ID)
+	api.WriteJSON(w, http.StatusOK, showPlan(p))
+}
+
+// GetPlan answers GET /v1/operator/plans/{id}.
+func (h *Handler) GetPlan(w http.ResponseWriter, r *http.Request) {
+	p, err := h.Accounts.Plan(r.Context(), r.PathValue("id"))
+	switch {
+	case errors.Is(err, account.ErrPlanNotFound):
+		api.WriteError(w, r, api.NewProblem(api.CodeNotFound).WithDetail("There is no such plan."))
+	case err != nil:
+		api.WriteError(w, r, api.TryAgain(r, err))
+	default:
+		api.WriteJSON(w, http.StatusOK, showPlan(p))
+	}
+}
+
+func showPlan(p account.Plan) api.Plan {
+	return api.Plan{
+		ID: p.ID, Limit: p.Limit, Period: api.PeriodKind(p.Period),
+		Rate: api.Rate{Limit: p.Rate.Limit, WindowSeconds: p.Rate.WindowSeconds, Burst: p.Rate.Burst},
+	}
+}
+
+// PutOperatorAccount answers PUT /v1/operator/accounts/{id}.
+func (h *Handler) PutOperatorAccount(w http.ResponseWriter, r *http.Request) {
+	accountID, planID, err := accountFrom(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	a, err := h.Accounts.SetPlan(r.Context(), accountID, planID)
+	if errors.Is(err, account.ErrPlanNotFound) {
+		var errs api.FieldErrors
+		errs.Add("plan_id", api.FieldInvalid, "is no plan")
+		api.WriteError(w, r, errs.Err())
+		return
+	}
+	if err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	if err := h.reach(r.Context(), a.ID); err != nil {
+		api.Note(r.Context(), err) // the account follows within seconds all the same
+	}
+	api.WriteJSON(w, http.StatusOK, showAccount(a))
+}
+
+// GetOperatorAccount answers GET /v1/operator/accounts/{id}.
+func (h *Handler) GetOperatorAccount(w http.ResponseWriter, r *http.Request) {
+	a, err := h.Accounts.Find(r.Context(), r.PathValue("id"))
+	switch {
+	case errors.Is(err, account.ErrNotFound), errors.Is(err, account.ErrID):
+		api.WriteError(w, r, api.NewProblem(api.CodeNotFound).WithDetail("There is no such account."))
+	case err != nil:
+		api.WriteError(w, r, api.TryAgain(r, err))
+	default:
+		api.WriteJSON(w, http.StatusOK, showAccount(a))
+	}
+}
+
+func showAccount(a account.Account) api.OperatorAccount {
+	return api.OperatorAccount{ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt)}
+}
+
+// PublishRules answers POST /v1/operator/rules.
+func (h *Handler) PublishRules(w http.ResponseWriter, r *http.Request) {
+	h.Keys.Wrap(func(w http.ResponseWriter, r *http.Request) {
+		v, err := rulesFrom(r)
+		if err != nil {
+			api.WriteError(w, r, err)
+			return
+		}
+		err = h.Rules.Publish(r.Context(), v)
+		switch {
+		case errors.Is(err, rules.ErrPublished):
+			api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("This version is published already, with another body. A published version never changes: publish a new one."))
+		case err != nil:
+			api.WriteError(w, r, api.TryAgain(r, err))
+		default:
+			w.Header().Set("Location", "/v1/rules/"+v.Version)
+			api.WriteJSON(w, http.StatusCreated, api.RulesOf(v))
+		}
+	})(w, r)
+}

@@ -1,0 +1,61 @@
+// Command operator sets what is the operator's: plans, accounts' plans, providers, native senders, the Rules. It reads no
+// message and activates no channel.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"contactcenter/shared/account"
+	"contactcenter/shared/api"
+	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/idempotency"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/rules"
+	"contactcenter/shared/telemetry"
+	"contactcenter/shared/usage"
+)
+
+// timeout is the function's own, as template.yaml sets it.
+const timeout = 10 * time.Second
+
+func main() {
+	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
+	h, err := build(context.Background(), os.Getenv, log)
+	if err != nil {
+		log.Error("operator can't start", "error", err.Error())
+		os.Exit(1)
+	}
+	lambda.Start(api.Handler(h))
+}
+
+func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
+	env := map[string]string{}
+	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DEFAULT_PLAN_ID"} {
+		if env[name] = getenv(name); env[name] == "" {
+			return nil, fmt.Errorf("the environment variable %s is not set", name)
+		}
+	}
+	cfg, err := awsclient.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read AWS configuration: %w", err)
+	}
+	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	h := &Handler{
+		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
+		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		Rules:     &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
+		Now:       now,
+	}
+	return api.New(api.Config{Log: log, Now: now}, api.OperatorRoutes(h)), nil
+}

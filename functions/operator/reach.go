@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/usage"
+)
+
+const (
+	// reachMost bounds how many accounts one request reaches at once. The others follow when their kept terms are 5 s old.
+	reachMost  = 1000
+	reachPage  = 200
+	reachAside = 8
+	reachTries = 6
+)
+
+// reachMembers brings a plan's terms to the gates of its accounts. What fails is noted: those accounts follow within
+// seconds all the same.
+func (h *Handler) reachMembers(r *http.Request, planID string) {
+	members := func(ctx context.Context, p attr.Page) ([]string, string, error) {
+		return h.Accounts.Members(ctx, planID, p)
+	}
+	if err := each(r.Context(), members, h.reach); err != nil {
+		api.Note(r.Context(), fmt.Errorf("bring plan to its accounts: %w", err))
+	}
+}
+
+// reach brings the terms of an account to its gate. An account that sent nothing yet has none.
+func (h *Handler) reach(ctx context.Context, accountID string) error {
+	terms, err := h.Accounts.Terms(ctx, accountID, true)
+	if err != nil {
+		return err
+	}
+	gate, err := h.Gates.Read(ctx, accountID, true)
+	for range reachTries {
+		if errors.Is(err, usage.ErrNoGate) || err == nil && gate.Version == terms.Version {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		after, adoptErr := h.Gates.AdoptTerms(ctx, gate, terms)
+		refused := new(usage.Refused)
+		if errors.As(adoptErr, &refused) {
+			gate = refused.Gate
+			continue
+		}
+		gate, err = after, adoptErr
+	}
+	return fmt.Errorf("adopt terms: the gate changed %d times meanwhile", reachTries)
+}
+
+// wake makes the scheduled reset release what waits for a provider, for the accounts that have a sender of its pool.
+// What fails is noted: held messages are looked at again when the usage period ends.
+func (h *Handler) wake(r *http.Request, providerID string) {
+	holders := func(ctx context.Context, p attr.Page) (list []string, next string, err error) {
+		senders, next, err := h.Providers.Senders(ctx, providerID, p)
+		for _, s := range senders {
+			if s.ChannelID != "" {
+				list = append(list, s.ChannelID)
+			}
+		}
+		return list, next, err
+	}
+	err := each(r.Context(), holders, func(ctx context.Context, channelID string) error {
+		c, err := h.Channels.Get(ctx, channelID)
+		if errors.Is(err, channel.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return h.Gates.Wake(ctx, c.AccountID)
+	})
+	if err != nil {
+		api.Note(r.Context(), fmt.Errorf("wake accounts of provider: %w", err))
+	}
+}
+
+// each does something for the first reachMost members of a list, some at once. It goes on after a failure, and returns
+// the first.
+func each(ctx context.Context, list func(context.Context, attr.Page) ([]string, string, error), do func(context.Context, string) error) error {
+	var g errgroup.Group
+	g.SetLimit(reachAside)
+	page := attr.Page{Size: reachPage}
+	for n := 0; n < reachMost; {
+		members, next, err := list(ctx, page)
+		if err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		for _, m := range members {
+			g.Go(func() error { return do(ctx, m) })
+		}
+		n += len(members)
+		if page.Token = next; next == "" {
+			break
+		}
+	}
+	return g.Wait()
+}

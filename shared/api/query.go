@@ -1,0 +1,78 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Pages, as the contract bounds them.
+const (
+	DefaultPageSize = 50
+	MaxPageSize     = 200
+)
+
+// Query is a request's query, of which only the parameters that the route names may be there, each once.
+type Query struct {
+	values url.Values
+	errs   FieldErrors
+}
+
+// ReadQuery reads the query. Parameters other than the named ones, page_size and page_token are refused.
+func ReadQuery(r *http.Request, names ...string) *Query {
+	q := &Query{}
+	var err error
+	if q.values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		q.errs.Add("query", FieldInvalid, "can't be read")
+	}
+	names = append([]string{"page_size", "page_token"}, names...)
+	keys := make([]string, 0, len(q.values))
+	for k := range q.values {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		switch v := q.values[k]; {
+		case !slices.Contains(names, k):
+			q.errs.Add(k, FieldUnknown, "is no parameter of this route")
+		case len(v) > 1:
+			q.errs.Add(k, FieldDuplicate, "is there more than once")
+		case v[0] == "":
+			q.errs.Add(k, FieldInvalid, "must not be empty")
+		case !utf8.ValidString(v[0]):
+			q.errs.Add(k, FieldInvalid, "is not valid UTF-8")
+		}
+	}
+	return q
+}
+
+// Get gives a parameter, or "" when it is not there.
+func (q *Query) Get(name string) string { return q.values.Get(name) }
+
+// Invalid notes what is wrong with a parameter.
+func (q *Query) Invalid(name, detail string) { q.errs.Add(name, FieldInvalid, detail) }
+
+// Page gives the page that is asked for.
+func (q *Query) Page() (size int, token string) {
+	size = DefaultPageSize
+	if s := q.values.Get("page_size"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > MaxPageSize || strconv.Itoa(n) != s {
+			q.errs.Add("page_size", FieldInvalid, "must be a whole number from 1 to 200")
+		}
+		size = n
+	}
+	return size, q.values.Get("page_token")
+}
+
+// Err gives the problem of the query, or nil.
+func (q *Query) Err() error { return q.errs.Err() }
+
+// BadPageToken is the answer to a page token that the list did not give out.
+func BadPageToken() error {
+	var e FieldErrors
+	e.Add("page_token", FieldInvalid, "is not a next_page_token of this list")
+	return e.Err()
+}
