@@ -23,9 +23,8 @@ const (
 	// intakeTimeout is how long intake may take to record a message whose reference is out.
 	intakeTimeout = 10 * time.Second
 
-	rounds       = 8
-	settleAtOnce = 25
-	standAtOnce  = 100
+	rounds      = 8
+	standAtOnce = 100
 )
 
 // terms gives an account's terms, read anew.
@@ -198,10 +197,8 @@ func (r *Reset) resolve(ctx context.Context, g usage.Gate) (int, error) {
 			list = append(list, s)
 		}
 	}
-	for begin := 0; begin < len(list); begin += settleAtOnce {
-		if err := r.Usage.Settle(ctx, g, list[begin:min(begin+settleAtOnce, len(list))]); err != nil {
-			return 0, fmt.Errorf("settle what was left: %w", err)
-		}
+	if err := r.Usage.Settle(ctx, g, list); err != nil {
+		return 0, fmt.Errorf("settle what was left: %w", err)
 	}
 	return len(list), nil
 }
