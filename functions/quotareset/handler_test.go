@@ -417,7 +417,7 @@ func TestSweepStopsBeforeItsDeadlineAndSaysWhatIsLeft(t *testing.T) {
 func TestSweepPagesThroughManyDueAccounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	const n = 450
+	const n = 100
 	for i := range n {
 		w.gate("acct_" + recipient(i))
 	}

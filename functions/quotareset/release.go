@@ -147,12 +147,12 @@ func (rel *release) judge(ctx, work context.Context, m message.Message) (verdict
 		return waits, nil // somebody is at work on it
 	case !claimed && !m.ExpiresAt.IsZero() && !now.Before(m.ExpiresAt):
 		return expires, nil
-	case rel.stuck[m.ID.Conversation]:
-		return stays, nil
 	case rel.count >= releaseMost || rel.delay() > queue.MaxDelay:
 		return waits, nil
 	case claimed:
-		return wakes, nil
+		return wakes, nil // also out of turn: an entry that stays would hold its unit, and its period, open
+	case rel.stuck[m.ID.Conversation]:
+		return stays, nil
 	case rel.gate.Blocked, m.OnLimit == message.Hold && rel.room <= 0:
 		return stays, nil
 	}
