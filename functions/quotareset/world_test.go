@@ -56,7 +56,6 @@ type references struct {
 	queue.SQS
 	mu   sync.Mutex
 	sent []sentReference
-	fail func(body string) bool
 }
 
 type sentReference struct {

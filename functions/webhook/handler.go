@@ -87,7 +87,7 @@ func (h *Handler) ReceiveCallback(w http.ResponseWriter, r *http.Request) {
 
 // unavailable asks the provider to send the callback again.
 func (h *Handler) unavailable(w http.ResponseWriter, r *http.Request, doing string, ch channel, err error) {
-	h.log.ErrorContext(r.Context(), doing+" failed", "provider_id", ch.providerID, "account_id", ch.accountID, "channel_id", ch.ID, "error", err.Error())
+	h.log.ErrorContext(r.Context(), "callback not handled", "doing", doing, "provider_id", ch.providerID, "account_id", ch.accountID, "channel_id", ch.ID, "error", err.Error())
 	refuse(w, r, http.StatusServiceUnavailable, "try_again", "The callback could not be stored. Send it again.")
 }
 

@@ -150,7 +150,7 @@ func (t *Template) Resolve(o Options) (*App, error) {
 	if app.API.LogicalID == "" {
 		global, err := r.properties("HttpApi", nil, "Auth", "CorsConfiguration")
 		if err != nil {
-			return nil, fmt.Errorf("Globals: %w", err)
+			return nil, fmt.Errorf("section Globals: %w", err)
 		}
 		app.API = api(implicitAPI, global)
 	}
