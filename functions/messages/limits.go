@@ -30,7 +30,7 @@ func (in *intake) readLimits(ctx context.Context, accountID string) error {
 	if err != nil && !errors.Is(err, usage.ErrNoGate) {
 		return err
 	}
-	if gate.Version != terms.Version {
+	if gate.Version != "" && gate.Version != terms.Version {
 		if terms, err = in.Accounts.Terms(ctx, accountID, true); err != nil {
 			return err
 		}

@@ -383,10 +383,10 @@ func TestSweepStopsBeforeItsDeadlineAndSaysWhatIsLeft(t *testing.T) {
 	}
 }
 
-func TestSweepPagesThroughManyDueAccounts(t *testing.T) {
+func TestSweepLooksAtEveryDueAccountUntilNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	const n = 450
+	const n = 64
 	for i := range n {
 		w.gate("acct_" + recipient(i))
 	}
@@ -394,8 +394,11 @@ func TestSweepPagesThroughManyDueAccounts(t *testing.T) {
 	if s := w.sweep(); s.Accounts != n || s.Rolled != n || s.Exported != n || s.Failed != 0 {
 		t.Errorf("%+v", s)
 	}
-	w.clock.advance(time.Minute)
-	w.sweep()
+	// A minute later each is looked at again, and once more when no dispatcher can go by an old view of it.
+	for range 2 {
+		w.clock.advance(time.Minute)
+		w.sweep()
+	}
 	w.clock.advance(time.Hour)
 	if s := w.sweep(); s.Accounts != 0 {
 		t.Errorf("after all is done: %+v", s)

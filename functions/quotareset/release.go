@@ -204,8 +204,10 @@ func (rel *release) flush(ctx context.Context) error {
 		group errgroup.Group
 	)
 	group.SetLimit(rel.WritesAtOnce)
+	behind := map[string]bool{} // conversations in which a message of this batch was not queued
 	for _, b := range batch {
-		if missing[b.message.ID] || rel.stuck[b.message.ID.Conversation] {
+		if missing[b.message.ID] || behind[b.message.ID.Conversation] {
+			behind[b.message.ID.Conversation] = true
 			rel.stay(b.message)
 			continue
 		}

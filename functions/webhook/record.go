@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,7 +19,7 @@ import (
 type messages interface {
 	Report(ctx context.Context, accountID, channelID string, m id.Message, r message.Report) (message.Written, error)
 	Receive(ctx context.Context, m message.Message, replyID string) (message.Message, bool, error)
-	Listed(ctx context.Context, accountID, conversation string, at time.Time) (bool, error)
+	Listed(ctx context.Context, m message.Message) (bool, error)
 	Touch(ctx context.Context, m message.Message) error
 	Standings(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]message.Message, error)
 }
@@ -154,7 +153,7 @@ func (rec recorder) reply(ctx context.Context, ch channel, reply provider.Reply)
 	if err != nil {
 		return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)
 	}
-	listed, err := rec.messages.Listed(ctx, ch.accountID, m.ID.Conversation, m.CreatedAt())
+	listed, err := rec.messages.Listed(ctx, m)
 	if err != nil {
 		return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)
 	}

@@ -190,7 +190,7 @@ func (s *stack) invocation(w http.ResponseWriter, r *http.Request) {
 		go func() {
 			// Nobody waits for it; it ends with the function's timeout, or with the function.
 			if _, err := f.Invoke(context.WithoutCancel(r.Context()), event); err != nil {
-				s.logs.Error(f.folder, "asynchronous invocation", err)
+				s.failed(f, "asynchronous invocation", err)
 			}
 		}()
 		w.WriteHeader(http.StatusAccepted)

@@ -1,9 +1,9 @@
 field() { grep -o "\"$1\": *\"[^\"]*\"" | head -n 1 | sed 's/.*: *"\(.*\)"/\1/'; }
 list() { sed -n "s/.*\"$1\": *\(\[[^]]*\]\).*/\1/p"; }
 
-# A token of a CRM user. In production the CRM's identity provider issues it.
+# A token of a CRM user. In production it comes from the CRM's identity provider.
 TOKEN=$(curl -sS "$API/dev/token" -d '{"account_id":"acct_demo","sub":"user_1","scope":"messages:read messages:write channels:read channels:write channels:activate account:read account:write"}' | field access_token)
-call() { method=$1 path=$2; shift 2; curl -sS -X "$method" "$API$path" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" "$@"; }
+call() { METHOD=$1 TO=$2; shift 2; curl -sS -X "$METHOD" "$API$TO" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" "$@"; }
 
 # Accept the Rules that are in force.
 RULES=$(call GET /v1/rules/current | tr -d '\n')

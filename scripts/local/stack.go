@@ -301,7 +301,7 @@ func (s *stack) mapping(fn *function, q template.QueueSource, at queue) *eventso
 		Queue: s.stores.sqs, QueueURL: at.url, QueueARN: at.arn, Region: template.Region,
 		BatchSize: q.BatchSize, Window: q.Window, Concurrency: concurrency, ReportFailures: q.ReportFailures,
 		Function: fn.Invoke,
-		Failed:   func(what string, err error) { s.logs.Error(fn.folder, "event source: "+what, err) },
+		Failed:   func(what string, err error) { s.failed(fn, "event source: "+what, err) },
 	}
 }
 
@@ -319,9 +319,16 @@ func (s *stack) schedule(fn *function, sc template.Schedule) (func(context.Conte
 	}
 	run := &schedule.Schedule{
 		Name: sc.Name, Expression: expression, Input: sc.Input, Region: template.Region, AccountID: template.AccountID,
-		Function: fn.Invoke, Failed: func(err error) { s.logs.Error(fn.folder, "schedule "+sc.Name, err) },
+		Function: fn.Invoke, Failed: func(err error) { s.failed(fn, "schedule "+sc.Name, err) },
 	}
 	return run.Run, nil
+}
+
+// failed logs what went wrong on the way to a function; what went wrong in it has been logged by then.
+func (s *stack) failed(fn *function, what string, err error) {
+	if failed := (*runtime.FunctionError)(nil); !errors.As(err, &failed) && !errors.Is(err, runtime.ErrClosed) {
+		s.logs.Error(fn.folder, what, err)
+	}
 }
 
 // begin runs event sources until the stack is closed.
@@ -383,5 +390,5 @@ func (s *stack) announce(out io.Writer, quiet bool) {
 	if quiet {
 		return
 	}
-	fmt.Fprintf(out, "\nA first message, ready to paste:\n\nAPI=%s\n%s\nCtrl-C stops everything. Logs are on stderr.\n", s.apiURL(), firstMessage)
+	fmt.Fprintf(out, "\nA first message, ready to paste:\n\nsh <<'SCRIPT'\nAPI=%s\n%sSCRIPT\n\nCtrl-C stops everything. Logs are on stderr.\n", s.apiURL(), firstMessage)
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -100,24 +101,36 @@ func backoff(attempt int, random float64) time.Duration {
 	return time.Duration(random * float64(bound))
 }
 
-// client keeps connections open between calls and bounds each attempt.
-func client(timeout time.Duration) *awshttp.BuildableClient {
-	return awshttp.NewBuildableClient().WithTimeout(timeout).WithTransportOptions(func(t *http.Transport) {
+// HTTPClient returns an HTTP client for the SDK that keeps connections open between calls and bounds each attempt.
+func HTTPClient(timeout time.Duration) aws.HTTPClient {
+	return plainBodies{awshttp.NewBuildableClient().WithTimeout(timeout).WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConns = idlePerHost
 		t.MaxIdleConnsPerHost = idlePerHost
 		t.TLSHandshakeTimeout = connectTimeout
 		t.ResponseHeaderTimeout = timeout
-	})
+	})}
+}
+
+// plainBodies hides the WriteTo of the SDK's request bodies. The SDK closes a body as soon as the answer is there, and WriteTo
+// of a closed one fails where Read just ends; when the answer comes before net/http has looked for the body's end, as it does on one
+// machine, that failure closes the connection, at times under the answer that is being read from it.
+type plainBodies struct{ aws.HTTPClient }
+
+func (c plainBodies) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return c.HTTPClient.Do(r)
 }
 
 // NewDynamoDB returns a client for DynamoDB. Attempts end after DynamoDBTimeout.
 func NewDynamoDB(cfg aws.Config, opts ...func(*dynamodb.Options)) *dynamodb.Client {
-	cfg.HTTPClient = client(DynamoDBTimeout)
+	cfg.HTTPClient = HTTPClient(DynamoDBTimeout)
 	return dynamodb.NewFromConfig(cfg, opts...)
 }
 
 // NewSQS returns a client for SQS. Attempts end after SQSTimeout, so it is not for long polls.
 func NewSQS(cfg aws.Config, opts ...func(*sqs.Options)) *sqs.Client {
-	cfg.HTTPClient = client(SQSTimeout)
+	cfg.HTTPClient = HTTPClient(SQSTimeout)
 	return sqs.NewFromConfig(cfg, opts...)
 }

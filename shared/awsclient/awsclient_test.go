@@ -152,7 +152,7 @@ func TestAnAttemptThatHangsIsGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db := NewDynamoDB(cfg, func(o *dynamodb.Options) { o.HTTPClient = client(50 * time.Millisecond) })
+	db := NewDynamoDB(cfg, func(o *dynamodb.Options) { o.HTTPClient = HTTPClient(50 * time.Millisecond) })
 	if _, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("t")}); err != nil || calls.Load() != 2 {
 		t.Errorf("%d calls, error %v", calls.Load(), err)
 	}
@@ -174,13 +174,13 @@ func TestConnectionsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := NewSQS(cfg)
-	for range 5 {
+	for range 100 {
 		if _, err := q.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("q")}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if n := connections.Load(); n != 1 {
-		t.Errorf("%d connections for five calls", n)
+		t.Errorf("%d connections for a hundred calls", n)
 	}
 }
 

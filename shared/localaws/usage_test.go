@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -17,9 +18,18 @@ import (
 	"contactcenter/shared/localaws/awstest"
 )
 
+func call(t *testing.T, method, url string) (*http.Response, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return (&http.Client{Timeout: time.Minute}).Do(r)
+}
+
 func usage(t *testing.T, url string) awsclient.Report {
 	t.Helper()
-	response, err := http.Get(url + "/_local/usage")
+	response, err := call(t, http.MethodGet, url+"/_local/usage")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +43,7 @@ func usage(t *testing.T, url string) awsclient.Report {
 
 func resetUsage(t *testing.T, url string) {
 	t.Helper()
-	response, err := http.Post(url+"/_local/usage/reset", "", nil)
+	response, err := call(t, http.MethodPost, url+"/_local/usage/reset")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +220,7 @@ func TestTheEndpointEndsWithItsContext(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if response, err := http.Get(s.URL() + "/_local/usage"); err == nil {
+	if response, err := call(t, http.MethodGet, s.URL()+"/_local/usage"); err == nil {
 		response.Body.Close()
 		t.Error("still answers")
 	}

@@ -208,8 +208,8 @@ func (m Message) UpdatedAt() time.Time {
 	return at
 }
 
-// Timeline is the message's steps in the order in which they happened. A report that overtook our own write of
-// the outcome stands behind it: the step that must have come first is shown no later than the one that followed.
+// Timeline is the message's steps in the order in which they happened. A report that overtook our own write of the
+// outcome stands behind it, and no step is shown earlier than the one before: providers tell time in whole seconds.
 func (m Message) Timeline() []Step {
 	first := Step{Status: Queued, At: m.CreatedAt()}
 	if m.Direction == Inbound {
@@ -225,9 +225,9 @@ func (m Message) Timeline() []Step {
 		copy(steps[i+1:], steps[i:])
 		steps[i] = s
 	}
-	for i := len(steps) - 2; i >= 0; i-- {
-		if steps[i].At.After(steps[i+1].At) {
-			steps[i].At = steps[i+1].At
+	for i := 1; i < len(steps); i++ {
+		if steps[i].At.Before(steps[i-1].At) {
+			steps[i].At = steps[i-1].At
 		}
 	}
 	return steps

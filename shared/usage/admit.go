@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
+	"strings"
 	"time"
 
 	"contactcenter/shared/id"
@@ -22,7 +23,8 @@ type Admission struct {
 	Granted []Entry
 	// Busy are in other hands; Expired were, and may be taken over.
 	Busy, Expired []Entry
-	// Limited found the number used up; Delayed the frequency; Crowded the ledger full; Blocked the account.
+	// Limited found the number used up; Delayed the frequency; Crowded the ledger full, or entries of the period before
+	// that keep the present one from being closed; Blocked the account.
 	Limited, Delayed, Crowded, Blocked []id.Message
 	// Wait is how long the first of Delayed must wait at least.
 	Wait time.Duration
@@ -39,9 +41,10 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 		return Admission{}, fmt.Errorf("terms of %s: %w", accountID, err)
 	}
 	a := Admission{Gate: hint, Terms: now}
-	pending := append([]id.Message(nil), messages...)
-	sort.Slice(pending, func(i, j int) bool { return pending[i].Unique < pending[j].Unique })
-	known := hint.AccountID == accountID
+	pending := slices.Clone(messages)
+	slices.SortFunc(pending, func(x, y id.Message) int { return strings.Compare(x.Unique+x.Conversation, y.Unique+y.Conversation) })
+	pending = slices.Compact(pending) // a message may have been delivered twice
+	known := hint.AccountID == accountID && !over(hint.Period, s.Now())
 	take := len(pending)
 	if !known {
 		// The first guess: the period that lies in, and an idle gate.
@@ -71,11 +74,18 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 		default:
 			a.Gate = gate
 		}
+		// First of all, what was granted becomes the caller's, whatever else may fail.
+		if pending = a.sort(pending, nonce, s.Now()); len(pending) == 0 && len(a.Expired) == 0 {
+			return a, nil
+		}
 		settled, err := s.settleTerms(ctx, accountID, terms, &a)
+		if errors.Is(err, ErrPreviousOpen) {
+			a.Crowded = pending
+			return a, nil
+		}
 		if err != nil {
 			return a, err
 		}
-		pending = a.sort(pending, nonce, s.Now())
 		if !settled {
 			take = min(len(pending), max(take, 1))
 			continue
@@ -89,7 +99,7 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 
 // first bounds the first try by what no gate could grant at once.
 func (a *Admission) first(t Terms) int {
-	n := t.InFlight
+	n := min(t.InFlight, MostAtOnce)
 	if t.Rate.Limit > 0 && t.Rate.Burst < int64(n) {
 		n = int(t.Rate.Burst)
 	}
@@ -178,7 +188,7 @@ func (a *Admission) room(now time.Time, pending []id.Message, waited bool) int {
 		a.Delayed, a.Wait = pending, g.Wait(now, a.Terms.Rate, 1)
 		return 0
 	}
-	return int(min(n, free, rate, g.Remaining))
+	return int(min(n, free, rate, g.Remaining, MostAtOnce))
 }
 
 // Standing is what a settlement must know of a message.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,11 +86,18 @@ type Claim struct {
 
 // Reserve takes one unit for each message and claims them all, in one write, or does nothing and returns *Refused:
 // when the account is blocked, when period, terms or rate state are not as the caller knew them, when the number or the
-// frequency leaves no room for all, when the ledger is full, or when one of the messages is in it. It returns
-// ErrNoGate when there is no gate.
+// frequency leaves no room for all, when the ledger is full, or when one of the messages is in it. It is refused without
+// a request when the period that the caller knew is over. It returns ErrNoGate when there is no gate. One write takes
+// MostAtOnce messages at most, and no more than the rate's burst.
 func (s *Store) Reserve(ctx context.Context, accountID string, terms Terms, c Claim) (Gate, error) {
 	now := s.Now()
 	n := int64(len(c.Messages))
+	if terms.Rate.Limit > 0 && n > terms.Rate.Burst {
+		return Gate{}, fmt.Errorf("reserve usage: %d messages at once are more than the burst of %d", n, terms.Rate.Burst)
+	}
+	if over(c.Gate.Period, now) {
+		return Gate{}, &Refused{Gate: c.Gate}
+	}
 	w := newWrite()
 	w.take(terms, c.Gate, n)
 	w.rate(terms.Rate, c.Gate, now, n, c.Waited)
@@ -99,14 +107,35 @@ func (s *Store) Reserve(ctx context.Context, accountID string, terms Terms, c Cl
 	return s.update(ctx, accountID, w)
 }
 
+// over reports whether a period has ended.
+func over(period string, now time.Time) bool {
+	_, end, err := bounds(period)
+	return err == nil && !now.Before(end)
+}
+
 // Take claims messages without a unit, to end them or to set them aside. It is refused when one of them is in the
-// ledger.
+// ledger, unless this very request put it there. One write takes MostAtOnce messages at most.
 func (s *Store) Take(ctx context.Context, accountID string, messages []id.Message, nonce uint32) (Gate, error) {
 	w := newWrite()
 	if err := w.claim(messages, nonce, s.Now(), 0, 0); err != nil {
 		return Gate{}, err
 	}
-	return s.update(ctx, accountID, w)
+	g, err := s.update(ctx, accountID, w)
+	if refused := new(Refused); errors.As(err, &refused) && refused.Gate.took(messages, nonce) {
+		return refused.Gate, nil
+	}
+	return g, err
+}
+
+// took reports whether a claim without a unit was made after all: the answer to a first try was lost, and the SDK
+// asked again.
+func (g Gate) took(messages []id.Message, nonce uint32) bool {
+	for _, m := range messages {
+		if e, ok := g.Entries[m.Unique]; !ok || e.Message != m || e.Nonce != nonce || e.Counts() {
+			return false
+		}
+	}
+	return true
 }
 
 // TakeOver gives an entry whose lease has run out to a new holder. An entry that counts nothing is taken with a unit
@@ -121,6 +150,8 @@ func (s *Store) TakeOver(ctx context.Context, accountID string, terms Terms, e E
 	switch {
 	case e.Counts():
 		next.Claim = e.Claim
+	case counts && over(g.Period, now):
+		return Gate{}, &Refused{Gate: g}
 	case counts:
 		next.period = mark(g.Period)
 		w.take(terms, g, 1)
@@ -136,7 +167,14 @@ func (s *Store) TakeOver(ctx context.Context, accountID string, terms Terms, e E
 		fmt.Sprintf("%s = %s", entry, w.value("e0", packed)))
 	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", lease, w.value("old", num(e.Lease))))
 	w.advance(1)
-	return s.update(ctx, accountID, w)
+	after, err := s.update(ctx, accountID, w)
+	if refused := new(Refused); errors.As(err, &refused) {
+		// The answer to a first try may have been lost; then the entry is under this request's nonce by now.
+		if now, ok := refused.Gate.Entries[e.Message.Unique]; ok && now.Lease > e.Lease && now.Nonce == nonce && now.period == next.period {
+			return refused.Gate, nil
+		}
+	}
+	return after, err
 }
 
 // Settlement ends one entry.
@@ -148,10 +186,22 @@ type Settlement struct {
 
 const settleTries = 6
 
-// Settle removes entries from the ledger, in one write as long as nobody else holds one of them by now; those that are
-// somebody else's are left alone. The gate is the caller's last view of it.
+// MostAtOnce is how many messages one write can claim or settle: expressions are limited to 4 KB and 300 operators.
+const MostAtOnce = 50
+
+// Settle removes entries from the ledger, in one write for MostAtOnce of them as long as nobody else holds one by now;
+// those that are somebody else's are left alone. The gate is the caller's last view of it.
 func (s *Store) Settle(ctx context.Context, g Gate, list []Settlement) error {
-	list = distinct(list)
+	for part := range slices.Chunk(distinct(list), MostAtOnce) {
+		if err := s.settleAll(ctx, g, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleAll settles what one write can hold.
+func (s *Store) settleAll(ctx context.Context, g Gate, list []Settlement) error {
 	for range settleTries {
 		if len(list) == 0 {
 			return nil
@@ -239,13 +289,17 @@ func (s *Store) AdoptTerms(ctx context.Context, g Gate, terms Terms) (Gate, erro
 // ErrPreviousOpen: the period before is not exported yet, so the present one can't be closed.
 var ErrPreviousOpen = errors.New("the previous period is still open")
 
-// Roll closes the gate's period and opens the one that now lies in. It is refused when somebody else did.
+// Roll closes the gate's period and opens the one that now lies in; it does nothing when that is the same. It is refused
+// when somebody else did.
 func (s *Store) Roll(ctx context.Context, g Gate, terms Terms) (Gate, error) {
 	if g.Previous != "" {
 		return g, ErrPreviousOpen
 	}
 	now := s.Now()
 	period := terms.Kind.Period(now)
+	if period == g.Period {
+		return g, nil
+	}
 	w := newWrite()
 	w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(attrPrevUsed), w.name(attrUsed)))
 	w.set(attrPrev, str(g.Period))
@@ -276,6 +330,13 @@ func (g Gate) OpenEntries() []Entry {
 // Export writes the closed period's count to an item of its own and frees its place on the gate: two requests. It
 // returns ErrPreviousOpen while entries of that period are unsettled.
 func (s *Store) Export(ctx context.Context, g Gate) (Gate, error) {
+	if g.Entries == nil { // a view without its ledger can't tell whether the count is final
+		full, err := s.Read(ctx, g.AccountID, true)
+		if err != nil {
+			return g, err
+		}
+		g = full
+	}
 	if g.Previous == "" {
 		return g, nil
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/localaws"
 )
 
@@ -84,6 +85,7 @@ func (e *Env) Config() aws.Config {
 		Region:      "us-east-1",
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
+		HTTPClient:  awsclient.HTTPClient(time.Minute),
 	}
 }
 

@@ -247,8 +247,9 @@ func (p *parser) function() condition {
 	case "begins_with":
 		value := p.operand()
 		p.expect(",")
-		c = prefix{value, p.operand()}
-		if v := c.(prefix).prefix.value; v != nil && typeName(v) != "S" && typeName(v) != "B" {
+		start := p.operand()
+		c = prefix{value, start}
+		if v := start.value; v != nil && typeName(v) != "S" && typeName(v) != "B" {
 			p.fail("Incorrect operand type for operator or function; operator or function: begins_with, operand type: %s", typeName(v))
 		}
 	case "contains":

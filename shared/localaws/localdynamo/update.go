@@ -11,8 +11,14 @@ import (
 type update struct {
 	sets    []assignment
 	removes []path
-	adds    []assignment // value is a literal
-	deletes []assignment // value is a literal
+	adds    []delta
+	deletes []delta
+}
+
+// delta is what ADD and DELETE do to a number or a set.
+type delta struct {
+	to path
+	by types.AttributeValue
 }
 
 type assignment struct {
@@ -57,7 +63,7 @@ func (s sum) eval(it item) (types.AttributeValue, error) {
 	a, ok1 := left.(*numberValue)
 	b, ok2 := right.(*numberValue)
 	if !ok1 || !ok2 {
-		return nil, invalid("An operand in the update expression has an incorrect data type")
+		return nil, wrongType()
 	}
 	return total(a, b, s.minus)
 }
@@ -93,7 +99,7 @@ func (j joined) eval(it item) (types.AttributeValue, error) {
 	a, ok1 := left.(*listValue)
 	b, ok2 := right.(*listValue)
 	if !ok1 || !ok2 {
-		return nil, invalid("An operand in the update expression has an incorrect data type")
+		return nil, wrongType()
 	}
 	return &listValue{Value: slices.Concat(a.Value, b.Value)}, nil
 }
@@ -114,9 +120,9 @@ func parseUpdate(expression string, n *names) (*update, error) {
 		case "REMOVE":
 			p.each(func() { u.removes = append(u.removes, p.path()) })
 		case "ADD":
-			p.each(func() { u.adds = append(u.adds, assignment{p.path(), operand{value: p.value()}}) })
+			p.each(func() { u.adds = append(u.adds, delta{p.path(), p.value()}) })
 		case "DELETE":
-			p.each(func() { u.deletes = append(u.deletes, assignment{p.path(), operand{value: p.value()}}) })
+			p.each(func() { u.deletes = append(u.deletes, delta{p.path(), p.value()}) })
 		default:
 			p.next--
 			p.unexpected()
@@ -177,10 +183,11 @@ func (p *parser) updateTerm() term {
 
 func (u *update) targets() []path {
 	var out []path
-	for _, list := range [][]assignment{u.sets, u.adds, u.deletes} {
-		for _, a := range list {
-			out = append(out, a.to)
-		}
+	for _, a := range u.sets {
+		out = append(out, a.to)
+	}
+	for _, d := range slices.Concat(u.adds, u.deletes) {
+		out = append(out, d.to)
 	}
 	return append(out, u.removes...)
 }
@@ -280,32 +287,30 @@ func put(m map[string]types.AttributeValue, name string, v types.AttributeValue)
 	m[name] = v
 }
 
-func add(it item, a assignment) error {
-	delta := a.value.(operand).value
-	current := a.to.of(it)
-	if n, ok := delta.(*numberValue); ok {
+func add(it item, d delta) error {
+	current := d.to.of(it)
+	if n, ok := d.by.(*numberValue); ok {
 		if current == nil {
-			return assign(it, a.to, n)
+			return assign(it, d.to, n)
 		}
 		old, ok := current.(*numberValue)
 		if !ok {
-			return invalid("An operand in the update expression has an incorrect data type")
+			return wrongType()
 		}
 		v, err := total(old, n, false)
 		if err != nil {
 			return err
 		}
-		return assign(it, a.to, v)
+		return assign(it, d.to, v)
 	}
-	more, set := members(delta)
-	if !set {
-		return invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: ADD, operand type: %s", typeName(delta))
-	}
-	if current == nil {
-		return assign(it, a.to, delta)
-	}
-	if typeName(current) != typeName(delta) {
-		return invalid("An operand in the update expression has an incorrect data type")
+	more, set := members(d.by)
+	switch {
+	case !set:
+		return invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: ADD, operand type: %s", typeName(d.by))
+	case current == nil:
+		return assign(it, d.to, d.by)
+	case typeName(current) != typeName(d.by):
+		return wrongType()
 	}
 	have, _ := members(current)
 	for _, m := range more {
@@ -313,24 +318,27 @@ func add(it item, a assignment) error {
 			have = append(have, m)
 		}
 	}
-	return assign(it, a.to, setLike(delta, have))
+	return assign(it, d.to, setLike(d.by, have))
 }
 
-func subtract(it item, a assignment) error {
-	less, set := members(a.value.(operand).value)
-	if !set {
-		return invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: DELETE, operand type: %s", typeName(a.value.(operand).value))
-	}
-	current := a.to.of(it)
-	if current == nil {
+func subtract(it item, d delta) error {
+	less, set := members(d.by)
+	current := d.to.of(it)
+	switch {
+	case !set:
+		return invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: DELETE, operand type: %s", typeName(d.by))
+	case current == nil:
 		return nil
-	}
-	if typeName(current) != typeName(a.value.(operand).value) {
-		return invalid("An operand in the update expression has an incorrect data type")
+	case typeName(current) != typeName(d.by):
+		return wrongType()
 	}
 	have, _ := members(current)
 	have = slices.DeleteFunc(have, func(m string) bool { return slices.Contains(less, m) })
-	return assign(it, a.to, setLike(current, have))
+	return assign(it, d.to, setLike(current, have))
+}
+
+func wrongType() error {
+	return invalid("An operand in the update expression has an incorrect data type")
 }
 
 // projection is a tree of the paths that are wanted.

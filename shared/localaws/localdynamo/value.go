@@ -317,13 +317,16 @@ func equal(a, b types.AttributeValue) bool {
 	}
 	switch a := a.(type) {
 	case *boolValue:
-		return a.Value == b.(*boolValue).Value
+		other, ok := b.(*boolValue)
+		return ok && a.Value == other.Value
 	case *nullValue:
 		return true
 	case *mapValue:
-		return equalItems(a.Value, b.(*mapValue).Value)
+		other, ok := b.(*mapValue)
+		return ok && equalItems(a.Value, other.Value)
 	case *listValue:
-		return slices.EqualFunc(a.Value, b.(*listValue).Value, equal)
+		other, ok := b.(*listValue)
+		return ok && slices.EqualFunc(a.Value, other.Value, equal)
 	}
 	if x, set := members(a); set {
 		y, _ := members(b)

@@ -1,6 +1,7 @@
 package localsqs
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -27,6 +28,7 @@ type ManualClock struct {
 	mu      sync.Mutex
 	now     time.Time
 	pending []alarm
+	waiting chan struct{} // closed when pending grows
 }
 
 type alarm struct {
@@ -35,7 +37,9 @@ type alarm struct {
 }
 
 // NewManualClock returns a clock that shows start.
-func NewManualClock(start time.Time) *ManualClock { return &ManualClock{now: start} }
+func NewManualClock(start time.Time) *ManualClock {
+	return &ManualClock{now: start, waiting: make(chan struct{})}
+}
 
 // Now returns the time that the clock shows.
 func (c *ManualClock) Now() time.Time {
@@ -54,7 +58,27 @@ func (c *ManualClock) After(d time.Duration) <-chan time.Time {
 		return a.ch
 	}
 	c.pending = append(c.pending, a)
+	close(c.waiting)
+	c.waiting = make(chan struct{})
 	return a.ch
+}
+
+// AwaitPending returns when at least n calls of After wait for the clock to move: for a test that has to know that a long
+// poll is at rest before it goes on.
+func (c *ManualClock) AwaitPending(ctx context.Context, n int) error {
+	for {
+		c.mu.Lock()
+		have, grows := len(c.pending), c.waiting
+		c.mu.Unlock()
+		if have >= n {
+			return nil
+		}
+		select {
+		case <-grows:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Advance moves the clock forward by d and wakes whoever waited for a time up to then.

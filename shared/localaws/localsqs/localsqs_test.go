@@ -226,14 +226,8 @@ func TestALongPollIsWokenByAMessageADelayOrItsEnd(t *testing.T) {
 		return done
 	}
 	waiting := func(n int) { // until the poll is at its clock
-		for {
-			s.clock.mu.Lock()
-			have := len(s.clock.pending)
-			s.clock.mu.Unlock()
-			if have >= n {
-				return
-			}
-			time.Sleep(time.Millisecond)
+		if err := s.clock.AwaitPending(t.Context(), n); err != nil {
+			t.Fatal(err)
 		}
 	}
 	done := poll()

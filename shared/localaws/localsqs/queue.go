@@ -55,6 +55,15 @@ func newQueue(name, arn string, s settings, now time.Time) *queue {
 	}
 }
 
+// messageAt returns the message at a place in the list by age, or nil after its end.
+func messageAt(e *list.Element) *message {
+	if e == nil {
+		return nil
+	}
+	m, _ := e.Value.(*message) // the list holds nothing else
+	return m
+}
+
 func (q *queue) signal() {
 	close(q.changed)
 	q.changed = make(chan struct{})
@@ -131,8 +140,8 @@ func (q *queue) refresh(now time.Time) {
 		q.exit(m, now)
 		q.enter(m, now)
 	}
-	for e := q.age.Front(); e != nil && !e.Value.(*message).sent.Add(q.settings.retention).After(now); e = q.age.Front() {
-		q.drop(e.Value.(*message), now)
+	for m := messageAt(q.age.Front()); m != nil && !m.sent.Add(q.settings.retention).After(now); m = messageAt(q.age.Front()) {
+		q.drop(m, now)
 	}
 }
 
@@ -243,8 +252,8 @@ func (q *queue) purge(now time.Time) error {
 		return modelled("PurgeQueueInProgress", "Only one PurgeQueue operation on %s is allowed every 60 seconds.", q.name)
 	}
 	q.purged = now
-	for e := q.age.Front(); e != nil; e = q.age.Front() {
-		q.drop(e.Value.(*message), now)
+	for m := messageAt(q.age.Front()); m != nil; m = messageAt(q.age.Front()) {
+		q.drop(m, now)
 	}
 	return nil
 }

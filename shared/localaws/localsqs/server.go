@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -426,7 +427,8 @@ func batch[In, Out any](entries []In, id func(In) string, do func(In) (Out, erro
 	}
 	for _, e := range entries {
 		done, err := do(e)
-		if failure, ok := err.(*apiError); ok {
+		var failure *apiError
+		if errors.As(err, &failure) {
 			out.Failed = append(out.Failed, batchFailure{ID: id(e), SenderFault: true, Code: failure.code, Message: failure.message})
 			continue
 		}
@@ -711,7 +713,7 @@ func (s *Server) startMessageMoveTask(_ call, in struct{ SourceArn, DestinationA
 	from.refresh(now)
 	task := moveTask{source: in.SourceArn, destination: in.DestinationArn, started: now}
 	for e := from.age.Front(); e != nil; {
-		m := e.Value.(*message)
+		m := messageAt(e)
 		e = e.Next()
 		target := in.DestinationArn
 		if target == "" {

@@ -102,8 +102,8 @@ func newFunction(config Config, logs *Logs, s *starter) *Function {
 	return &Function{config: config, logs: logs, starter: s, processes: map[*process]bool{}}
 }
 
-// Invoke runs the function on one event and waits for what it answers. It fails with a *FunctionError when the
-// function does, and with the context's error when the invoker doesn't wait any longer; the function then goes on.
+// Invoke runs the function on one event and waits for what it answers. It fails with a *FunctionError, which is logged,
+// when the function does, and with the context's error when the invoker doesn't wait any longer; the function then goes on.
 func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	i := &invocation{id: newID(), payload: event, done: make(chan result, 1)}
 	if err := f.enqueue(i); err != nil {
@@ -111,6 +111,9 @@ func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 	select {
 	case r := <-i.done:
+		if failed := (*FunctionError)(nil); errors.As(r.err, &failed) {
+			f.logs.Error(f.config.Label, "invocation "+i.id, r.err)
+		}
 		return r.payload, r.err
 	case <-ctx.Done():
 		f.forget(i)
@@ -136,11 +139,11 @@ func (f *Function) enqueue(i *invocation) error {
 	return nil
 }
 
-// grow starts processes for events that no starting process will take.
+// grow starts processes for events that no process will take which begins or has just answered.
 func (f *Function) grow() {
 	starting := 0
 	for p := range f.processes {
-		if p.phase == beginning {
+		if p.phase == beginning || p.phase == answered {
 			starting++
 		}
 	}
@@ -218,11 +221,12 @@ func (f *Function) overrun(p *process, i *invocation) {
 	p.kill()
 }
 
-// finish delivers what a process answered. It tells whether the process had that event in hand.
+// finish delivers what a process answered. It tells whether the process had that event in hand. What a process still
+// says when it is being killed does not count: to its invoker it crashed.
 func (f *Function) finish(p *process, id string, r result) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.settle(p, id, r)
+	return p.phase != dead && !p.doomed && f.settle(p, id, r)
 }
 
 func (f *Function) settle(p *process, id string, r result) bool {

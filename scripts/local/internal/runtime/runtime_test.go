@@ -333,9 +333,12 @@ func TestLogLinesNameTheirFunction(t *testing.T) {
 	}
 	f.Close()
 	got := strings.Split(strings.TrimSpace(log.String()), "\n")
-	want := []string{`{"function":"thing","level":"INFO","msg":"hello"}`, `"msg":"plain"}`, `"msg":"no end"}`}
+	want := []string{`{"function":"thing","level":"INFO","msg":"hello"}`, `"msg":"plain"}`, `"msg":"no end"}`, `"}`}
 	if len(got) != len(want) {
 		t.Fatalf("the log is %q", got)
+	}
+	if !strings.Contains(got[3], `"error":"the function failed: Runtime.ExitError`) || !strings.Contains(got[3], `"level":"ERROR"`) {
+		t.Errorf("the end is told as %s", got[3])
 	}
 	for i, line := range got {
 		if !json.Valid([]byte(line)) || !strings.HasPrefix(line, `{"function":"thing"`) || !strings.HasSuffix(line, want[i]) {

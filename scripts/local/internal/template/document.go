@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // Template is a template as it was written, with the short forms of intrinsic functions (!Ref, !Sub, …) spelled out.
@@ -83,6 +84,9 @@ func (y yamlReader) value(node ast.Node) (any, error) {
 	case *ast.TagNode:
 		return y.tagged(n)
 	case *ast.MappingNode:
+		if len(n.Values) == 1 && glued(n.Values[0]) && n.Start.Type != token.MappingStartType {
+			return n.Values[0].Key.GetToken().Value + ":" + n.Values[0].Value.GetToken().Value, nil
+		}
 		return y.mapping(n.Values)
 	case *ast.MappingValueNode:
 		return y.mapping([]*ast.MappingValueNode{n})
@@ -121,6 +125,9 @@ func (y yamlReader) value(node ast.Node) (any, error) {
 func (y yamlReader) mapping(values []*ast.MappingValueNode) (any, error) {
 	m := make(map[string]any, len(values))
 	for _, kv := range values {
+		if glued(kv) {
+			return nil, fmt.Errorf("line %d: write a space after the colon of %q, or quotes around the text", kv.Start.Position.Line, kv.Key.GetToken().Value)
+		}
 		v, err := y.value(kv.Value)
 		if err != nil {
 			return nil, err
@@ -141,6 +148,14 @@ func (y yamlReader) mapping(values []*ast.MappingValueNode) (any, error) {
 		m[key] = v
 	}
 	return m, nil
+}
+
+// glued tells whether a colon stands within a plain text, as in [messages:read]. YAML makes that one text; the parser
+// takes it for a mapping when it is within brackets.
+func glued(n *ast.MappingValueNode) bool {
+	colon, value := n.Start.Position, n.Value.GetToken().Position
+	_, text := n.Value.(*ast.StringNode)
+	return text && n.Key.GetToken().Type == token.StringType && value.Line == colon.Line && value.Column == colon.Column+1
 }
 
 // tagged spells a short form out: !Ref X is {"Ref": X}, !Sub X is {"Fn::Sub": X}.

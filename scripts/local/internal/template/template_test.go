@@ -64,6 +64,7 @@ func TestIntrinsicFunctionsGiveWhatCloudFormationGives(t *testing.T) {
 		"a mapping":                        {expression: `!FindInMap [Sizes, !Ref Stage, memory]`, want: "128"},
 		"base64":                           {expression: `!Base64 hi`, want: "aGk="},
 		"a folded text":                    {expression: ">-\n            one\n            two", want: "one two"},
+		"texts with colons in brackets":    {expression: `!Join [" ", [things:read, b, things:write]]`, want: "things:read b things:write"},
 		"a boolean":                        {expression: `true`, want: "true"},
 	}
 	for name, c := range cases {
@@ -103,6 +104,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		want    string
 	}{
 		"no YAML":                         {source: "a: [", want: "parse the template"},
+		"a colon without a space":         {source: "a: {b:c, d: e}", want: `line 1: write a space after the colon of "b"`},
 		"no resources":                    {source: "Parameters: {}", want: "no Resources"},
 		"an unknown reference":            {source: head + function + "!Ref Nothing", want: `"Nothing" is neither a parameter nor a resource`},
 		"an unknown condition":            {source: head + function + "!If [Nothing, 1, 2]", want: `no condition "Nothing"`},
@@ -220,6 +222,11 @@ func TestTheProjectsTemplateCanBeRunOnOneMachine(t *testing.T) {
 		t.Errorf("it has %d functions, %d tables, %d queues, API %q", len(app.Functions), len(app.Tables), len(app.Queues), app.API.LogicalID)
 	}
 	for _, f := range app.Functions {
+		for _, r := range f.Routes {
+			if r.Authorizer != "" && (len(r.Scopes) != 1 || strings.HasPrefix(r.Scopes[0], "map[")) {
+				t.Errorf("route %s %s has scopes %v", r.Method, r.Path, r.Scopes)
+			}
+		}
 		if len(f.Routes)+len(f.Queues)+len(f.Schedules) == 0 {
 			t.Errorf("nothing invokes %s", f.LogicalID)
 		}

@@ -1,0 +1,334 @@
+package usage_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"contactcenter/shared/id"
+	"contactcenter/shared/localaws/awstest"
+	"contactcenter/shared/message"
+	"contactcenter/shared/usage"
+)
+
+// The workers below are what the functions do, without everything that the protocol does not care about.
+
+// dispatch reserves usage for messages and hands them over.
+func (k *worker) dispatch(list []id.Message) {
+	ctx := context.Background()
+	a, err := k.g.Admit(ctx, k.account, k.terms, list, k.hint, k.nonce(), true)
+	k.hint = a.Gate
+	k.hint.Entries = nil
+	if errors.Is(err, usage.ErrPreviousOpen) {
+		k.sweep()
+	}
+	for _, e := range a.Granted {
+		k.work(a.Gate, e, false, "")
+	}
+	for _, e := range a.Expired {
+		k.takeOver(a.Gate, e)
+	}
+	if len(a.Limited) > 0 {
+		k.setAside(a.Limited)
+	}
+}
+
+// takeOver makes an expired entry the worker's own, with a unit if it has none and there is one.
+func (k *worker) takeOver(g usage.Gate, e usage.Entry) {
+	ctx := context.Background()
+	aside := ""
+	after, err := k.g.TakeOver(ctx, k.account, k.known, e, g, k.nonce(), true)
+	if refused := new(usage.Refused); errors.As(err, &refused) && !e.Counts() && refused.Gate.Remaining <= 0 {
+		aside = message.HeldUsageLimit
+		after, err = k.g.TakeOver(ctx, k.account, k.known, e, refused.Gate, k.nonce(), false)
+	}
+	if err != nil {
+		return
+	}
+	k.work(after, after.Entries[e.Message.Unique], true, aside)
+}
+
+// setAside rejects or holds messages for which there is no unit.
+func (k *worker) setAside(list []id.Message) {
+	g, err := k.g.Take(context.Background(), k.account, list, k.nonce())
+	if err != nil {
+		return
+	}
+	for _, m := range list {
+		k.work(g, g.Entries[m.Unique], false, message.HeldUsageLimit)
+	}
+}
+
+// work does what is to be done under one entry: read, then act, then settle.
+func (k *worker) work(g usage.Gate, e usage.Entry, expired bool, aside string) {
+	ctx, mid := context.Background(), e.Message
+	resumed := expired && e.Lease != e.Claim
+	tail, err := k.m.Tail(ctx, k.account, mid)
+	if err != nil {
+		return
+	}
+	m := tail.Message
+	if m.Final() {
+		k.settle(g, e, m)
+		return
+	}
+	if expired {
+		w, err := k.m.Fence(ctx, k.account, mid, e.Lease)
+		if err != nil || !w.Applied {
+			k.refused(g, e, w)
+			return
+		}
+		m = w.Message
+	}
+	at := k.clock.Now()
+	switch {
+	case m.Report != "":
+		k.written(g, e)(k.m.Sent(ctx, k.account, mid, e.Claim, message.Handover{At: at}))
+	case aside != "" && m.OnLimit == message.Reject:
+		k.written(g, e)(k.m.End(ctx, k.account, mid, e.Lease, message.Ending{Status: message.Rejected, At: at}))
+	case aside != "":
+		k.hold(g, e, m, aside)
+	case resumed && k.blind:
+		k.written(g, e)(k.m.End(ctx, k.account, mid, e.Lease, message.Ending{Status: message.Unknown, At: at, Claim: e.Claim}))
+	case !resumed && k.dice == 6:
+		k.hold(g, e, m, message.HeldProviderDisabled)
+	case !resumed && k.dice == 7: // not its turn in the conversation
+		k.giveBack(g, e)
+	default:
+		k.handOver(g, e, resumed)
+	}
+}
+
+func (k *worker) handOver(g usage.Gate, e usage.Entry, resumed bool) {
+	ctx, mid := context.Background(), e.Message
+	a := k.call(mid)
+	if (a == lostTaken || a == lostRefused) && !k.blind && !resumed {
+		resumed = true
+		a = k.call(mid)
+	}
+	at := k.clock.Now()
+	ending := message.Ending{Status: message.Failed, At: at, Attempt: true}
+	if resumed {
+		ending.Claim = e.Claim
+	}
+	switch a {
+	case taken:
+		k.written(g, e)(k.m.Sent(ctx, k.account, mid, e.Claim, message.Handover{ProviderMessageID: "p", At: at, Attempt: true}))
+	case refused:
+		k.written(g, e)(k.m.End(ctx, k.account, mid, e.Lease, ending))
+	case deferred:
+		w, err := k.m.Retry(ctx, k.account, mid, e.Lease, at, "busy", at.Add(time.Second))
+		switch {
+		case err != nil || !w.Applied:
+			k.refused(g, e, w)
+		case !resumed:
+			k.giveBack(g, e)
+		}
+	default:
+		if k.blind {
+			ending.Status, ending.Claim = message.Unknown, e.Claim
+			k.written(g, e)(k.m.End(ctx, k.account, mid, e.Lease, ending))
+		} // else the entry keeps the unit, and whoever takes it over repeats the call
+	}
+}
+
+func (k *worker) hold(g usage.Gate, e usage.Entry, m message.Message, reason string) {
+	w, err := k.m.Hold(context.Background(), m, e.Lease, k.clock.Now(), reason, time.Time{})
+	if err != nil || !w.Applied {
+		k.refused(g, e, w)
+		return
+	}
+	k.giveBack(g, e)
+}
+
+// written deals with the answer to a write that ends the handing over.
+func (k *worker) written(g usage.Gate, e usage.Entry) func(message.Written, error) {
+	return func(w message.Written, err error) {
+		if err != nil || !w.Applied {
+			k.refused(g, e, w)
+			return
+		}
+		k.settle(g, e, w.Message)
+	}
+}
+
+// refused reads what a refused write brought along.
+func (k *worker) refused(g usage.Gate, e usage.Entry, w message.Written) {
+	switch {
+	case w.Message.AccountID == "": // an error
+	case w.Message.Final():
+		k.settle(g, e, w.Message)
+	case w.Message.Report != "" && e.Counts(): // the provider reported on it: it has the message
+		k.written(g, e)(k.m.Sent(context.Background(), k.account, e.Message, e.Claim, message.Handover{At: k.clock.Now()}))
+	}
+}
+
+// settle removes the entry of a final message, or leaves that to somebody else.
+func (k *worker) settle(g usage.Gate, e usage.Entry, m message.Message) {
+	s, final := (usage.Standing{Final: m.Final(), Claim: m.Claim}).Settlement(e)
+	if final && k.dice != 5 {
+		_ = k.g.Settle(context.Background(), g, []usage.Settlement{s})
+	}
+}
+
+func (k *worker) giveBack(g usage.Gate, e usage.Entry) {
+	_ = k.g.Settle(context.Background(), g, []usage.Settlement{{Entry: e, GiveBack: true}})
+}
+
+// cancel is a customer's request.
+func (k *worker) cancel(mid id.Message) {
+	ctx := context.Background()
+	g, err := k.g.Take(ctx, k.account, []id.Message{mid}, k.nonce())
+	if err != nil {
+		return
+	}
+	e := g.Entries[mid.Unique]
+	w, err := k.m.End(ctx, k.account, mid, e.Lease, message.Ending{Status: message.Canceled, At: k.clock.Now()})
+	if err == nil && (w.Applied || w.Message.Final()) {
+		k.settle(g, e, w.Message)
+	}
+}
+
+// sweep is the scheduled reset: it settles what others left, closes the period and releases held messages.
+func (k *worker) sweep() {
+	ctx := context.Background()
+	g, err := k.g.Read(ctx, k.account, true)
+	if err != nil {
+		return
+	}
+	states, err := k.m.States(ctx, k.account, g.Messages())
+	if err != nil {
+		return
+	}
+	var list []usage.Settlement
+	for _, e := range g.Entries {
+		m := states[e.Message]
+		if s, final := (usage.Standing{Final: m.ID == e.Message && m.Final(), Claim: m.Claim}).Settlement(e); final {
+			list = append(list, s)
+		}
+	}
+	if err := k.g.Settle(ctx, g, list); err != nil {
+		return
+	}
+	if g, err = k.g.Read(ctx, k.account, true); err != nil {
+		return
+	}
+	if exported, err := k.g.Export(ctx, g); err == nil {
+		g = exported
+	}
+	if !k.clock.Now().Before(g.Ends) {
+		_, _ = k.g.Roll(ctx, g, k.plan)
+	}
+	held, _, err := k.m.HeldMessages(ctx, k.account, message.Page{Size: 10})
+	if err != nil {
+		return
+	}
+	for _, m := range held {
+		_, _ = k.m.Release(ctx, m, k.clock.Now())
+	}
+}
+
+// report is a provider's word on a message that it has.
+func (k *worker) report(mid id.Message) {
+	status := [...]message.Status{message.Sent, message.Delivered, message.Read, message.Failed}[k.dice%4]
+	_, _ = k.m.Report(context.Background(), k.account, chn, mid, message.Report{Status: status, At: k.clock.Now()})
+}
+
+// TestTheProtocolHoldsWhateverHappensInBetween lets workers, crashes, doubled and late requests, the clock, the provider and
+// the plan take turns in any order.
+func TestTheProtocolHoldsWhateverHappensInBetween(t *testing.T) {
+	t.Parallel()
+	env := awstest.New(t)
+	gates, messages := env.Table(t.Context(), gateTable), env.Table(t.Context(), messageTable)
+	var number atomic.Int64
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, env.DynamoDB, gates, messages, number.Add(1))
+		defer func() {
+			for _, k := range w.workers {
+				k.stop()
+			}
+		}()
+		anyMessage := rapid.SampledFrom(w.messages)
+		start := func(name string, body func(*worker)) {
+			if len(w.workers) >= 4 {
+				return
+			}
+			w.spawn(name, body)
+		}
+		proceed := func(t *rapid.T) {
+			if len(w.workers) == 0 {
+				return
+			}
+			k := rapid.SampledFrom(w.workers).Draw(t, "worker")
+			for range rapid.IntRange(1, 6).Draw(t, "steps") {
+				if !w.run(k, rapid.IntRange(0, 9).Draw(t, "doubled") == 0, rapid.IntRange(0, 7).Draw(t, "dice")) {
+					return
+				}
+			}
+		}
+		deliver := func(t *rapid.T) {
+			list := []id.Message{anyMessage.Draw(t, "message")}
+			if other := anyMessage.Draw(t, "other"); other != list[0] {
+				list = append(list, other)
+			}
+			stale := rapid.Bool().Draw(t, "stale plan")
+			start("dispatch", func(k *worker) {
+				if stale {
+					k.known = k.lastPlan
+				}
+				k.dispatch(list)
+			})
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"deliver":   deliver,
+			"deliver 2": deliver,
+			"proceed":   proceed,
+			"proceed 2": proceed,
+			"proceed 3": proceed,
+			"proceed 4": proceed,
+			"proceed 5": proceed,
+			"crash": func(t *rapid.T) {
+				if len(w.workers) == 0 {
+					return
+				}
+				w.remove(rapid.SampledFrom(w.workers).Draw(t, "worker"))
+			},
+			"cancel": func(t *rapid.T) {
+				m := anyMessage.Draw(t, "message")
+				start("cancel", func(k *worker) { k.cancel(m) })
+			},
+			"sweep": func(*rapid.T) { start("sweep", (*worker).sweep) },
+			"report": func(t *rapid.T) {
+				m := anyMessage.Draw(t, "message")
+				if !w.provider[m].taken {
+					return
+				}
+				dice := rapid.IntRange(0, 3).Draw(t, "status")
+				start("report", func(k *worker) { k.dice = dice; k.report(m) })
+			},
+			"leases run out": func(t *rapid.T) {
+				w.clock.Move(rapid.SampledFrom([]time.Duration{6 * time.Second, usage.Lease + 2*time.Second}).Draw(t, "time"))
+			},
+			"the period ends": func(*rapid.T) { w.clock.Move(24 * time.Hour) },
+			"the plan changes": func(t *rapid.T) {
+				w.changePlan(rapid.Int64Range(1, 3).Draw(t, "limit"))
+			},
+			"a late double arrives": func(t *rapid.T) {
+				if len(w.late) == 0 {
+					return
+				}
+				i := rapid.IntRange(0, len(w.late)-1).Draw(t, "request")
+				in := w.late[i]
+				w.late = append(w.late[:i:i], w.late[i+1:]...)
+				_, _ = w.db.UpdateItem(context.Background(), in)
+				w.dirty = true
+			},
+			"": func(*rapid.T) { w.observe() },
+		})
+		w.settleDown()
+	})
+}
