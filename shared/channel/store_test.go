@@ -23,7 +23,7 @@ var start = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 func newStore(t *testing.T) *channel.Store {
 	t.Helper()
 	env := awstest.New(t)
-	s := &channel.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.Keys(awstest.Index{Name: channel.AccountIndex, Hash: "ak", Range: "as"}))}
+	s := &channel.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.ChannelsTable())}
 	c := channel.Channel{
 		ID: "chn_1", AccountID: "acct_1", ProviderID: "edna", Type: "whatsapp", Name: "Orders", Address: "+35799001001", SenderID: "1001",
 		Status: channel.Active, CreatedAt: start, CreatedBy: "user_7",

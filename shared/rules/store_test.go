@@ -17,7 +17,7 @@ import (
 func newStores(t *testing.T) (operator, customer *rules.Store, clock *apitest.Clock) {
 	t.Helper()
 	env := awstest.New(t)
-	table := env.Table(t.Context(), awstest.Keys())
+	table := env.Table(t.Context(), awstest.AccountsTable())
 	clock = apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
 	return &rules.Store{DB: env.DynamoDB, Table: table, Now: clock.Now}, &rules.Store{DB: env.DynamoDB, Table: table, Now: clock.Now}, clock
 }
