@@ -39,8 +39,12 @@ func TestCostOfAMessage(t *testing.T) {
 
 func TestCostIsShownWithItsAssumptions(t *testing.T) {
 	t.Parallel()
-	got := strings.Join(work{apiRequests: 4, dispatches: 1, queueRequests: 3, writeUnits: 5, readUnits: 12.5}.lines(), "\n")
-	for _, want := range []string{"5 write units, 12.5 read units", "(1 send, 3 callbacks)", "Lambda: 5 calls", "$12.12 per million", "256 MB", "20 ms a call"} {
+	got := strings.Join(costLines([]work{
+		{apiRequests: 4, dispatches: 1, queueRequests: 3, writeUnits: 5, readUnits: 20.5},
+		{apiRequests: 4, dispatches: 1, queueRequests: 3, writeUnits: 5, readUnits: 4.5},
+		{apiRequests: 4, dispatches: 1, queueRequests: 3, writeUnits: 5, readUnits: 12.5},
+	}), "\n")
+	for _, want := range []string{"5 write units, 12.5 read units", "(1 send, 3 callbacks)", "Lambda: 5 calls", "$12.12 per million", "256 MB", "median of 3", "$11.12 to $13.12", "20 ms a call"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)
 		}

@@ -13,7 +13,7 @@ import (
 const messageLimit = 1000
 
 // playMessage shows a message hop by hop: the recipient writes, an agent answers, the recipient replies. Then it sends
-// another one that nobody looks at on its way, to know its cost: looking costs read units too.
+// others that nobody looks at on their way, to know their cost: looking costs read units too.
 func playMessage(ctx context.Context, d *demo) error {
 	a, err := ready(ctx, d.stack, messageLimit)
 	defer a.leave(ctx)

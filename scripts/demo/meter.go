@@ -13,13 +13,18 @@ import (
 // errDisturbed says that something else used the stack meanwhile.
 var errDisturbed = errors.New("something else uses this stack")
 
-// showCost sends a message and shows what it made AWS do. It is no promise: where nothing counts, it says so.
+// measurements are how many messages are measured. What one costs depends on which process gets it, and what that has in
+// its cache.
+const measurements = 5
+
+// showCost sends messages and shows what one of them made AWS do. It is no promise: where nothing counts, it says so.
 func (d *demo) showCost(ctx context.Context, a *account, conversation string) error {
 	if !d.counted(ctx) {
 		d.screen.note("no cost: nothing counts at " + d.stack.aws + " (another engine than the local one?)")
 		return nil
 	}
-	for range 3 {
+	var all []work
+	for range measurements {
 		w, err := d.measure(ctx, a, conversation)
 		if errors.Is(err, errDisturbed) {
 			continue
@@ -27,12 +32,15 @@ func (d *demo) showCost(ctx context.Context, a *account, conversation string) er
 		if err != nil {
 			return fmt.Errorf("measure a message: %w", err)
 		}
-		for _, l := range w.lines() {
-			d.screen.line("  " + l)
-		}
+		all = append(all, w)
+	}
+	if len(all) == 0 {
+		d.screen.note("no cost: " + errDisturbed.Error())
 		return nil
 	}
-	d.screen.note("no cost: " + errDisturbed.Error())
+	for _, l := range costLines(all) {
+		d.screen.line("  " + l)
+	}
 	return nil
 }
 
