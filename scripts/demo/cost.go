@@ -57,11 +57,15 @@ func costLines(all []work) []string {
 	sorted := slices.SortedFunc(slices.Values(all), func(a, b work) int { return cmp.Compare(a.cost().total(), b.cost().total()) })
 	w := sorted[(len(sorted)-1)/2]
 	c := w.cost()
+	differ := "all cost the same"
+	if least, most := sorted[0].cost().total(), sorted[len(sorted)-1].cost().total(); most > least {
+		differ = fmt.Sprintf("with warmer and colder caches $%.2f to $%.2f", least, most)
+	}
 	return []string{
 		fmt.Sprintf("DynamoDB: %s write units, %s read units. SQS: %d requests. HTTP API: %d requests (1 send, %d callbacks). Lambda: %d calls",
 			units(w.writeUnits), units(w.readUnits), w.queueRequests, w.apiRequests, w.apiRequests-1, w.apiRequests+w.dispatches),
 		fmt.Sprintf("AWS: $%.2f per million messages = HTTP API %.2f + Lambda %.2f + SQS %.2f + DynamoDB %.2f", c.total(), c.api, c.lambda, c.queue, c.tables),
-		fmt.Sprintf("the median of %d messages; with warmer and colder caches $%.2f to $%.2f", len(sorted), sorted[0].cost().total(), sorted[len(sorted)-1].cost().total()),
+		fmt.Sprintf("the median of %d messages; %s", len(sorted), differ),
 		fmt.Sprintf("assumed: us-east-1, on demand, no free tier; Lambda arm64 with %g MB, %d ms a call and %d ms for the dispatcher, which waits for the provider; no logs, storage or traffic",
 			lambdaMemoryGB*1024, assumedCall.Milliseconds(), assumedDispatch.Milliseconds()),
 	}

@@ -24,7 +24,7 @@ func TestWithoutAStackTheExitStatusIsTwo(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := runMain(t, t.Context(), "-api", address, "-sim", address, "-aws", address)
+	code, stdout, stderr := runMain(t, "-api", address, "-sim", address, "-aws", address)
 	if code != 2 || stdout != "" || !strings.Contains(stderr, "no stack answers") || !strings.Contains(stderr, "go run ./scripts/local") {
 		t.Errorf("exit status %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
@@ -33,14 +33,14 @@ func TestWithoutAStackTheExitStatusIsTwo(t *testing.T) {
 func TestWrongCommandLineIsExplained(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"-nonsense"}, {"all"}} {
-		if code, _, stderr := runMain(t, t.Context(), args...); code != 2 || stderr == "" {
+		if code, _, stderr := runMain(t, args...); code != 2 || stderr == "" {
 			t.Errorf("%v: exit status %d, stderr %q", args, code, stderr)
 		}
 	}
 }
 
 // runMain runs the program with files in place of a terminal.
-func runMain(t *testing.T, ctx context.Context, args ...string) (code int, stdout, stderr string) {
+func runMain(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	out, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 	if err != nil {
@@ -53,7 +53,7 @@ func runMain(t *testing.T, ctx context.Context, args ...string) (code int, stdou
 	}
 	defer in.Close()
 	var errs strings.Builder
-	code = realMain(ctx, args, in, out, &errs)
+	code = realMain(t.Context(), args, in, out, &errs)
 	b, err := os.ReadFile(out.Name())
 	if err != nil {
 		t.Fatal(err)
