@@ -19,7 +19,9 @@ func UsageTable() *dynamodb.CreateTableInput { return table("usage", index{"due"
 func AccountsTable() *dynamodb.CreateTableInput { return table("accounts") }
 
 // ChannelsTable holds channels, providers and senders.
-func ChannelsTable() *dynamodb.CreateTableInput { return table("channels", index{"account", "ak", "as"}) }
+func ChannelsTable() *dynamodb.CreateTableInput {
+	return table("channels", index{"account", "ak", "as"})
+}
 
 type index struct{ name, hash, sort string }
 
