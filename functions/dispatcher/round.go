@@ -29,6 +29,9 @@ const (
 	staleAfter = 2 * time.Second
 	// staleMin is how many such entries make that worth while.
 	staleMin = 5
+	// settlerEvery: a claim whose number divides by it settles what the others left behind, however young. So of many
+	// dispatchers that work for one account at once it is one in so many, and they don't all try the same.
+	settlerEvery = 5
 )
 
 // round is the dispatching of one account's records of a batch.
@@ -180,11 +183,16 @@ func (r *round) flush(ctx context.Context, full bool) error {
 	settle, lazy := r.settle, r.lazy
 	r.settle, r.lazy = nil, nil
 	r.mu.Unlock()
-	stale, err := r.stale(ctx, full)
+	age := staleAfter
+	settler := func(s usage.Settlement) bool { return s.Entry.Lease%settlerEvery == 0 }
+	if len(lazy) < settleAlone && slices.ContainsFunc(lazy, settler) {
+		age = 0
+	}
+	stale, err := r.stale(ctx, full, age)
 	if err != nil {
 		return err
 	}
-	worthWhile := full || len(settle) > 0 || len(stale) > 0 || len(lazy) >= settleAlone || len(r.gate.Entries) > r.terms.InFlight/2
+	worthWhile := full || len(settle) > 0 || len(stale) > 0 || len(lazy) >= settleAlone || len(r.gate.Entries) > r.terms.InFlight*3/4
 	if !worthWhile {
 		return nil
 	}
@@ -196,12 +204,13 @@ func (r *round) flush(ctx context.Context, full bool) error {
 	return nil
 }
 
-// stale finds entries that their holders left to whoever comes next: their messages are final.
-func (r *round) stale(ctx context.Context, all bool) ([]usage.Settlement, error) {
+// stale finds entries that their holders left to whoever comes next: their messages are final. Without all, younger
+// ones than age are not looked at, where that is not 0.
+func (r *round) stale(ctx context.Context, all bool, age time.Duration) ([]usage.Settlement, error) {
 	now := r.Now()
 	var old []usage.Entry
 	for _, e := range r.gate.Entries {
-		if _, mine := r.byMessage[e.Message]; !mine && (all || now.Sub(e.Expires.Add(-usage.Lease)) > staleAfter) {
+		if _, mine := r.byMessage[e.Message]; !mine && (all || age == 0 || now.Sub(e.Expires.Add(-usage.Lease)) > age) {
 			old = append(old, e)
 		}
 	}

@@ -18,6 +18,12 @@ type scenario struct {
 	args []string
 	// known: every recipient has had a message in this hour.
 	known bool
+	// single: little traffic, one process of each function; so the warming up is one message after the other.
+	single bool
+	// most bounds the number of messages, of a scenario that takes long; 0: no bound.
+	most int
+	// pace is the time between two messages, at least; 0: the command line's.
+	pace time.Duration
 	// accounts is how many accounts the messages are spread over; 0: one.
 	accounts int
 	send     func(ctx context.Context, r *running) error
@@ -29,9 +35,10 @@ func scenarios() []scenario {
 	// Two dispatchers of ten messages each are what the ledger of one account holds in flight.
 	const two = "DispatcherMaximumConcurrency=2"
 	return []scenario{
-		{name: "alone", about: "one message at a time, each to a recipient who had one in this hour", known: true, hooks: callbacks, send: alone(false)},
-		{name: "with_key", about: "as alone, with an Idempotency-Key", known: true, hooks: callbacks, send: alone(true)},
-		{name: "new_conversation", about: "as alone, each to a new recipient: the conversation is listed too", hooks: callbacks, send: alone(false)},
+		{name: "alone", about: "one message at a time, each to a recipient who had one in this hour", known: true, single: true, hooks: callbacks, send: alone(false)},
+		{name: "alone_cold", about: "as alone, but so far apart (6 s) that nothing kept in memory is still valid", known: true, single: true, most: 10, pace: 6 * time.Second, hooks: callbacks, send: alone(false)},
+		{name: "with_key", about: "as alone, with an Idempotency-Key", known: true, single: true, hooks: callbacks, send: alone(true)},
+		{name: "new_conversation", about: "as alone, each to a new recipient: the conversation is listed too", single: true, hooks: callbacks, send: alone(false)},
 		{name: "backlog_tens", about: "all messages of one account wait before the first is dispatched, by two dispatchers", args: []string{"-parameter", two}, known: true, hooks: callbacks, send: backlog},
 		{name: "inbound", about: "recipients write, one after the other, in conversations of this hour", known: true, hooks: 1, send: inbound},
 		{name: "throughput", about: "32 clients post for five accounts as fast as they can", known: true, accounts: 5, hooks: callbacks, send: flood},
@@ -61,6 +68,7 @@ type running struct {
 	*bench
 	scenario
 	senders []*sender
+	n       int
 	people  []string
 	ids     []string
 	before  map[string]functionState
@@ -79,7 +87,10 @@ func (b *bench) measure(ctx context.Context, program string, sc scenario) (resul
 		return result{}, err
 	}
 	defer s.stop()
-	r := &running{stack: s, bench: b, scenario: sc}
+	r := &running{stack: s, bench: b, scenario: sc, n: b.n}
+	if sc.most > 0 {
+		r.n = min(r.n, sc.most)
+	}
 	for i := range max(sc.accounts, 1) {
 		a, err := s.newSender(ctx, fmt.Sprintf("acct_bench_%d", i))
 		if err != nil {
@@ -92,7 +103,7 @@ func (b *bench) measure(ctx context.Context, program string, sc scenario) (resul
 		if err != nil || undisturbed {
 			return out, err
 		}
-		fmt.Fprintf(b.log, "bench: %s was disturbed; again\n", sc.name)
+		fmt.Fprintf(b.log, "bench: %s was disturbed by a new hour or the scheduled reset; again\n", sc.name)
 	}
 	return result{}, fmt.Errorf("the scheduled reset or a new hour came in between, three times")
 }
@@ -163,7 +174,16 @@ func (r *running) warm(ctx context.Context) error {
 			people = append(people, fmt.Sprintf("+35794%06d", i))
 		}
 	}
-	if _, err := r.postAll(ctx, people, "warm"); err != nil {
+	if r.single {
+		for i, to := range people {
+			if _, err := r.senders[0].post(ctx, to, fmt.Sprintf(text, i, "warm"), ""); err != nil {
+				return err
+			}
+			if err := r.handedOver(ctx, i+1); err != nil {
+				return err
+			}
+		}
+	} else if _, err := r.postAll(ctx, people, "warm"); err != nil {
 		return err
 	}
 	if err := r.done(ctx, len(people)*callbacks); err != nil {
@@ -189,7 +209,11 @@ func (r *running) postAll(ctx context.Context, people []string, mark string) ([]
 // alone posts the next message when the dispatcher is done with the one before, not sooner than the pace.
 func alone(withKey bool) func(context.Context, *running) error {
 	return func(ctx context.Context, r *running) error {
-		pace := time.NewTicker(r.pace)
+		apart := r.bench.pace
+		if r.scenario.pace > 0 {
+			apart = r.scenario.pace
+		}
+		pace := time.NewTicker(apart)
 		defer pace.Stop()
 		for i, to := range r.people {
 			key := ""

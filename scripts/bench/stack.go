@@ -34,13 +34,13 @@ type stack struct {
 
 var readyLine = regexp.MustCompile(`(?m)^ready: API (\S+), simulators (\S+)/\{provider_id\}, DynamoDB (\S+), SQS (\S+)$`)
 
-// launch starts a stack on free ports and waits until it is ready.
+// launch starts a stack on free ports and waits until it is ready. Its scheduled reset is out of the way.
 func launch(ctx context.Context, program, root string, args ...string) (*stack, error) {
 	s := &stack{
 		http:   &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
 		output: &capture{}, ended: make(chan struct{}),
 	}
-	s.cmd = exec.CommandContext(ctx, program, append([]string{"-api", "127.0.0.1:0", "-sim", "127.0.0.1:0", "-aws", "127.0.0.1:0"}, args...)...)
+	s.cmd = exec.CommandContext(ctx, program, append([]string{"-api", "127.0.0.1:0", "-sim", "127.0.0.1:0", "-aws", "127.0.0.1:0", "-parameter", "QuotaResetRate=rate(1 day)"}, args...)...)
 	s.cmd.Dir = root
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(os.Interrupt) }
