@@ -4,6 +4,7 @@ package message
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"contactcenter/shared/content"
@@ -218,22 +219,29 @@ func (m Message) Timeline() []Step {
 	steps := []Step{first}
 	for _, s := range m.Steps {
 		i := len(steps)
-		for i > 1 && overtook(steps[i-1].Status, s.Status) {
+		for i > 1 && m.overtook(steps[i-1].Status, s.Status) {
 			i--
 		}
-		steps = append(steps, Step{})
-		copy(steps[i+1:], steps[i:])
-		steps[i] = s
+		steps = slices.Insert(steps, i, s)
 	}
-	for i := len(steps) - 2; i >= 0; i-- {
+	for i := len(steps) - 2; i > 0; i-- {
 		if steps[i].At.After(steps[i+1].At) {
 			steps[i].At = steps[i+1].At
+		}
+	}
+	for i := range steps[1:] { // a provider's clock may be behind, or know whole seconds only
+		if steps[i+1].At.Before(first.At) {
+			steps[i+1].At = first.At
 		}
 	}
 	return steps
 }
 
-// overtook reports whether a step of the provider's report was written before a step that must precede it.
-func overtook(earlier, later Status) bool {
-	return earlier.Rank() > later.Rank() && earlier.Rank() <= Read.Rank() && later == Sent
+// overtook reports whether a step of the provider's report was written before our own "sent", which must precede it. A
+// failure that we recorded ourselves may well stand before "sent"; one that the provider reported may not.
+func (m Message) overtook(earlier, later Status) bool {
+	if later != Sent {
+		return false
+	}
+	return earlier == Delivered || earlier == Read || earlier == Failed && m.Report == Failed
 }
