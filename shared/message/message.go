@@ -4,6 +4,7 @@ package message
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"contactcenter/shared/content"
@@ -218,12 +219,10 @@ func (m Message) Timeline() []Step {
 	steps := []Step{first}
 	for _, s := range m.Steps {
 		i := len(steps)
-		for i > 1 && overtook(steps[i-1].Status, s.Status) {
+		for i > 1 && m.overtook(steps[i-1].Status, s.Status) {
 			i--
 		}
-		steps = append(steps, Step{})
-		copy(steps[i+1:], steps[i:])
-		steps[i] = s
+		steps = slices.Insert(steps, i, s)
 	}
 	for i := 1; i < len(steps); i++ {
 		if steps[i].At.Before(steps[i-1].At) {
@@ -233,7 +232,11 @@ func (m Message) Timeline() []Step {
 	return steps
 }
 
-// overtook reports whether a step of the provider's report was written before a step that must precede it.
-func overtook(earlier, later Status) bool {
-	return earlier.Rank() > later.Rank() && earlier.Rank() <= Read.Rank() && later == Sent
+// overtook reports whether a step of the provider's report was written before our own "sent", which must precede it. A
+// failure that we recorded ourselves may well stand before "sent"; one that the provider reported may not.
+func (m Message) overtook(earlier, later Status) bool {
+	if later != Sent {
+		return false
+	}
+	return earlier == Delivered || earlier == Read || earlier == Failed && m.Report == Failed
 }
