@@ -91,7 +91,8 @@ func (r *round) run(ctx context.Context) error {
 			return r.setAside(ctx, a.Blocked, message.HeldAccountRestricted)
 		case len(a.Crowded) > 0:
 			for _, m := range a.Crowded {
-				r.decide(m, again(jittered(time.Second, r.Random())))
+				// Soon at first. Longer when that has not helped: each time is a receive, and SQS counts them.
+				r.decide(m, again(jittered(retryDelay(r.byMessage[m].receives/8), r.Random())))
 			}
 		case len(a.Delayed) > 0:
 			wait := max(a.Wait, time.Millisecond)
