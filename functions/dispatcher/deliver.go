@@ -139,6 +139,11 @@ func (a *attempt) run(ctx context.Context) (verdict, *usage.Standing, error) {
 	return a.handOver(ctx)
 }
 
+// recordWaits are the waits for a record that is behind its reference: mostly it is on its way, a few milliseconds away.
+func recordWaits() []time.Duration {
+	return []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond}
+}
+
 // read fetches the message and the end of its conversation. A record may be a moment behind its reference.
 func (a *attempt) read(ctx context.Context) (*message.Tail, verdict, error) {
 	mid := a.entry.Message
@@ -150,10 +155,10 @@ func (a *attempt) read(ctx context.Context) (*message.Tail, verdict, error) {
 		if !errors.Is(err, message.ErrNotFound) {
 			return nil, verdict{}, err
 		}
-		if try == 3 {
+		if try == len(recordWaits()) {
 			break
 		}
-		if err := a.Sleep(ctx, 50*time.Millisecond); err != nil {
+		if err := a.Sleep(ctx, recordWaits()[try]); err != nil {
 			return nil, verdict{}, err
 		}
 	}
