@@ -12,6 +12,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
@@ -208,14 +211,16 @@ func TestFloodOfOneAccountDoesNotDelayAnother(t *testing.T) {
 	for range singles {
 		idle = append(idle, handover())
 	}
-	flooding := make(chan int)
-	go func() {
-		accepted, _ := flooder.flood(sends, 64, func(i int) map[string]any {
-			return order(flooded, person(), text(fmt.Sprintf("flood %d %s", i, unique(""))))
-		})
-		flooding <- len(accepted)
-	}()
-	wait(t, 20*time.Second, func() (bool, string) { return flooder.usage().Used > 0, "the flood does not begin" })
+	// What a call takes over a network, so that the flood is still in the queue when all of it has been posted: here the
+	// intake has no processors of its own, and what it takes from the dispatchers says nothing about the queue.
+	s.behave(t, flooded.sender(t), map[string]any{"delay_ms": 40})
+	if accepted, _ := flooder.flood(sends, 32, func(i int) map[string]any {
+		return order(flooded, person(), text(fmt.Sprintf("flood %d %s", i, unique(""))))
+	}); len(accepted) != sends {
+		t.Errorf("%d of %d were accepted", len(accepted), sends)
+	}
+	posted := time.Now()
+	backlog := int64(sends) - flooder.usage().Used
 	for len(busy) < singles {
 		took := handover()
 		if flooder.usage().Used >= int64(sends) {
@@ -223,19 +228,20 @@ func TestFloodOfOneAccountDoesNotDelayAnother(t *testing.T) {
 		}
 		busy = append(busy, took)
 	}
-	if n := <-flooding; n != sends {
-		t.Errorf("%d of %d were accepted", n, sends)
-	}
 	flooder.untilUsed(4*time.Minute, int64(sends))
+	drained := time.Since(posted)
 	slices.Sort(idle)
 	slices.Sort(busy)
 	if len(busy) < 7 {
 		t.Fatalf("only %d single messages were sent during the flood", len(busy))
 	}
 	ratio := float64(busy[len(busy)/2]) / float64(idle[len(idle)/2])
-	t.Logf("flood of %d; %d single messages alone, median %v; %d during the flood, median %v; ratio %.2f", sends, len(idle), idle[len(idle)/2], len(busy), busy[len(busy)/2], ratio)
-	if ratio > 2 {
-		t.Errorf("during the flood a single message takes %.2f times as long (idle %v, busy %v)", ratio, idle, busy)
+	t.Logf("flood of %d, %d of them still in the queue when all were posted and drained in %v; %d single messages alone, median %v; %d during the flood, median %v; ratio %.2f", sends, backlog, drained.Round(time.Millisecond), len(idle), idle[len(idle)/2], len(busy), busy[len(busy)/2], ratio)
+	// Twice the idle time is the aim. Alone it is a few milliseconds here, less than a turn of the scheduler when every
+	// core of the machine is taken by the flood itself; behind the flood's backlog it would be seconds.
+	const turn = 25 * time.Millisecond
+	if extra := busy[len(busy)/2] - idle[len(idle)/2]; ratio > 2 && extra > turn {
+		t.Errorf("during the flood a single message takes %.2f times as long, %v more (idle %v, busy %v)", ratio, extra, idle, busy)
 	}
 }
 
@@ -320,4 +326,46 @@ func TestResetTwiceDuringSendsChangesNothing(t *testing.T) {
 	if n := acceptedOnce(t, s.sendsBy(t, ch.sender(t), before)); n != sends {
 		t.Errorf("the provider accepted %d of %d", n, sends)
 	}
+}
+
+// deadLetters counts the references that were given up.
+func (s *stack) deadLetters(t *testing.T) int {
+	t.Helper()
+	client, url := s.queue(t, "DispatchDeadLetterQueue")
+	out, err := client.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameApproximateNumberOfMessages}})
+	if err != nil {
+		t.Fatalf("ask for the dead letters: %v", err)
+	}
+	n, err := strconv.Atoi(out.Attributes["ApproximateNumberOfMessages"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestBacklogOfASlowProviderIsWorkedOffToTheEnd(t *testing.T) {
+	t.Parallel()
+	sends, delay := scaled(80, 1000), scaled(800, 5000)
+	s := ownStack(t, nil)
+	a, ch := ready(t, s, plan{Limit: 100_000})
+	s.behave(t, ch.sender(t), map[string]any{"delay_ms": delay})
+	accepted, _ := a.flood(sends, 20, func(i int) map[string]any {
+		return order(ch, person(), text(fmt.Sprintf("number %d %s", i, unique(""))))
+	})
+	if len(accepted) != sends {
+		t.Errorf("%d of %d were accepted", len(accepted), sends)
+	}
+	began := time.Now()
+	wait(t, 10*time.Minute, func() (bool, string) {
+		u := a.usage()
+		dead := s.deadLetters(t)
+		return u.Used == int64(sends) && u.InFlight == 0 || dead > 0, fmt.Sprintf("%+v", u)
+	})
+	if dead := s.deadLetters(t); dead > 0 {
+		t.Errorf("%d messages were given up after %v: %+v", dead, time.Since(began), a.usage())
+	}
+	if n := acceptedOnce(t, s.sendsBy(t, ch.sender(t), 0)); n != sends {
+		t.Errorf("the provider accepted %d of %d", n, sends)
+	}
+	t.Logf("%d messages in %v", sends, time.Since(began))
 }

@@ -55,8 +55,8 @@ func sqsEvent(t *testing.T, accountID string, bodies ...string) []byte {
 	return b
 }
 
-// queue speaks to the stack's SQS.
-func (s *stack) queue(t *testing.T) (*sqs.Client, string) {
+// queue speaks to SQS about one of the stack's queues.
+func (s *stack) queue(t *testing.T, logicalID string) (*sqs.Client, string) {
 	t.Helper()
 	client := sqs.New(sqs.Options{Region: "us-east-1", BaseEndpoint: &s.sqs, Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")})
 	out, err := client.ListQueues(t.Context(), &sqs.ListQueuesInput{})
@@ -64,11 +64,11 @@ func (s *stack) queue(t *testing.T) (*sqs.Client, string) {
 		t.Fatalf("list the queues: %v", err)
 	}
 	for _, url := range out.QueueUrls {
-		if strings.Contains(url, "DispatchQueue") {
+		if strings.Contains(url, logicalID) {
 			return client, url
 		}
 	}
-	t.Fatalf("no DispatchQueue among %v", out.QueueUrls)
+	t.Fatalf("no %s among %v", logicalID, out.QueueUrls)
 	return nil, ""
 }
 
@@ -118,7 +118,7 @@ func TestSameRecordFiveTimesIsAcceptedAndCountedOnce(t *testing.T) {
 	})
 	t.Run("by the queue", func(t *testing.T) {
 		a := a.in(t)
-		client, url := s.queue(t)
+		client, url := s.queue(t, "DispatchQueue")
 		m := a.send(order(ch, person(), text(unique("text "))))
 		for range 5 {
 			if _, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String(reference(t, a.id, m.ID)), MessageGroupId: &a.id}); err != nil {
