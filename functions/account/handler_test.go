@@ -35,7 +35,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	env, ctx := awstest.New(t), t.Context()
-	accounts, gates, messages := env.Table(ctx, awstest.Keys()), env.Table(ctx, awstest.Keys()), env.Table(ctx, awstest.Keys())
+	accounts, gates, messages := env.Table(ctx, awstest.AccountsTable()), env.Table(ctx, awstest.UsageTable()), env.Table(ctx, awstest.MessagesTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
 	w := &world{
 		clock:    clock,

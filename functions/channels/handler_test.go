@@ -74,7 +74,7 @@ func version() rules.Version {
 func newWorld(t *testing.T, senders int) *world {
 	t.Helper()
 	env, ctx := awstest.New(t), t.Context()
-	accounts, channels := env.Table(ctx, awstest.Keys()), env.Table(ctx, awstest.Keys(awstest.Index{Name: channel.AccountIndex, Hash: "ak", Range: "as"}))
+	accounts, channels := env.Table(ctx, awstest.AccountsTable()), env.Table(ctx, awstest.ChannelsTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
 	w := &world{
 		clock:     clock,

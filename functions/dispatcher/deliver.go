@@ -133,7 +133,7 @@ func (a *attempt) run(ctx context.Context) (verdict, *usage.Standing, error) {
 	if a.m.Report != "" { // the provider reported on it: it has the message
 		return a.sent(ctx, provider.Receipt{}, false)
 	}
-	if v, s, err, done := a.notNow(ctx, tail); done {
+	if v, s, done, err := a.notNow(ctx, tail); done {
 		return v, s, err
 	}
 	return a.handOver(ctx)
@@ -165,19 +165,19 @@ func (a *attempt) read(ctx context.Context) (*message.Tail, verdict, error) {
 }
 
 // notNow deals with everything that keeps a message from being handed over at this moment, or for good.
-func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s *usage.Standing, err error, done bool) {
+func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s *usage.Standing, done bool, err error) {
 	now := a.Now()
-	end := func(status message.Status, p message.Problem) (verdict, *usage.Standing, error, bool) {
+	end := func(status message.Status, p message.Problem) (verdict, *usage.Standing, bool, error) {
 		v, s, err := a.end(ctx, status, p, false)
-		return v, s, err, true
+		return v, s, true, err
 	}
-	wait := func(d time.Duration) (verdict, *usage.Standing, error, bool) {
+	wait := func(d time.Duration) (verdict, *usage.Standing, bool, error) {
 		v, s := a.later(d)
-		return v, s, nil, true
+		return v, s, true, nil
 	}
-	hold := func(reason string, until time.Time) (verdict, *usage.Standing, error, bool) {
+	hold := func(reason string, until time.Time) (verdict, *usage.Standing, bool, error) {
 		v, s, err := a.hold(ctx, reason, until)
-		return v, s, err, true
+		return v, s, true, err
 	}
 	if !a.m.ExpiresAt.IsZero() && !now.Before(a.m.ExpiresAt) {
 		return end(message.Expired, problemExpired())
@@ -193,14 +193,14 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	case errors.Is(err, channel.ErrNotFound):
 		return end(message.Rejected, problemChannel())
 	case err != nil:
-		return v, nil, err, true
+		return v, nil, true, err
 	case ch.Status != channel.Active:
 		return end(message.Rejected, problemChannel())
 	}
 	entry, err := a.Providers.Get(ctx, ch.ProviderID)
 	switch {
 	case err != nil:
-		return v, nil, err, true
+		return v, nil, true, err
 	case entry.Status == registry.Removed:
 		return end(message.Rejected, problemRemoved())
 	case entry.Status == registry.Disabled && a.aside == "":
@@ -232,7 +232,7 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	if !a.timeFor(ctx, callTime) {
 		return wait(time.Second)
 	}
-	return v, nil, nil, false
+	return v, nil, false, nil
 }
 
 func (a *attempt) pause(ch channel.Channel, now time.Time) time.Duration {

@@ -278,9 +278,17 @@ func (r *round) setAside(ctx context.Context, list []id.Message, reason string) 
 		return err
 	}
 	r.gate = gate
+	// A unit may have come back, or a new period begun, before the claim: then nobody is turned away.
+	room := reason == message.HeldUsageLimit && gate.Remaining > 0
 	var claims []claim
 	for _, m := range list {
-		if e, ok := gate.Entries[m.Unique]; ok && e.Nonce == r.nonce {
+		e, ok := gate.Entries[m.Unique]
+		switch {
+		case !ok || e.Nonce != r.nonce:
+		case room:
+			r.settle = append(r.settle, usage.Settlement{Entry: e})
+			r.decide(m, again(time.Second))
+		default:
 			claims = append(claims, claim{entry: e, aside: reason})
 		}
 	}

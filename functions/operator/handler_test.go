@@ -35,9 +35,9 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	env, ctx := awstest.New(t), t.Context()
-	accounts := env.Table(ctx, awstest.Keys())
-	gates := env.Table(ctx, awstest.Keys(awstest.Index{Name: usage.DueIndex, Hash: "sh", Range: "due"}))
-	channels := env.Table(ctx, awstest.Keys(awstest.Index{Name: channel.AccountIndex, Hash: "ak", Range: "as"}))
+	accounts := env.Table(ctx, awstest.AccountsTable())
+	gates := env.Table(ctx, awstest.UsageTable())
+	channels := env.Table(ctx, awstest.ChannelsTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
 	w := &world{
 		clock:     clock,

@@ -23,9 +23,8 @@ const (
 	// intakeTimeout is how long intake may take to record a message whose reference is out.
 	intakeTimeout = 10 * time.Second
 
-	rounds       = 8
-	settleAtOnce = 25
-	standAtOnce  = 100
+	rounds      = 8
+	standAtOnce = 100
 )
 
 // terms gives an account's terms, read anew.
@@ -33,10 +32,11 @@ type terms interface {
 	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
 }
 
-// channels says whether the messages of a channel must stay held: because it is inactive, or its provider disabled.
-// One that is gone holds nothing back: the dispatcher says what becomes of its messages.
+// channels names what stands in the way of a channel's messages: message.HeldProviderDisabled, HeldChannelInactive, or
+// "" for nothing. A channel or provider that is gone for good is no obstacle: the dispatcher says what becomes of the
+// messages.
 type channels interface {
-	Closed(ctx context.Context, channelID string) (bool, error)
+	Obstacle(ctx context.Context, channelID string) (reason string, err error)
 }
 
 // Reset does for one account what is due: it resolves what was left in the ledger, closes the period that is over,
@@ -197,10 +197,8 @@ func (r *Reset) resolve(ctx context.Context, g usage.Gate) (int, error) {
 			list = append(list, s)
 		}
 	}
-	for begin := 0; begin < len(list); begin += settleAtOnce {
-		if err := r.Usage.Settle(ctx, g, list[begin:min(begin+settleAtOnce, len(list))]); err != nil {
-			return 0, fmt.Errorf("settle what was left: %w", err)
-		}
+	if err := r.Usage.Settle(ctx, g, list); err != nil {
+		return 0, fmt.Errorf("settle what was left: %w", err)
 	}
 	return len(list), nil
 }

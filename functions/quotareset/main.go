@@ -13,7 +13,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
-	accountstore "contactcenter/shared/account"
+	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/message"
@@ -23,22 +23,22 @@ import (
 	"contactcenter/shared/usage"
 )
 
-// writesAtOnce bounds the message writes of one account that run side by side.
-const writesAtOnce = 8
-
 func main() {
 	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
 	h, err := build(context.Background(), os.Getenv, log)
 	if err != nil {
-		log.Error("quotareset can't start", slog.String("error", err.Error()))
+		log.Error("quotareset can't start", "error", err.Error())
 		os.Exit(1)
 	}
 	lambda.Start(h.Handle)
 }
 
+// writesAtOnce bounds the message writes of one account that run side by side.
+const writesAtOnce = 8
+
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "DEFAULT_PLAN_ID"} {
+	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -48,40 +48,48 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
-	return &Handler{
-		Reset: Reset{
-			Usage:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
-			Messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
-			Queue:    &queue.Queue{SQS: awsclient.NewSQS(cfg), URL: env["DISPATCH_QUEUE_URL"]},
-			Terms:    &accountstore.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
-			Channels: openChannels{
-				channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
-				providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
-			},
-			Now: now, Random: rand.Reader, WritesAtOnce: writesAtOnce,
+	return &Handler{Log: log, Reset: Reset{
+		Usage:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+		Queue:    &queue.Queue{SQS: awsclient.NewSQS(cfg), URL: env["DISPATCH_QUEUE_URL"]},
+		Terms:    &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
+		Channels: &obstacles{
+			channels:  &channel.Cache{Store: &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}, Now: now},
+			providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		},
-		Log: log,
-	}, nil
+		Now: now, Random: rand.Reader, WritesAtOnce: writesAtOnce,
+	}}, nil
 }
 
-// openChannels says whether messages of a channel must stay held: while its provider is disabled. A channel that was
-// deactivated or deleted, and a provider that was removed, hold nothing back: the dispatcher says no to those messages.
-type openChannels struct {
-	channels  *channel.Store
-	providers *registry.Store
+// obstacles tells by the registry, at most 5 s old, what stands in the way of a channel's messages.
+type obstacles struct {
+	channels interface {
+		Get(ctx context.Context, channelID string) (channel.Channel, error)
+	}
+	providers interface {
+		Get(ctx context.Context, providerID string) (registry.Entry, error)
+	}
 }
 
-func (o openChannels) Closed(ctx context.Context, channelID string) (bool, error) {
-	c, err := o.channels.Get(ctx, channelID)
+// Obstacle implements channels.
+func (o *obstacles) Obstacle(ctx context.Context, channelID string) (string, error) {
+	ch, err := o.channels.Get(ctx, channelID)
 	if errors.Is(err, channel.ErrNotFound) {
-		return false, nil
+		return "", nil
 	}
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	p, err := o.providers.Get(ctx, c.ProviderID)
-	if errors.Is(err, registry.ErrNotFound) {
-		return false, nil
+	entry, err := o.providers.Get(ctx, ch.ProviderID)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", err
+	case entry.Status == registry.Disabled:
+		return message.HeldProviderDisabled, nil
+	case ch.Status != channel.Active:
+		return message.HeldChannelInactive, nil
 	}
-	return p.Status == registry.Disabled, err
+	return "", nil
 }

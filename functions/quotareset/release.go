@@ -35,11 +35,12 @@ type release struct {
 	room            int64
 	start, interval time.Duration
 	// stuck are conversations with a message that stays held: the later ones stay behind it.
-	stuck  map[string]bool
-	closed map[string]bool
-	batch  []held
-	count  int
-	late   []message.Message
+	stuck map[string]bool
+	// obstacles by channel.
+	obstacles map[string]string
+	batch     []held
+	count     int
+	late      []message.Message
 
 	// left says that something could be done and was not. Span is how long the released messages are spread over.
 	// NextExpiry is when the first of those that stay expires; zero: none does.
@@ -69,7 +70,7 @@ const (
 
 func (rel *release) run(ctx, work context.Context) error {
 	now := rel.Now()
-	rel.stuck, rel.closed, rel.room = map[string]bool{}, map[string]bool{}, rel.gate.Remaining
+	rel.stuck, rel.obstacles, rel.room = map[string]bool{}, map[string]string{}, rel.gate.Remaining
 	if rate := rel.terms.Rate; rate.Limit > 0 {
 		rel.interval = rate.Window / time.Duration(rate.Limit)
 		rel.start = max(rel.gate.Wait(now, rate, 1), rel.gate.Line.Sub(now), 0)
@@ -146,18 +147,21 @@ func (rel *release) judge(ctx, work context.Context, m message.Message) (verdict
 		return waits, nil // somebody is at work on it
 	case !claimed && !m.ExpiresAt.IsZero() && !now.Before(m.ExpiresAt):
 		return expires, nil
-	case rel.stuck[m.ID.Conversation]:
-		return stays, nil
 	case rel.count >= releaseMost || rel.delay() > queue.MaxDelay:
 		return waits, nil
 	case claimed:
-		return wakes, nil
+		return wakes, nil // also out of turn: an entry that stays would hold its unit, and its period, open
+	case rel.stuck[m.ID.Conversation]:
+		return stays, nil
 	case rel.gate.Blocked, m.OnLimit == message.Hold && rel.room <= 0:
 		return stays, nil
 	}
-	closed, err := rel.channelClosed(ctx, m.ChannelID)
-	if err != nil || closed {
+	obstacle, err := rel.obstacle(ctx, m.ChannelID)
+	switch {
+	case err != nil:
 		return stays, err
+	case obstacle == message.HeldProviderDisabled, obstacle != "" && obstacle == m.HeldReason:
+		return stays, nil
 	}
 	return goes, nil
 }
@@ -167,16 +171,16 @@ func (rel *release) delay() time.Duration {
 	return rel.start + time.Duration(rel.count)*rel.interval
 }
 
-func (rel *release) channelClosed(ctx context.Context, channelID string) (bool, error) {
-	if closed, ok := rel.closed[channelID]; ok {
-		return closed, nil
+func (rel *release) obstacle(ctx context.Context, channelID string) (string, error) {
+	if reason, ok := rel.obstacles[channelID]; ok {
+		return reason, nil
 	}
-	closed, err := rel.Channels.Closed(ctx, channelID)
+	reason, err := rel.Channels.Obstacle(ctx, channelID)
 	if err != nil {
-		return false, fmt.Errorf("channel %s: %w", channelID, err)
+		return "", fmt.Errorf("channel %s: %w", channelID, err)
 	}
-	rel.closed[channelID] = closed
-	return closed, nil
+	rel.obstacles[channelID] = reason
+	return reason, nil
 }
 
 // flush queues the references of the batch, then releases its messages. A message whose reference was not queued stays
@@ -195,7 +199,7 @@ func (rel *release) flush(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("queue released messages: %w", err)
 	}
-	missing := make(map[id.Message]bool, len(failed))
+	missing, broken := make(map[id.Message]bool, len(failed)), map[string]bool{}
 	for _, mid := range failed {
 		missing[mid], rel.left = true, true
 	}
@@ -204,10 +208,9 @@ func (rel *release) flush(ctx context.Context) error {
 		group errgroup.Group
 	)
 	group.SetLimit(rel.WritesAtOnce)
-	behind := map[string]bool{} // conversations in which a message of this batch was not queued
 	for _, b := range batch {
-		if missing[b.message.ID] || behind[b.message.ID.Conversation] {
-			behind[b.message.ID.Conversation] = true
+		if conversation := b.message.ID.Conversation; missing[b.message.ID] || broken[conversation] {
+			broken[conversation] = true
 			rel.stay(b.message)
 			continue
 		}
@@ -316,6 +319,6 @@ func (rel *release) take(ctx context.Context, late []message.Message) ([]usage.E
 
 func expiredProblem() *message.Problem {
 	return &message.Problem{
-		Code: "delivery_expired", Detail: "The message's expires_at passed before it could be handed to the provider.", FaultDomain: "customer", Permanent: true,
+		Code: "delivery_expired", Detail: "It could not be handed over before its expires_at.", FaultDomain: "customer", Permanent: true,
 	}
 }

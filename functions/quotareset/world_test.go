@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
@@ -42,13 +44,19 @@ func (p *plans) Terms(context.Context, string, bool) (usage.Terms, error) {
 
 type closedChannels struct {
 	mu     sync.Mutex
-	closed map[string]bool
+	closed map[string]string
 }
 
-func (c *closedChannels) Closed(_ context.Context, channelID string) (bool, error) {
+func (c *closedChannels) Obstacle(_ context.Context, channelID string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed[channelID], nil
+}
+
+func (c *closedChannels) set(channelID, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed[channelID] = reason
 }
 
 // references is a queue over the wire of which the test can tell what was sent.
@@ -56,7 +64,14 @@ type references struct {
 	queue.SQS
 	mu   sync.Mutex
 	sent []sentReference
-	fail func(body string) bool
+	// refused is a message whose references the queue does not take.
+	refused id.Message
+}
+
+func (q *references) refuse(m id.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.refused = m
 }
 
 type sentReference struct {
@@ -66,20 +81,31 @@ type sentReference struct {
 }
 
 func (q *references) SendMessageBatch(ctx context.Context, in *sqs.SendMessageBatchInput, opts ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
-	out, err := q.SQS.SendMessageBatch(ctx, in, opts...)
-	if err != nil {
-		return out, err
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	taken := *in
+	taken.Entries = nil
+	var failed []types.BatchResultErrorEntry
 	for _, e := range in.Entries {
 		account, m, err := queue.Parse(*e.MessageBody)
 		if err != nil {
 			return nil, err
 		}
+		if m == q.refused {
+			failed = append(failed, types.BatchResultErrorEntry{Id: e.Id, Code: aws.String("InternalError")})
+			continue
+		}
+		taken.Entries = append(taken.Entries, e)
 		q.sent = append(q.sent, sentReference{account: account, message: m, delay: e.DelaySeconds})
 	}
-	return out, nil
+	if len(taken.Entries) == 0 {
+		return &sqs.SendMessageBatchOutput{Failed: failed}, nil
+	}
+	out, err := q.SQS.SendMessageBatch(ctx, &taken, opts...)
+	if err == nil {
+		out.Failed = append(out.Failed, failed...)
+	}
+	return out, err
 }
 
 // take gives what was sent since the last call.
@@ -114,14 +140,13 @@ func newWorld(t testing.TB) *world {
 	w := &world{
 		t: t, clock: &clock{},
 		plans:    &plans{terms: usage.Terms{PlanID: "demo", Version: "demo.1", Limit: 10, Kind: usage.Month, InFlight: 20}},
-		channels: &closedChannels{closed: map[string]bool{}},
+		channels: &closedChannels{closed: map[string]string{}},
 		refs:     &references{SQS: env.SQS},
 	}
 	w.clock.set(midMonth)
-	w.usage = &usage.Store{DB: env.DynamoDB, Table: table(ctx, env, "usage", [3]string{usage.DueIndex, "sh", "due"}), Now: w.clock.now}
+	w.usage = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: w.clock.now}
 	w.messages = &message.Store{
-		DB: env.DynamoDB, Retention: 90 * 24 * time.Hour,
-		Table: table(ctx, env, "messages", [3]string{message.HeldIndex, "hk", "hs"}, [3]string{message.ReferenceIndex, "rk", "rs"}),
+		DB: env.DynamoDB, Retention: 90 * 24 * time.Hour, Table: env.Table(ctx, awstest.MessagesTable()),
 	}
 	w.ids = id.Source{Now: w.clock.now, Random: rand.Reader}
 	var err error

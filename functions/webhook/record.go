@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
@@ -51,7 +52,7 @@ const conversationsAtOnce = 8
 
 // record stores events: those of one conversation in their order, conversations side by side. It goes on with the other
 // conversations after an error, so that a repeat of the callback has little left to do.
-func (rec recorder) record(ctx context.Context, ch channel, events []provider.Event) (tally, error) {
+func (rec recorder) record(ctx context.Context, ch channel.Channel, events []provider.Event) (tally, error) {
 	var order []string
 	groups := map[string][]provider.Event{}
 	for _, e := range events {
@@ -85,9 +86,9 @@ func (rec recorder) record(ctx context.Context, ch channel, events []provider.Ev
 }
 
 // conversation is the key of the conversation that an event belongs to, "" when that can't be told.
-func (rec recorder) conversation(ch channel, e provider.Event) string {
+func (rec recorder) conversation(ch channel.Channel, e provider.Event) string {
 	if e.Reply != nil {
-		return rec.keyer.Key(ch.accountID, ch.ID, e.Reply.From)
+		return rec.keyer.Key(ch.AccountID, ch.ID, e.Reply.From)
 	}
 	if e.Status == nil {
 		return ""
@@ -99,7 +100,7 @@ func (rec recorder) conversation(ch channel, e provider.Event) string {
 	return m.Conversation
 }
 
-func (rec recorder) event(ctx context.Context, ch channel, e provider.Event) (tally, error) {
+func (rec recorder) event(ctx context.Context, ch channel.Channel, e provider.Event) (tally, error) {
 	switch {
 	case e.Status != nil:
 		return rec.status(ctx, ch, *e.Status)
@@ -111,7 +112,7 @@ func (rec recorder) event(ctx context.Context, ch channel, e provider.Event) (ta
 
 // status moves a message of this channel forward. What can't be about such a message is noted and left at that: the
 // provider would only repeat it.
-func (rec recorder) status(ctx context.Context, ch channel, s provider.StatusReport) (tally, error) {
+func (rec recorder) status(ctx context.Context, ch channel.Channel, s provider.StatusReport) (tally, error) {
 	m, err := id.ParseMessage(s.MessageID)
 	if err != nil {
 		rec.log.WarnContext(ctx, "status of a message that is not ours", "channel_id", ch.ID, "provider_message_id", clean(s.ProviderMessageID))
@@ -128,23 +129,23 @@ func (rec recorder) status(ctx context.Context, ch channel, s provider.StatusRep
 	if now := rec.ids.Now(); report.At.IsZero() || report.At.After(now) {
 		report.At = now
 	}
-	written, err := rec.messages.Report(ctx, ch.accountID, ch.ID, m, report)
+	written, err := rec.messages.Report(ctx, ch.AccountID, ch.ID, m, report)
 	switch {
 	case errors.Is(err, message.ErrNotFound):
-		rec.log.WarnContext(ctx, "status of an unknown message", "channel_id", ch.ID, "account_id", ch.accountID, "message_id", m.String(), "status", s.Status)
+		rec.log.WarnContext(ctx, "status of an unknown message", "channel_id", ch.ID, "account_id", ch.AccountID, "message_id", m.String(), "status", s.Status)
 		return tally{unknown: 1}, nil
 	case err != nil:
 		return tally{}, fmt.Errorf("status of message %s: %w", m, err)
 	case !written.Applied:
 		return tally{repeated: 1}, nil
 	}
-	rec.log.InfoContext(ctx, "message moved forward", "account_id", ch.accountID, "message_id", m.String(), "status", string(written.Message.Status()))
+	rec.log.InfoContext(ctx, "message moved forward", "account_id", ch.AccountID, "message_id", m.String(), "status", string(written.Message.Status()))
 	return tally{forward: 1}, nil
 }
 
 // reply records what a recipient wrote, once, and lists its conversation. The listing is looked at for a repeated
 // reply too: the request before may have ended in between.
-func (rec recorder) reply(ctx context.Context, ch channel, reply provider.Reply) (tally, error) {
+func (rec recorder) reply(ctx context.Context, ch channel.Channel, reply provider.Reply) (tally, error) {
 	m, err := rec.inbound(ctx, ch, reply)
 	if err != nil {
 		return tally{}, err
@@ -165,13 +166,13 @@ func (rec recorder) reply(ctx context.Context, ch channel, reply provider.Reply)
 	if !first {
 		return tally{repeated: 1}, nil
 	}
-	rec.log.InfoContext(ctx, "reply received", "account_id", ch.accountID, "message_id", m.ID.String(), "channel_id", ch.ID)
+	rec.log.InfoContext(ctx, "reply received", "account_id", ch.AccountID, "message_id", m.ID.String(), "channel_id", ch.ID)
 	return tally{replies: 1}, nil
 }
 
 // inbound makes the message of a reply. Its id holds the time of receipt: the provider's own time is not ours to trust.
-func (rec recorder) inbound(ctx context.Context, ch channel, reply provider.Reply) (message.Message, error) {
-	conversation := rec.keyer.Key(ch.accountID, ch.ID, reply.From)
+func (rec recorder) inbound(ctx context.Context, ch channel.Channel, reply provider.Reply) (message.Message, error) {
+	conversation := rec.keyer.Key(ch.AccountID, ch.ID, reply.From)
 	mid, err := rec.ids.NewMessage(conversation)
 	if err != nil {
 		return message.Message{}, fmt.Errorf("id of a reply: %w", err)
@@ -181,7 +182,7 @@ func (rec recorder) inbound(ctx context.Context, ch channel, reply provider.Repl
 		return message.Message{}, fmt.Errorf("hash a reply on channel %s: its content has no canonical form", ch.ID)
 	}
 	m := message.Message{
-		AccountID: ch.accountID, ID: mid, Direction: message.Inbound, ChannelID: ch.ID, ProviderID: ch.providerID, Address: reply.From,
+		AccountID: ch.AccountID, ID: mid, Direction: message.Inbound, ChannelID: ch.ID, ProviderID: ch.ProviderID, Address: reply.From,
 		Content: reply.Content, ContentSHA256: hash, Outcome: message.Received, ProviderMessageID: reply.ID,
 	}
 	m.ReplyTo, err = rec.answered(ctx, ch, conversation, reply.ReplyTo)
@@ -190,7 +191,7 @@ func (rec recorder) inbound(ctx context.Context, ch channel, reply provider.Repl
 
 // answered gives the id of the message that a reply answers, when it is one of the account's; "" otherwise. An id that
 // holds the reply's conversation proves that by itself.
-func (rec recorder) answered(ctx context.Context, ch channel, conversation, replyTo string) (string, error) {
+func (rec recorder) answered(ctx context.Context, ch channel.Channel, conversation, replyTo string) (string, error) {
 	m, err := id.ParseMessage(replyTo)
 	if err != nil {
 		return "", nil
@@ -198,7 +199,7 @@ func (rec recorder) answered(ctx context.Context, ch channel, conversation, repl
 	if m.Conversation == conversation {
 		return m.String(), nil
 	}
-	found, err := rec.messages.Standings(ctx, ch.accountID, []id.Message{m})
+	found, err := rec.messages.Standings(ctx, ch.AccountID, []id.Message{m})
 	if err != nil {
 		return "", fmt.Errorf("look for the message that a reply answers: %w", err)
 	}

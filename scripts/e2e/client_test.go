@@ -174,7 +174,7 @@ func (a *answer) check(t *testing.T) {
 		if len(a.body) > 0 {
 			t.Errorf("%v: a 204 with a body", a)
 		}
-	case kind != "application/json":
+	case len(a.body) > 0 && kind != "application/json":
 		t.Errorf("%v: Content-Type %q", a, kind)
 	}
 }

@@ -176,18 +176,21 @@ func TestLocationAndTemplateReachTheProvider(t *testing.T) {
 		t.Errorf("what the provider got: %+v", calls)
 	}
 
-	for name, what := range map[string]map[string]any{
-		"media":                {"type": "media", "kind": "image", "url": "https://example.com/a.png"},
-		"interactive":          {"type": "interactive", "buttons": []string{"a"}},
-		"a location's name":    {"type": "location", "latitude": 1, "longitude": 2, "name": "Pier"},
-		"an over-long text":    {"type": "text", "text": string(make([]byte, 0)) + longText(5000)},
-		"an unknown type":      {"type": "smoke_signal", "puffs": 3},
-		"a latitude of 91":     {"type": "location", "latitude": 91, "longitude": 2},
-		"a text that is empty": {"type": "text", "text": ""},
+	for name, refused := range map[string]struct {
+		what map[string]any
+		code string
+	}{
+		"media":                {map[string]any{"type": "media", "kind": "image", "url": "https://example.com/a.png"}, "content_not_supported"},
+		"interactive":          {map[string]any{"type": "interactive", "buttons": []string{"a"}}, "content_not_supported"},
+		"a location's name":    {map[string]any{"type": "location", "latitude": 1, "longitude": 2, "name": "Pier"}, "content_not_supported"},
+		"an over-long text":    {map[string]any{"type": "text", "text": longText(4097)}, "content_not_supported"},
+		"an unknown type":      {map[string]any{"type": "smoke_signal", "puffs": 3}, "invalid_request"},
+		"a latitude of 91":     {map[string]any{"type": "location", "latitude": 91, "longitude": 2}, "invalid_request"},
+		"a text that is empty": {map[string]any{"type": "text", "text": ""}, "invalid_request"},
 	} {
-		got := a.call(t, http.MethodPost, "/v1/messages", map[string]any{"channel_id": ch.ID, "to": person(), "content": what})
-		if got.status != http.StatusUnprocessableEntity {
-			t.Errorf("%s: %v", name, got)
+		got := a.call(t, http.MethodPost, "/v1/messages", map[string]any{"channel_id": ch.ID, "to": person(), "content": refused.what})
+		if got.status != http.StatusUnprocessableEntity || got.problem(t).Code != refused.code {
+			t.Errorf("%s: want 422 %s: %v", name, refused.code, got)
 		}
 	}
 	if u := a.untilUsed(10*time.Second, 2); u.Used != 2 {

@@ -72,12 +72,12 @@ func TestHeldMessagesGoInOrderWhenThePlanIsRaised(t *testing.T) {
 
 func TestHeldMessageOfARaisedPlanIsReleasedByTheScheduleAlone(t *testing.T) {
 	t.Parallel()
-	s := common.shared
+	s := ownStack(t, nil, "-parameter", "QuotaResetRate=rate(1 minute)")
 	a, ch := ready(t, s, plan{Limit: 0})
 	m := a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold"))
 	a.until(m.ID, 30*time.Second, "held", status("held"))
 	a.setPlan(s, plan{Limit: 1})
-	a.until(m.ID, 6*time.Minute, "read", status("read"))
+	a.until(m.ID, 2*time.Minute, "read", status("read"))
 }
 
 func TestExpiredMessageIsNotHandedOver(t *testing.T) {

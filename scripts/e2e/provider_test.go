@@ -168,7 +168,7 @@ func TestOneSlowChannelHoldsUpNobodyElse(t *testing.T) {
 				idle = append(idle, handover(i))
 			}
 			s.behave(t, badChannel.sender(t), behaviour)
-			bad.flood(40, 20, func(i int) map[string]any {
+			bad.flood(20, 20, func(i int) map[string]any {
 				return order(badChannel, person(), text(fmt.Sprintf("%d %s", i, unique(""))))
 			})
 			for i := range 7 {
@@ -182,7 +182,7 @@ func TestOneSlowChannelHoldsUpNobodyElse(t *testing.T) {
 			if beside[3] > idle[3]+500*time.Millisecond {
 				t.Errorf("alone %v, beside a channel that is %s %v", idle, name, beside)
 			}
-			bad.untilUsed(4*time.Minute, 40)
+			bad.untilUsed(4*time.Minute, 20)
 		})
 	}
 }

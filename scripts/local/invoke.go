@@ -112,7 +112,7 @@ func running(ctx context.Context, api string) bool {
 	if err != nil {
 		return false
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{}).Do(req) // the context bounds it
 	if err != nil {
 		return false
 	}

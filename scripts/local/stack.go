@@ -285,7 +285,7 @@ func (s *stack) addFunction(f template.Function, label, program string) *functio
 	}
 	fn := &function{logicalID: f.LogicalID, name: f.Name, folder: label}
 	fn.Function = s.pool.Add(runtime.Config{
-		Name: f.Name, Label: label, ARN: "arn:aws:lambda:" + template.Region + ":" + template.AccountID + ":function:" + f.Name,
+		Label: label, ARN: "arn:aws:lambda:" + template.Region + ":" + template.AccountID + ":function:" + f.Name,
 		Program: program, Environment: s.environment(f), Timeout: f.Timeout, MaxProcesses: bound,
 	}, s.logs)
 	s.functions = append(s.functions, fn)

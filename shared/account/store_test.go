@@ -20,7 +20,7 @@ import (
 func newStores(t *testing.T, n int) ([]*account.Store, *apitest.Clock) {
 	t.Helper()
 	env := awstest.New(t)
-	table := env.Table(t.Context(), awstest.Keys())
+	table := env.Table(t.Context(), awstest.AccountsTable())
 	c := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
 	stores := make([]*account.Store, n)
 	for i := range stores {

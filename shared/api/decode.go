@@ -112,8 +112,8 @@ func parse(body []byte) (*node, FieldErrors, error) {
 	}
 	if !json.Valid(body) {
 		var syntax *json.SyntaxError
-		var any json.RawMessage
-		if err := json.Unmarshal(body, &any); errors.As(err, &syntax) {
+		var raw json.RawMessage
+		if err := json.Unmarshal(body, &raw); errors.As(err, &syntax) {
 			return nil, nil, badJSON(fmt.Sprintf("The body is not one valid JSON value: see byte %d.", syntax.Offset))
 		}
 		return nil, nil, badJSON("The body is not one valid JSON value.")

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +15,7 @@ import (
 )
 
 func send(contentType, body string) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, "/v1/messages", strings.NewReader(body))
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/v1/messages", strings.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
 	return r
 }

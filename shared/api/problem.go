@@ -185,7 +185,7 @@ type Confirmations struct {
 
 // Problem is an answer that says what went wrong (RFC 9457). It is an error, so that handlers can return it. It holds
 // nothing of a message's content.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type        string      `json:"type"`
 	Title       string      `json:"title"`
 	Status      int         `json:"status"`

@@ -35,7 +35,7 @@ func handler(log io.Writer) http.Handler {
 			panic("text of a message")
 		}},
 		{Method: "DELETE", Path: "/v1/things", Handle: func(w http.ResponseWriter, r *http.Request) { WriteError(w, r, errors.New("store down")) }},
-		{Method: "GET", Path: "/v1/operator/things", Authorizer: OperatorJwt, Scopes: []string{"operator"}, Handle: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }},
+		{Method: "GET", Path: "/v1/operator/things", Authorizer: OperatorJwt, Scopes: []string{"operator"}, Handle: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }},
 	}
 	return New(Config{Log: telemetry.NewLogger(log, "INFO"), Now: time.Now}, routes)
 }
@@ -143,9 +143,9 @@ func TestARequestEndsWithItsContext(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cancel()
 		<-r.Context().Done()
-		w.WriteHeader(503)
+		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	if out, err := Handler(h)(ctx, event("GET", "/", nil)); err != nil || out.StatusCode != 503 {
+	if out, err := Handler(h)(ctx, event("GET", "/", nil)); err != nil || out.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("got %d, %v", out.StatusCode, err)
 	}
 }
@@ -182,7 +182,7 @@ func TestPages(t *testing.T) {
 		"other=1":                    {50, "other:unknown_field"},
 		"page_token=":                {50, "page_token:invalid_value"},
 	} {
-		q := ReadQuery(httptest.NewRequest(http.MethodGet, "/v1/messages?"+query, nil))
+		q := ReadQuery(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/messages?"+query, nil))
 		size, _ := q.Page()
 		if _, _, fields := problemOf(q.Err()); size != want.size || fields != want.fields {
 			t.Errorf("%s: got %d %q, want %+v", query, size, fields, want)

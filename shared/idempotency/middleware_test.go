@@ -70,7 +70,7 @@ func (f *fixture) advance(d time.Duration) {
 }
 
 func (f *fixture) post(account, path, key, body string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	if key != "" {
 		r.Header.Set(Header, key)
@@ -122,7 +122,7 @@ func TestAfterAnyOtherAnswerTheKeyRunsAgain(t *testing.T) {
 		},
 		"an error":   func(w http.ResponseWriter, r *http.Request, _ int64) { api.WriteError(w, r, errors.New("down")) },
 		"a panic":    func(http.ResponseWriter, *http.Request, int64) { panic("x") },
-		"a redirect": func(w http.ResponseWriter, _ *http.Request, _ int64) { w.WriteHeader(303) },
+		"a redirect": func(w http.ResponseWriter, _ *http.Request, _ int64) { w.WriteHeader(http.StatusSeeOther) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -170,7 +170,7 @@ func TestKeys(t *testing.T) {
 		"abc": "abc", `"abc"`: "abc", `"a\"b"`: `a"b`, " abc ": "abc", "a, b": "a, b", strings.Repeat("k", 255): strings.Repeat("k", 255),
 		"": "", `""`: "", `"abc`: "", `"abc"x`: "", "a\tb": "", "ключ": "", strings.Repeat("k", 256): "",
 	} {
-		r := httptest.NewRequest(http.MethodPost, "/v1/things", nil)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/things", nil)
 		r.Header.Set(Header, value)
 		k, ok, err := KeyFrom(r)
 		if k.Value != want || (err != nil) != (want == "") || ok != (want != "") {

@@ -4,6 +4,7 @@ package message
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"contactcenter/shared/content"
@@ -216,14 +217,12 @@ func (m Message) Timeline() []Step {
 		first.Status = Received
 	}
 	steps := []Step{first}
-	for _, s := range m.Steps {
+	for n, s := range m.Steps {
 		i := len(steps)
-		for i > 1 && overtook(steps[i-1].Status, s.Status) {
+		for i > 1 && m.overtook(steps[i-1], n) {
 			i--
 		}
-		steps = append(steps, Step{})
-		copy(steps[i+1:], steps[i:])
-		steps[i] = s
+		steps = slices.Insert(steps, i, s)
 	}
 	for i := 1; i < len(steps); i++ {
 		if steps[i].At.Before(steps[i-1].At) {
@@ -233,7 +232,18 @@ func (m Message) Timeline() []Step {
 	return steps
 }
 
-// overtook reports whether a step of the provider's report was written before a step that must precede it.
-func overtook(earlier, later Status) bool {
-	return earlier.Rank() > later.Rank() && earlier.Rank() <= Read.Rank() && later == Sent
+// overtook reports whether an earlier step is of a provider's report that was written before our own "sent", which must
+// precede it. A failure of our own may well stand before "sent"; the one that the provider reported, the last of them,
+// may not.
+func (m Message) overtook(earlier Step, later int) bool {
+	if m.Steps[later].Status != Sent {
+		return false
+	}
+	reported := -1
+	for i, s := range m.Steps {
+		if m.Report == Failed && s.Status == Failed {
+			reported = i
+		}
+	}
+	return earlier.Status == Delivered || earlier.Status == Read || reported >= 0 && reported < later && earlier == m.Steps[reported]
 }

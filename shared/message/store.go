@@ -308,20 +308,20 @@ func (w *write) problem(attr string, p *Problem) error {
 	return nil
 }
 
-// in adds the condition that an attribute has one of the values.
-func (w *write) in(attr string, values ...Status) {
+// outcome adds the condition that the outcome is one of these.
+func (w *write) outcome(values ...Status) {
 	list := make([]string, len(values))
 	for i, v := range values {
 		list[i] = w.value(string("is"+v), str(string(v)))
 	}
-	w.conditions = append(w.conditions, fmt.Sprintf("%s IN (%s)", w.name(attr), strings.Join(list, ", ")))
+	w.conditions = append(w.conditions, fmt.Sprintf("%s IN (%s)", w.name(attrOutcome), strings.Join(list, ", ")))
 }
 
 // waiting adds the condition that the message is still to be handed over, that no later holder has fenced it off,
 // and that the provider has not reported having it. A fence of an earlier lease stays behind when its holder set the
 // message aside; it does not bind a later one.
 func (w *write) waiting(lease int64) {
-	w.in(attrOutcome, Queued, Held)
+	w.outcome(Queued, Held)
 	w.conditions = append(w.conditions,
 		fmt.Sprintf("(attribute_not_exists(%s) OR %s <= %s)", w.name(attrFence), w.name(attrFence), w.value("lease", num(lease))),
 		fmt.Sprintf("attribute_not_exists(%s)", w.name(attrReport)))
@@ -340,7 +340,7 @@ func (w *write) expression() string {
 func (s *Store) Fence(ctx context.Context, accountID string, mid id.Message, lease int64) (Written, error) {
 	w := newWrite()
 	w.set(attrFence, num(lease))
-	w.in(attrOutcome, Queued, Held)
+	w.outcome(Queued, Held)
 	w.conditions = append(w.conditions, fmt.Sprintf("(attribute_not_exists(%s) OR %s <= %s)", w.name(attrFence), w.name(attrFence), w.value(attrFence, num(lease))))
 	return s.update(ctx, accountID, mid, w)
 }
@@ -369,7 +369,7 @@ func (s *Store) Sent(ctx context.Context, accountID string, mid id.Message, clai
 	}
 	w.step(Step{Status: Sent, At: h.At})
 	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore, attrError)
-	w.in(attrOutcome, Queued, Held, Unknown, Failed)
+	w.outcome(Queued, Held, Unknown, Failed)
 	return s.update(ctx, accountID, mid, w)
 }
 
@@ -437,7 +437,7 @@ func (s *Store) Release(ctx context.Context, m Message, at time.Time) (Written, 
 	w.set(attrOutcome, str(string(Queued)))
 	w.step(Step{Status: Queued, At: at, Reason: "released"})
 	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease)
-	w.in(attrOutcome, Held)
+	w.outcome(Held)
 	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrHeldLease), w.value("seen", num(m.HeldLease))))
 	return s.update(ctx, m.AccountID, m.ID, w)
 }
@@ -505,12 +505,12 @@ func (s *Store) Report(ctx context.Context, accountID, channelID string, mid id.
 		from = []Status{Sent}
 	case Sent:
 		// An outcome of "sent" is all that this report could tell.
-		w.in(attrOutcome, Queued, Held, Unknown, Failed)
+		w.outcome(Queued, Held, Unknown, Failed)
 	default:
 		return Written{}, fmt.Errorf("report status %q: it can't be reported", r.Status)
 	}
 	if r.Status != Sent {
-		w.in(attrOutcome, Queued, Held, Unknown, Failed, Expired, Sent)
+		w.outcome(Queued, Held, Unknown, Failed, Expired, Sent)
 	}
 	condition := fmt.Sprintf("attribute_not_exists(%s)", w.name(attrReport))
 	if len(from) > 0 {

@@ -153,7 +153,7 @@ func (a *Admission) sort(pending []id.Message, nonce uint32, now time.Time) []id
 		switch {
 		case !ok || e.Message != m:
 			rest = append(rest, m)
-		case e.Nonce == nonce && e.Counts():
+		case e.Nonce == nonce && e.Counts() && e.Claim == e.Lease:
 			a.Granted = append(a.Granted, e) // ours, also when the first answer was lost
 		case now.Before(e.Expires):
 			a.Busy = append(a.Busy, e)

@@ -27,7 +27,7 @@ const (
 	attrTAT       = "t"   // GCRA's theoretical arrival time, in microseconds
 	attrLine      = "w"   // end of the waiting line, in microseconds
 	attrLeases    = "led" // message → lease, taken from q in the write
-	attrEntries   = "ent" // message → conversation, nonce, expiry, period, first claim: packed
+	attrEntries   = "ent" // message → conversation, nonce, expiry, period, and first claim when it is not the lease: packed
 	attrPrev      = "pp"
 	attrPrevUsed  = "pu"
 	attrBlocked   = "x"
@@ -106,8 +106,11 @@ func micros(n int64) time.Time {
 	return time.UnixMicro(n).UTC()
 }
 
-// A packed entry: conversation key 10 bytes, nonce 4, expiry in seconds 4, period 2, first claim 6 (0: as the lease).
-const packedBytes = 10 + 4 + 4 + 2 + 6
+// A packed entry: conversation key 10 bytes, nonce 4, expiry in seconds 4, period 2; after a takeover the first claim, 6.
+const (
+	packedBytes    = 10 + 4 + 4 + 2
+	takenOverBytes = packedBytes + 6
+)
 
 func keyEncoding() *base32.Encoding {
 	return base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
@@ -118,20 +121,22 @@ func pack(e Entry) (types.AttributeValue, error) {
 	if err != nil || len(conv) != 10 {
 		return nil, fmt.Errorf("pack ledger entry: %w", id.ErrMalformed)
 	}
-	b := make([]byte, packedBytes)
+	b := make([]byte, packedBytes, takenOverBytes)
 	copy(b, conv)
 	binary.BigEndian.PutUint32(b[10:], e.Nonce)
 	binary.BigEndian.PutUint32(b[14:], uint32(e.Expires.Unix()))
 	binary.BigEndian.PutUint16(b[18:], e.period)
-	var claim [8]byte
-	binary.BigEndian.PutUint64(claim[:], uint64(e.Claim))
-	copy(b[20:], claim[2:])
+	if e.Claim != 0 {
+		var claim [8]byte
+		binary.BigEndian.PutUint64(claim[:], uint64(e.Claim))
+		b = append(b, claim[2:]...)
+	}
 	return &types.AttributeValueMemberB{Value: b}, nil
 }
 
 func unpack(unique string, lease int64, v types.AttributeValue) (Entry, error) {
 	bv, ok := v.(*types.AttributeValueMemberB)
-	if !ok || len(bv.Value) != packedBytes {
+	if !ok || len(bv.Value) != packedBytes && len(bv.Value) != takenOverBytes {
 		return Entry{}, fmt.Errorf("read gate: ledger entry %s is damaged", unique)
 	}
 	b := bv.Value
@@ -140,10 +145,10 @@ func unpack(unique string, lease int64, v types.AttributeValue) (Entry, error) {
 		Lease:   lease, Claim: lease, Nonce: binary.BigEndian.Uint32(b[10:]),
 		Expires: time.Unix(int64(binary.BigEndian.Uint32(b[14:])), 0).UTC(), period: binary.BigEndian.Uint16(b[18:]),
 	}
-	var claim [8]byte
-	copy(claim[2:], b[20:])
-	if c := int64(binary.BigEndian.Uint64(claim[:])); c != 0 {
-		e.Claim = c
+	if len(b) == takenOverBytes {
+		var claim [8]byte
+		copy(claim[2:], b[packedBytes:])
+		e.Claim = int64(binary.BigEndian.Uint64(claim[:]))
 	}
 	return e, nil
 }

@@ -93,10 +93,11 @@ func (w *world) changePlan(limit int64) {
 // worker is one invocation. It stops before each step until it is told to go on.
 type worker struct {
 	*world
-	name  string
-	next  func() (string, bool)
-	stop  func()
-	yield func(string) bool
+	name   string
+	number int
+	next   func() (string, bool)
+	stop   func()
+	yield  func(string) bool
 	// doubled: the answer to the next write is lost, and the SDK sends it again. Dice decides whatever is open.
 	doubled bool
 	dice    int
@@ -113,7 +114,7 @@ type crashed struct{}
 // spawn starts a worker and lets it come to its first step.
 func (w *world) spawn(name string, body func(*worker)) *worker {
 	w.born++
-	k := &worker{world: w, name: fmt.Sprintf("%s/%d", name, w.born), known: w.plan}
+	k := &worker{world: w, name: fmt.Sprintf("%s/%d", name, w.born), number: w.born, known: w.plan}
 	k.g = &usage.Store{DB: k, Table: w.gates.Table, Now: w.clock.Now}
 	k.m = &message.Store{DB: k, Table: w.texts.Table, Retention: time.Hour}
 	k.next, k.stop = iter.Pull(func(yield func(string) bool) {
@@ -134,7 +135,8 @@ func (w *world) spawn(name string, body func(*worker)) *worker {
 // run takes one step of a worker. It reports whether there are more.
 func (w *world) run(k *worker, doubled bool, dice int) bool {
 	k.doubled, k.dice = doubled, dice
-	_, more := k.next()
+	step, more := k.next()
+	w.t.Logf("%s (doubled %v, dice %d) has come to %q", k.name, doubled, dice, step)
 	if !more {
 		w.remove(k)
 	}
@@ -203,7 +205,8 @@ func (k *worker) terms(_ context.Context, fresh bool) (usage.Terms, error) {
 	return k.known, nil
 }
 
-func (k *worker) nonce() uint32 { return uint32(k.born) }
+// nonce is the worker's own.
+func (k *worker) nonce() uint32 { return uint32(k.number) }
 
 // call is a call of the provider: one step.
 func (k *worker) call(m id.Message) answer {
@@ -268,6 +271,9 @@ func (w *world) compareMessages(m id.Message, before, now message.Message) {
 	if before.Outcome == "" {
 		return
 	}
+	if before.Outcome != now.Outcome || before.Report != now.Report || before.Claim != now.Claim || before.Fence != now.Fence {
+		w.t.Logf("  %s: %s %s, claim %d, fence %d", m.Unique, now.Outcome, now.Report, now.Claim, now.Fence)
+	}
 	if before.Final() && !now.Final() {
 		w.t.Fatalf("%s was %s and is %s", m, before.Outcome, now.Outcome)
 	}
@@ -289,6 +295,7 @@ func (w *world) compareMessages(m id.Message, before, now message.Message) {
 }
 
 func (w *world) compareGates(before, now usage.Gate) {
+	w.t.Logf("  gate: %s used %d of %d, before %q %d, entries %+v", now.Period, now.Used, now.Limit, now.Previous, now.PreviousUsed, now.Entries)
 	if now.Remaining != now.Limit-now.Used || now.Used < 0 || now.PreviousUsed < 0 {
 		w.t.Fatalf("limit %d, used %d, remaining %d, %d used before", now.Limit, now.Used, now.Remaining, now.PreviousUsed)
 	}

@@ -209,8 +209,8 @@ func (s *Simulator) fate(m *message, w whatsapp, raw []byte, now time.Time) []st
 	}
 	s.recent[key] = now
 	b := s.of(m.subject)
-	wrote, any := s.lastWrote[person{m.subject, m.address}]
-	open := any && now.Sub(wrote) < replyWindow
+	wrote, ever := s.lastWrote[person{m.subject, m.address}]
+	open := ever && now.Sub(wrote) < replyWindow
 	if b.StrictWindow && !open && !s.matches(m.subject, w) {
 		return []string{"no-match-template"}
 	}

@@ -190,7 +190,8 @@ func timeout(err error) bool {
 }
 
 // Refusal sorts an answer that is not a success by its status alone: 401 and 403 are about credentials; 408, 429,
-// redirects and 5xx pass with time, after Retry-After if it is given; everything else is final. An adapter refines
+// redirects and 5xx pass with time, after Retry-After if it is given; 502 and 504 come from a gateway that may have passed
+// the request on; everything else is final. An adapter refines
 // it with what its provider's body says.
 func Refusal(a Answer, now time.Time) *provider.Error {
 	e := &provider.Error{Code: "provider_unavailable", ProviderCode: strconv.Itoa(a.Status), Fault: provider.FaultProvider}
@@ -199,6 +200,8 @@ func Refusal(a Answer, now time.Time) *provider.Error {
 		e.Kind, e.Code, e.Detail = provider.Credentials, "credentials_invalid", "the provider does not accept the credentials"
 	case s == http.StatusTooManyRequests:
 		e.Kind, e.Detail = provider.Retry, "the provider asks for a slower pace"
+	case s == http.StatusBadGateway || s == http.StatusGatewayTimeout:
+		e.Kind, e.Detail = provider.Ambiguous, "something before the provider answered in its place"
 	case s == http.StatusRequestTimeout || s >= 500 || s >= 300 && s < 400:
 		e.Kind, e.Detail = provider.Retry, "the provider can't take messages at present"
 	default:

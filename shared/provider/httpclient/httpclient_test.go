@@ -45,7 +45,7 @@ func TestAnAnswerIsSortedByItsStatus(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]provider.Kind{
 		301: provider.Retry, 400: provider.Permanent, 401: provider.Credentials, 403: provider.Credentials, 404: provider.Permanent,
-		405: provider.Permanent, 408: provider.Retry, 422: provider.Permanent, 429: provider.Retry, 500: provider.Retry, 503: provider.Retry,
+		405: provider.Permanent, 408: provider.Retry, 422: provider.Permanent, 429: provider.Retry, 500: provider.Retry, 502: provider.Ambiguous, 503: provider.Retry, 504: provider.Ambiguous,
 	} {
 		e := httpclient.Refusal(httpclient.Answer{Status: status, Header: http.Header{"Retry-After": {"9"}}}, time.Now())
 		if e.Kind != want {

@@ -267,7 +267,7 @@ func sorted(t *testing.T, k Kit) {
 	answers := slices.Clone(k.Answers)
 	for status, kind := range map[int]provider.Kind{
 		400: provider.Permanent, 401: provider.Credentials, 403: provider.Credentials, 404: provider.Permanent, 405: provider.Permanent,
-		408: provider.Retry, 429: provider.Retry, 500: provider.Retry, 502: provider.Retry, 503: provider.Retry, 504: provider.Retry,
+		408: provider.Retry, 429: provider.Retry, 500: provider.Retry, 502: provider.Ambiguous, 503: provider.Retry, 504: provider.Ambiguous,
 	} {
 		for name, body := range map[string]string{"empty": "", "HTML": "<html>" + Canary, "quoting": echo} {
 			answers = append(answers, Answer{Name: fmt.Sprintf("%d, body %s", status, name), Status: status, Body: body, Kind: kind})

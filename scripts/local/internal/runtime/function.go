@@ -17,8 +17,6 @@ import (
 
 // Config describes one function.
 type Config struct {
-	// Name is the function's physical name.
-	Name string
 	// Label is what its log lines are marked with.
 	Label string
 	ARN   string

@@ -116,7 +116,7 @@ func start(t *testing.T, change func(*Config)) (*Function, *lines) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := Config{Name: "Thing", Label: "thing", ARN: "arn:thing", Program: program, Timeout: 20 * time.Second, MaxProcesses: 4, Environment: map[string]string{"AWS_LAMBDA_FUNCTION_NAME": "Thing"}}
+	config := Config{Label: "thing", ARN: "arn:thing", Program: program, Timeout: 20 * time.Second, MaxProcesses: 4, Environment: map[string]string{"AWS_LAMBDA_FUNCTION_NAME": "Thing"}}
 	if change != nil {
 		change(&config)
 	}

@@ -107,8 +107,6 @@ type Table struct {
 	Key        Key
 	Global     []Index
 	Local      []Index
-	// TTLAttribute is empty when items don't expire.
-	TTLAttribute string
 }
 
 // Key names a primary key's attributes; Sort may be empty.
@@ -150,7 +148,7 @@ func (t *Template) Resolve(o Options) (*App, error) {
 	if app.API.LogicalID == "" {
 		global, err := r.properties("HttpApi", nil, "Auth", "CorsConfiguration")
 		if err != nil {
-			return nil, fmt.Errorf("Globals: %w", err)
+			return nil, fmt.Errorf("section Globals: %w", err)
 		}
 		app.API = api(implicitAPI, global)
 	}
@@ -343,7 +341,7 @@ func anyCase(m map[string]any, key string) any {
 }
 
 func (r *resolver) table(id string, res resource) (Table, error) {
-	p, err := r.properties("", res.properties, "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes", "TimeToLiveSpecification")
+	p, err := r.properties("", res.properties, "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes")
 	if err != nil {
 		return Table{}, err
 	}
@@ -354,9 +352,6 @@ func (r *resolver) table(id string, res resource) (Table, error) {
 	t := Table{LogicalID: id, Name: name, Attributes: map[string]string{}, Key: key(p["KeySchema"]), Global: indexes(p["GlobalSecondaryIndexes"]), Local: indexes(p["LocalSecondaryIndexes"])}
 	for _, definition := range mappings(p["AttributeDefinitions"]) {
 		t.Attributes[text(definition["AttributeName"])] = text(definition["AttributeType"])
-	}
-	if ttl := section(p, "TimeToLiveSpecification"); text(ttl["Enabled"]) == "true" {
-		t.TTLAttribute = text(ttl["AttributeName"])
 	}
 	if t.Key.Partition == "" {
 		return Table{}, errors.New("KeySchema has no HASH attribute")

@@ -24,7 +24,6 @@ type Template struct {
 type resource struct {
 	kind       string
 	condition  string
-	metadata   map[string]any
 	properties map[string]any
 }
 
@@ -54,7 +53,7 @@ func Parse(source []byte) (*Template, error) {
 		}
 		kind, _ := r["Type"].(string)
 		condition, _ := r["Condition"].(string)
-		t.resources[id] = resource{kind: kind, condition: condition, metadata: section(r, "Metadata"), properties: section(r, "Properties")}
+		t.resources[id] = resource{kind: kind, condition: condition, properties: section(r, "Properties")}
 	}
 	if len(t.resources) == 0 {
 		return nil, errors.New("parse the template: it has no Resources")

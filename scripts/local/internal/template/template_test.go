@@ -193,7 +193,7 @@ Resources:
 			{LogicalID: "Work", Name: "Work", Attributes: map[string]string{"VisibilityTimeout": "60"}, DeadLetterARN: "arn:aws:sqs:us-east-1:000000000000:Dead", MaxReceiveCount: 4},
 		},
 		Tables: []Table{{LogicalID: "Table", Name: "things", Attributes: map[string]string{"pk": "S", "sk": "S", "g": "N"}, Key: Key{"pk", "sk"},
-			Global: []Index{{Name: "by-g", Key: Key{Partition: "g"}, Projection: "INCLUDE", NonKey: []string{"x"}}}, TTLAttribute: "ttl"}},
+			Global: []Index{{Name: "by-g", Key: Key{Partition: "g"}, Projection: "INCLUDE", NonKey: []string{"x"}}}}},
 		Functions: []Function{{LogicalID: "F", Name: "F", Timeout: 3 * time.Second, MemoryMB: 128, Environment: map[string]string{},
 			Routes: []Route{
 				{Method: "POST", Path: "/a", Authorizer: "Crm", Scopes: []string{"w"}, Timeout: 30 * time.Second},

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// demo plays scenes on a stack and shows them on a screen.
+type demo struct {
+	stack  *stack
+	screen *screen
+}
+
+// scene is one thing that is shown. Its error is a promise that could not even be looked at.
+type scene struct {
+	key   byte
+	title string
+	// limit is the longest that it may take.
+	limit time.Duration
+	play  func(context.Context, *demo) error
+}
+
+func scenes() []scene {
+	return []scene{
+		{'m', "A recipient writes, an agent answers", time.Minute, playMessage},
+		{'k', "The dispatcher dies in the middle of a send", 4 * time.Minute, playKill},
+		{'l', "500 messages at a limit of 100", 3 * time.Minute, playLimit},
+		{'o', "The operator tries to activate a customer's channel", time.Minute, playOperator},
+	}
+}
+
+// run plays one scene. What goes wrong in it is a failure like any other; only an interrupt is an error.
+func (d *demo) run(ctx context.Context, s scene) error {
+	d.screen.title(s.title)
+	limited, cancel := context.WithTimeout(ctx, s.limit)
+	defer cancel()
+	err := s.play(limited, d)
+	d.screen.clear()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		d.screen.check(false, "the scene is played to its end", err.Error())
+	}
+	return nil
+}
+
+func (d *demo) playAll(ctx context.Context) error {
+	for _, s := range scenes() {
+		if err := d.run(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait asks again and again until the answer is yes or the context ends.
+func wait(ctx context.Context, pause time.Duration, ask func() (bool, error)) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		}
+		ok, err := ask()
+		if err != nil || ok {
+			return err
+		}
+		timer.Reset(pause)
+	}
+}

@@ -1,0 +1,145 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestSendersOfThePoolAreGivenToOneChannelEach(t *testing.T) {
+	t.Parallel()
+	const pool, wanted = 10, 25
+	s := ownStack(t, nil)
+	var mu sync.Mutex
+	holders := map[string]string{}
+	active := map[string]*account{}
+	unavailable := 0
+	var all sync.WaitGroup
+	for range wanted {
+		a := newAccount(t, s, plan{Limit: 10})
+		version := a.accept().Version
+		confirmations := a.confirmations(version)
+		all.Go(func() {
+			got := a.call(t, http.MethodPost, "/v1/channels", map[string]any{"provider_id": "edna", "name": "one of many"})
+			if got.status == http.StatusCreated {
+				id := decode[channel](t, got, http.StatusCreated).ID
+				got = a.call(t, http.MethodPost, "/v1/channels/"+id+"/activate", confirmations)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if got.status == http.StatusConflict {
+				got.refused(t, http.StatusConflict, "sender_unavailable")
+				unavailable++
+				return
+			}
+			ch := decode[channel](t, got, http.StatusOK)
+			if other, taken := holders[ch.Address]; taken {
+				t.Errorf("%s was given to %s and to %s", ch.Address, other, ch.ID)
+			}
+			holders[ch.Address] = ch.ID
+			active[ch.ID] = a
+		})
+	}
+	all.Wait()
+	if len(holders) != pool || unavailable != wanted-pool {
+		t.Fatalf("%d channels have a sender, %d were refused; want %d and %d", len(holders), unavailable, pool, wanted-pool)
+	}
+	// A deleted channel gives its sender back, once.
+	for id, a := range active {
+		for range 2 {
+			if got := a.call(t, http.MethodDelete, "/v1/channels/"+id, nil); got.status != http.StatusNoContent && got.status != http.StatusNotFound {
+				t.Errorf("%v", got)
+			}
+		}
+		a.call(t, http.MethodGet, "/v1/channels/"+id, nil).refused(t, http.StatusNotFound, "channel_not_found")
+		a.call(t, http.MethodPost, "/v1/messages", order(channel{ID: id}, person(), text(unique("text ")))).refused(t, http.StatusNotFound, "channel_not_found")
+		break
+	}
+	a := newAccount(t, s, plan{Limit: 10})
+	ch := a.channel()
+	a.until(a.send(order(ch, person(), text(unique("text ")))).ID, 20*time.Second, "read", status("read"))
+	b := newAccount(t, s, plan{Limit: 10})
+	b.accept()
+	got := b.call(t, http.MethodPost, "/v1/channels", map[string]any{"provider_id": "edna", "name": "one too many"})
+	if got.status == http.StatusCreated {
+		got = b.call(t, http.MethodPost, "/v1/channels/"+decode[channel](t, got, http.StatusCreated).ID+"/activate", b.confirmations(b.accept().Version))
+	}
+	got.refused(t, http.StatusConflict, "sender_unavailable")
+	if _, taken := holders[ch.Address]; !taken {
+		t.Errorf("%s is none of the pool's addresses", ch.Address)
+	}
+}
+
+func TestDeactivatedChannelSendsNothing(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 100, Rate: 1, WindowSeconds: 3, Burst: 1})
+	first := a.send(order(ch, person(), text(unique("text "))))
+	waiting := a.send(order(ch, person(), text(unique("text "))))
+	a.until(first.ID, 20*time.Second, "read", status("read"))
+	if got := decode[channel](t, a.call(t, http.MethodPost, "/v1/channels/"+ch.ID+"/deactivate", nil), http.StatusOK); got.Status != "inactive" {
+		t.Errorf("%+v", got)
+	}
+	a.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text(unique("text ")))).refused(t, http.StatusConflict, "channel_inactive")
+	got := a.until(waiting.ID, 30*time.Second, "final", message.final)
+	if got.Status == "rejected" && got.code() != "channel_inactive" || got.Status != "rejected" && !got.taken() {
+		t.Errorf("a message that waited when its channel was deactivated: %v", got)
+	}
+	// Renamed, and active again.
+	if got := decode[channel](t, a.call(t, http.MethodPatch, "/v1/channels/"+ch.ID, map[string]any{"name": "another name"}), http.StatusOK); got.Name != "another name" || got.Status != "inactive" {
+		t.Errorf("%+v", got)
+	}
+	if got := decode[channel](t, a.call(t, http.MethodPost, "/v1/channels/"+ch.ID+"/activate", a.confirmations(first.RulesVersion)), http.StatusOK); got.Status != "active" || got.Address != ch.Address {
+		t.Errorf("%+v", got)
+	}
+	wait(t, 10*time.Second, func() (bool, string) { // others may have seen the channel inactive for five seconds more
+		m := a.send(order(ch, person(), text(unique("text "))))
+		return a.until(m.ID, 30*time.Second, "final", message.final).taken(), "still inactive: " + m.String()
+	})
+}
+
+func TestNewRulesMustBeAcceptedAnew(t *testing.T) {
+	t.Parallel()
+	s := ownStack(t, nil)
+	a, ch := ready(t, s, plan{Limit: 100})
+	a.until(a.send(order(ch, person(), text(unique("text ")))).ID, 20*time.Second, "read", status("read"))
+	current := decode[rules](t, a.call(t, http.MethodGet, "/v1/rules/current", nil), http.StatusOK)
+	published := map[string]any{
+		"version": "2026-11-20", "effective_at": "2026-11-20T00:00:00.000Z", "documents": current.Documents,
+		"prohibited_uses": current.ProhibitedUses,
+	}
+	if got := s.operator(t).call(t, http.MethodPost, "/v1/operator/rules", published); got.status != http.StatusCreated {
+		t.Fatal(got)
+	}
+	wait(t, time.Minute, func() (bool, string) {
+		now := decode[rules](t, a.call(t, http.MethodGet, "/v1/rules/current", nil), http.StatusOK)
+		return now.Version == "2026-11-20", "the new version is not in force"
+	})
+	wait(t, time.Minute, func() (bool, string) {
+		got := a.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text(unique("text "))))
+		return got.status == http.StatusForbidden && got.problem(t).Code == "rules_not_accepted", "sent without acceptance: " + got.String()
+	})
+	a.accept()
+	m := a.send(order(ch, person(), text(unique("text "))))
+	if m.RulesVersion != "2026-11-20" {
+		t.Errorf("%v", m)
+	}
+	a.until(m.ID, 20*time.Second, "read", status("read"))
+	old := decode[rules](t, a.call(t, http.MethodGet, "/v1/rules/"+current.Version, nil), http.StatusOK)
+	if old.Version != current.Version {
+		t.Errorf("%+v", old)
+	}
+}
+
+func TestUnknownAccountHasTheDemoPlan(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	c := s.user(t, unique("acct_"), "user_1", allScopes)
+	u := decode[usage](t, c.call(t, http.MethodGet, "/v1/usage", nil), http.StatusOK)
+	if u.PlanID != "demo" || u.Limit != 1000 || u.Used != 0 || u.Remaining != 1000 || u.Rate.Limit != 20 || u.Rate.WindowSeconds != 1 || u.Restrictions == nil || u.ResetsAt.Before(time.Now()) || u.Period != time.Now().UTC().Format("2006-01") {
+		t.Errorf("%+v", u)
+	}
+}

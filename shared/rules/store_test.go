@@ -1,0 +1,135 @@
+package rules_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/attr"
+	"contactcenter/shared/localaws/awstest"
+	"contactcenter/shared/rules"
+)
+
+// newStores gives two stores on one table, as two containers have.
+func newStores(t *testing.T) (operator, customer *rules.Store, clock *apitest.Clock) {
+	t.Helper()
+	env := awstest.New(t)
+	table := env.Table(t.Context(), awstest.AccountsTable())
+	clock = apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
+	return &rules.Store{DB: env.DynamoDB, Table: table, Now: clock.Now}, &rules.Store{DB: env.DynamoDB, Table: table, Now: clock.Now}, clock
+}
+
+func version(name string, at time.Time) rules.Version {
+	return rules.Version{Version: name, EffectiveAt: at, Documents: []rules.Document{{ID: "rules", Version: name, SHA256: "ab", URL: "https://example.com"}}}
+}
+
+func TestAVersionNeverChanges(t *testing.T) {
+	t.Parallel()
+	s, other, clock := newStores(t)
+	v := version("v1", clock.Now())
+	cases := []struct {
+		name   string
+		change func(*rules.Version)
+		want   error
+	}{
+		{"the first time", func(*rules.Version) {}, nil},
+		{"the same again", func(*rules.Version) {}, nil},
+		{"the same moment in another zone", func(v *rules.Version) { v.EffectiveAt = v.EffectiveAt.In(time.FixedZone("x", 3600)) }, nil},
+		{"another moment", func(v *rules.Version) { v.EffectiveAt = v.EffectiveAt.Add(time.Hour) }, rules.ErrPublished},
+		{"another hash", func(v *rules.Version) { v.Documents = []rules.Document{{ID: "rules", Version: "v1", SHA256: "cd"}} }, rules.ErrPublished},
+		{"no documents", func(v *rules.Version) { v.Documents = nil }, rules.ErrPublished},
+		{"a use more", func(v *rules.Version) { v.ProhibitedUses = []rules.ProhibitedUse{{ID: "x"}} }, rules.ErrPublished},
+	}
+	for _, c := range cases {
+		w := v
+		c.change(&w)
+		if err := s.Publish(t.Context(), w); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+		if got, err := other.Get(t.Context(), "v1"); err != nil || !got.Same(v) {
+			t.Errorf("%s: it is now %+v, %v", c.name, got, err)
+		}
+	}
+}
+
+func TestTheVersionInForceIsSeenWithinSeconds(t *testing.T) {
+	t.Parallel()
+	operator, customer, clock := newStores(t)
+	now := clock.Now()
+	want := func(what, version string, wantErr error) {
+		t.Helper()
+		got, err := customer.Current(t.Context())
+		if got.Version != version || !errors.Is(err, wantErr) {
+			t.Errorf("%s: current is %q, %v, want %q", what, got.Version, err, version)
+		}
+	}
+	want("before any", "", rules.ErrNoneInForce)
+	for name, in := range map[string]time.Duration{"old": -2 * time.Hour, "new": -time.Hour, "next": time.Minute} {
+		if err := operator.Publish(t.Context(), version(name, now.Add(in))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("while the answer is kept", "", rules.ErrNoneInForce)
+	clock.Pass(rules.CurrentAge)
+	want("then", "new", nil)
+	clock.Pass(time.Minute - rules.CurrentAge - time.Millisecond)
+	want("just before the next", "new", nil)
+	clock.Pass(time.Millisecond)
+	want("at the moment of the next", "next", nil)
+}
+
+func TestOnlyAPositiveAnswerIsKept(t *testing.T) {
+	t.Parallel()
+	s, other, clock := newStores(t)
+	ask := func(s *rules.Store, account, version string, want bool) {
+		t.Helper()
+		if got, err := s.Accepted(t.Context(), account, version); got != want || err != nil {
+			t.Errorf("%s accepted %s: %v, %v, want %v", account, version, got, err, want)
+		}
+	}
+	ask(s, "acct_1", "v1", false)
+	if err := other.Accept(t.Context(), rules.Acceptance{ID: "acc_1", AccountID: "acct_1", RulesVersion: "v1", Capacity: rules.Self, UserID: "u", At: clock.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	ask(s, "acct_1", "v1", true)
+	ask(s, "acct_1", "v1", true)
+	ask(s, "acct_1", "v2", false)
+	ask(s, "acct_2", "v1", false)
+}
+
+func TestEveryAcceptanceIsListed(t *testing.T) {
+	t.Parallel()
+	s, _, clock := newStores(t)
+	var wg sync.WaitGroup
+	for i := range 7 {
+		wg.Go(func() {
+			a := rules.Acceptance{ID: fmt.Sprintf("acc_%d", i), AccountID: "acct_1", RulesVersion: "v1", Capacity: rules.LegalEntity, LegalEntityName: "n", UserID: "u", SourceIP: "::1", At: clock.Now()}
+			for range 2 {
+				if err := s.Accept(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	got := ""
+	page := attr.Page{Size: 3}
+	for {
+		list, next, err := s.Acceptances(t.Context(), "acct_1", page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range list {
+			got += a.ID + " "
+		}
+		if page.Token = next; next == "" {
+			break
+		}
+	}
+	if want := "acc_6 acc_5 acc_4 acc_3 acc_2 acc_1 acc_0 "; got != want {
+		t.Errorf("listed are %q", got)
+	}
+}
