@@ -689,6 +689,40 @@ func TestOneMessageAloneIsSettledByThoseThatFollow(t *testing.T) {
 	}
 }
 
+func TestABurstOfSingleMessagesKeepsTheLedgerSmallAtFewWrites(t *testing.T) {
+	t.Parallel()
+	const messages = 60
+	b := newBench(t, 100, slow())
+	writes := &settlingGates{Gates: b.d.Gates}
+	b.d.Gates = writes
+	most := 0
+	for i := range messages {
+		m := b.accept(fmt.Sprintf("+3579911%04d", i), nil)
+		b.deliver(1, m)
+		b.wantStatus(m, message.Sent, "")
+		most = max(most, len(b.gate().Entries))
+	}
+	b.wantUsed(messages)
+	// Fourteen entries fit into one write unit.
+	if most > 14 {
+		t.Errorf("the ledger had up to %d entries", most)
+	}
+	if writes.n > messages/5 {
+		t.Errorf("%d settling writes for %d messages, want one in five at most", writes.n, messages)
+	}
+}
+
+// settlingGates counts the settling writes.
+type settlingGates struct {
+	Gates
+	n int
+}
+
+func (g *settlingGates) Settle(ctx context.Context, gate usage.Gate, list []usage.Settlement) error {
+	g.n++
+	return g.Gates.Settle(ctx, gate, list)
+}
+
 func TestNoContentAndNoAddressIsLogged(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1, slow())

@@ -128,7 +128,6 @@ type scene struct {
 	taken      map[id.Message]bool
 	actors     []*actor
 	nonce      uint32
-	closed     int64
 }
 
 func newScene(rt *rapid.T, w *world, account string) *scene {
@@ -278,7 +277,7 @@ func (d *dispatch) work(ctx context.Context, g usage.Gate, e usage.Entry, fence 
 		m = w.Message
 	}
 	if !m.Final() {
-		w := message.Written{}
+		var w message.Written
 		if late := !m.ExpiresAt.IsZero() && !d.w.clock.now().Before(m.ExpiresAt); late && e.Claim == e.Lease {
 			w, err = d.messages.End(ctx, d.account, d.mid, e.Lease, message.Ending{Status: message.Expired, At: d.w.clock.now()})
 		} else {

@@ -40,6 +40,7 @@ func scenarios() []scenario {
 		{name: "with_key", about: "as alone, with an Idempotency-Key", known: true, single: true, hooks: callbacks, send: alone(true)},
 		{name: "new_conversation", about: "as alone, each to a new recipient: the conversation is listed too", single: true, hooks: callbacks, send: alone(false)},
 		{name: "backlog_tens", about: "all messages of one account wait before the first is dispatched, by two dispatchers", args: []string{"-parameter", two}, known: true, hooks: callbacks, send: backlog},
+		{name: "backlog_wide", about: "as backlog_tens, by eight dispatchers: more than the account's ledger has room for", known: true, hooks: callbacks, send: backlog},
 		{name: "inbound", about: "recipients write, one after the other, in conversations of this hour", known: true, hooks: 1, send: inbound},
 		{name: "throughput", about: "32 clients post for five accounts as fast as they can", known: true, accounts: 5, hooks: callbacks, send: flood},
 	}

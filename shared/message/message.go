@@ -217,9 +217,9 @@ func (m Message) Timeline() []Step {
 		first.Status = Received
 	}
 	steps := []Step{first}
-	for _, s := range m.Steps {
+	for n, s := range m.Steps {
 		i := len(steps)
-		for i > 1 && m.overtook(steps[i-1].Status, s.Status) {
+		for i > 1 && m.overtook(steps[i-1], n) {
 			i--
 		}
 		steps = slices.Insert(steps, i, s)
@@ -232,11 +232,18 @@ func (m Message) Timeline() []Step {
 	return steps
 }
 
-// overtook reports whether a step of the provider's report was written before our own "sent", which must precede it. A
-// failure that we recorded ourselves may well stand before "sent"; one that the provider reported may not.
-func (m Message) overtook(earlier, later Status) bool {
-	if later != Sent {
+// overtook reports whether an earlier step is of a provider's report that was written before our own "sent", which must
+// precede it. A failure of our own may well stand before "sent"; the one that the provider reported, the last of them,
+// may not.
+func (m Message) overtook(earlier Step, later int) bool {
+	if m.Steps[later].Status != Sent {
 		return false
 	}
-	return earlier == Delivered || earlier == Read || earlier == Failed && m.Report == Failed
+	reported := -1
+	for i, s := range m.Steps {
+		if m.Report == Failed && s.Status == Failed {
+			reported = i
+		}
+	}
+	return earlier.Status == Delivered || earlier.Status == Read || reported >= 0 && reported < later && earlier == m.Steps[reported]
 }
