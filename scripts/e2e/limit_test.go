@@ -154,7 +154,8 @@ func exactlyOneHundred(t *testing.T, onLimit string, failRate float64) {
 func TestFrequencyOfThePlanIsKept(t *testing.T) {
 	// Not in parallel: it measures time.
 	const rate, burst, sends = 10, 10, 300
-	s := common.shared
+	s := measured(t)
+	s.warm(t)
 	a, ch := ready(t, s, plan{Limit: 1000, Rate: rate, Burst: burst})
 	before := s.lastCall(t)
 	accepted, _ := a.flood(sends, 50, func(i int) map[string]any {
@@ -195,7 +196,8 @@ func TestFloodOfOneAccountDoesNotDelayAnother(t *testing.T) {
 	// Not in parallel: it measures time.
 	const singles = 25
 	sends := scaled(500, 2000)
-	s := common.shared
+	s := measured(t)
+	s.warm(t)
 	flooder, flooded := ready(t, s, plan{Limit: 1_000_000})
 	single, quiet := ready(t, s, plan{Limit: 1_000_000})
 	// handover is the time from the answer 202 until the provider has the message.

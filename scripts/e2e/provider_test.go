@@ -147,7 +147,8 @@ func TestProviderErrors(t *testing.T) {
 
 func TestOneSlowChannelHoldsUpNobodyElse(t *testing.T) {
 	// Not in parallel: it measures time.
-	s := common.shared
+	s := measured(t)
+	s.warm(t)
 	for name, behaviour := range map[string]map[string]any{
 		"slow":    {"delay_ms": 4000},
 		"failing": {"fail_status": 500},

@@ -173,6 +173,24 @@ func ownStack(t *testing.T, environment []string, args ...string) *stack {
 	return s
 }
 
+// measured is the stack for tests that measure time: the shared one, unless that stands on engines of others, whose own
+// time would be measured along.
+func measured(t *testing.T) *stack {
+	t.Helper()
+	if os.Getenv("AWS_ENDPOINT_URL_DYNAMODB")+os.Getenv("AWS_ENDPOINT_URL_SQS") != "" {
+		return ownStack(t, nil)
+	}
+	return common.shared
+}
+
+// warm lets the processes that deal with messages come up before something is measured.
+func (s *stack) warm(t *testing.T) {
+	t.Helper()
+	a, ch := ready(t, s, plan{Limit: 1000})
+	a.flood(60, 20, func(int) map[string]any { return order(ch, person(), text(unique("warm "))) })
+	a.untilUsed(time.Minute, 60)
+}
+
 func tail(b []byte, n int) []byte {
 	if len(b) > n {
 		return b[len(b)-n:]
