@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -43,15 +42,11 @@ func (r *recorder) bytes() []byte {
 // recordedSQS is SQS with a recorder in front.
 func recordedSQS(t *testing.T) (string, *recorder) {
 	t.Helper()
-	behind := os.Getenv("AWS_ENDPOINT_URL_SQS")
-	if behind == "" {
-		server, err := localaws.Start(t.Context(), "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		behind = server.URL()
+	behind, err := localaws.Start(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	target, err := url.Parse(behind)
+	target, err := url.Parse(behind.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

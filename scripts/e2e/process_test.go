@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -57,11 +56,7 @@ func TestPortInUseIsAClearError(t *testing.T) {
 	}
 	defer taken.Close()
 	address := taken.Addr().String()
-	flags := []string{"-api", "-sim"}
-	if os.Getenv("AWS_ENDPOINT_URL_SQS") == "" {
-		flags = append(flags, "-aws")
-	}
-	for _, flag := range flags {
+	for _, flag := range []string{"-api", "-sim", "-aws"} {
 		t.Run(flag, func(t *testing.T) {
 			args := []string{"-quiet"}
 			for _, f := range []string{"-api", "-sim", "-aws"} {
@@ -71,7 +66,7 @@ func TestPortInUseIsAClearError(t *testing.T) {
 				}
 				args = append(args, f, at)
 			}
-			code, _, stderr := command(t, 30*time.Second, nil, args...)
+			code, _, stderr := command(t, 30*time.Second, args...)
 			lines := strings.Split(strings.TrimSpace(stderr), "\n")
 			if code != 1 || len(lines) != 1 || !strings.Contains(stderr, address+" is in use") || !strings.Contains(stderr, flag) {
 				t.Errorf("exit status %d, stderr %q", code, stderr)
@@ -85,7 +80,7 @@ func TestWrongCommandLineIsExplained(t *testing.T) {
 	for _, args := range [][]string{{"-nonsense"}, {"serve"}, {"invoke"}, {"-parameter", "x"}} {
 		t.Run(fmt.Sprint(args), func(t *testing.T) {
 			t.Parallel()
-			if code, _, stderr := command(t, 30*time.Second, nil, args...); code != 2 || stderr == "" {
+			if code, _, stderr := command(t, 30*time.Second, args...); code != 2 || stderr == "" {
 				t.Errorf("exit status %d, stderr %q", code, stderr)
 			}
 		})

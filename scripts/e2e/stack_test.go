@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ func runAll(m *testing.M) (code int, err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("build scripts/local: %w\n%s", err, out)
 	}
-	if common.shared, err = launch(nil); err != nil {
+	if common.shared, err = launch(os.Environ()); err != nil {
 		return 1, err
 	}
 	defer func() {
@@ -92,12 +93,17 @@ type stack struct {
 
 var readyLine = regexp.MustCompile(`(?m)^ready: API (\S+), simulators (\S+)/\{provider_id\}, DynamoDB (\S+), SQS (\S+)$`)
 
+// inProcess is the environment without the engines of others: stacks of one engine would share tables and queues.
+func inProcess(more ...string) []string {
+	return append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_ENDPOINT_URL") }), more...)
+}
+
 // launch starts a stack on free ports, and waits until it is ready.
 func launch(environment []string, args ...string) (*stack, error) {
 	s := &stack{output: &capture{}, ended: make(chan struct{}), senders: newSenders(10)}
 	s.cmd = exec.Command(common.program, append([]string{"-api", "127.0.0.1:0", "-sim", "127.0.0.1:0", "-aws", "127.0.0.1:0"}, args...)...)
 	s.cmd.Dir = common.root
-	s.cmd.Env = append(os.Environ(), environment...)
+	s.cmd.Env = environment
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -145,10 +151,10 @@ func (s *stack) stop() error {
 	}
 }
 
-// ownStack starts a stack for one test.
+// ownStack starts a stack for one test, on engines of its own.
 func ownStack(t *testing.T, environment []string, args ...string) *stack {
 	t.Helper()
-	s, err := launch(environment, args...)
+	s, err := launch(inProcess(environment...), args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,13 +234,13 @@ func descendants(t *testing.T, pid int) []int {
 func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 // command runs the program to its end.
-func command(t *testing.T, limit time.Duration, environment []string, args ...string) (code int, stdout, stderr string) {
+func command(t *testing.T, limit time.Duration, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, common.program, args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = common.root, append(os.Environ(), environment...), &out, &errs
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = common.root, inProcess(), &out, &errs
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatalf("run %v: %v", args, err)
