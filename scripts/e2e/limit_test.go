@@ -220,7 +220,7 @@ func TestFloodOfOneAccountDoesNotDelayAnother(t *testing.T) {
 	}
 	// What a call takes over a network, so that the flood is still in the queue when all of it has been posted: here the
 	// intake has no processors of its own, and what it takes from the dispatchers says nothing about the queue.
-	s.behave(t, flooded.sender(t), map[string]any{"delay_ms": 40})
+	s.behave(t, flooded.sender(t), map[string]any{"delay_ms": 200})
 	if accepted, _ := flooder.flood(sends, 32, func(i int) map[string]any {
 		return order(flooded, person(), text(fmt.Sprintf("flood %d %s", i, unique(""))))
 	}); len(accepted) != sends {

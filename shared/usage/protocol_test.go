@@ -1,8 +1,10 @@
 package usage_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -253,79 +255,96 @@ func TestTheProtocolHoldsWhateverHappensInBetween(t *testing.T) {
 			}
 		}()
 		anyMessage := rapid.SampledFrom(w.messages)
-		start := func(name string, body func(*worker)) {
-			if len(w.workers) >= 4 {
-				return
-			}
-			w.spawn(name, body)
-		}
-		proceed := func(t *rapid.T) {
-			if len(w.workers) == 0 {
-				return
-			}
-			k := rapid.SampledFrom(w.workers).Draw(t, "worker")
-			for range rapid.IntRange(1, 6).Draw(t, "steps") {
+		proceed := func(t *rapid.T, k *worker, most int) {
+			for range rapid.IntRange(0, most).Draw(t, "steps") {
 				if !w.run(k, rapid.IntRange(0, 9).Draw(t, "doubled") == 0, rapid.IntRange(0, 7).Draw(t, "dice")) {
 					return
 				}
 			}
 		}
-		deliver := func(t *rapid.T) {
-			list := []id.Message{anyMessage.Draw(t, "message")}
-			if other := anyMessage.Draw(t, "other"); other != list[0] {
-				list = append(list, other)
+		begin := func(t *rapid.T, name string, body func(*worker)) {
+			if len(w.workers) < 5 {
+				proceed(t, w.spawn(name, body), 8)
 			}
+		}
+		dispatch := func(t *rapid.T, list ...id.Message) {
 			stale := rapid.Bool().Draw(t, "stale plan")
-			start("dispatch", func(k *worker) {
+			begin(t, "dispatch", func(k *worker) {
 				if stale {
 					k.known = k.lastPlan
 				}
 				k.dispatch(list)
 			})
 		}
-		t.Repeat(map[string]func(*rapid.T){
-			"deliver":   deliver,
-			"deliver 2": deliver,
-			"proceed":   proceed,
-			"proceed 2": proceed,
-			"proceed 3": proceed,
-			"proceed 4": proceed,
-			"proceed 5": proceed,
-			"crash": func(t *rapid.T) {
-				if len(w.workers) == 0 {
-					return
+		goOn := func(t *rapid.T) {
+			if len(w.workers) > 0 {
+				proceed(t, rapid.SampledFrom(w.workers).Draw(t, "worker"), 6)
+			}
+		}
+		// race lets holders of one message overtake each other. Left to itself, chance seldom gets that far.
+		race := func(t *rapid.T) {
+			m := anyMessage.Draw(t, "message")
+			for i := range rapid.IntRange(2, 3).Draw(t, "holders") {
+				if rapid.IntRange(0, 2).Draw(t, "cancels") == 0 && i == 0 {
+					begin(t, "cancel", func(k *worker) { k.cancel(m) })
+				} else {
+					dispatch(t, m)
 				}
-				w.remove(rapid.SampledFrom(w.workers).Draw(t, "worker"))
+				w.clock.Move(usage.Lease + 2*time.Second)
+				if rapid.IntRange(0, 3).Draw(t, "plan") == 0 {
+					w.changePlan(rapid.Int64Range(0, 3).Draw(t, "limit"))
+				}
+			}
+			for range 3 {
+				goOn(t)
+			}
+		}
+		if rapid.IntRange(0, 2).Draw(t, "race") > 0 {
+			race(t)
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"race": race,
+			"deliver": func(t *rapid.T) {
+				list := []id.Message{anyMessage.Draw(t, "message")}
+				if other := anyMessage.Draw(t, "other"); other != list[0] {
+					list = append(list, other)
+				}
+				dispatch(t, list...)
+			},
+			"go on": goOn, "go on too": goOn,
+			"deliver what somebody was too slow for": func(t *rapid.T) {
+				if list := w.gate.Messages(); len(list) > 0 {
+					slices.SortFunc(list, func(x, y id.Message) int { return cmp.Compare(x.Unique, y.Unique) })
+					w.clock.Move(usage.Lease + 2*time.Second)
+					dispatch(t, rapid.SampledFrom(list).Draw(t, "message"))
+				}
+			},
+			"crash": func(t *rapid.T) {
+				if len(w.workers) > 0 {
+					w.remove(rapid.SampledFrom(w.workers).Draw(t, "worker"))
+				}
 			},
 			"cancel": func(t *rapid.T) {
 				m := anyMessage.Draw(t, "message")
-				start("cancel", func(k *worker) { k.cancel(m) })
+				begin(t, "cancel", func(k *worker) { k.cancel(m) })
 			},
-			"sweep": func(*rapid.T) { start("sweep", (*worker).sweep) },
+			"sweep": func(t *rapid.T) { begin(t, "sweep", (*worker).sweep) },
 			"report": func(t *rapid.T) {
-				m := anyMessage.Draw(t, "message")
-				if !w.provider[m].taken {
-					return
+				if m := anyMessage.Draw(t, "message"); w.provider[m].taken {
+					begin(t, "report", func(k *worker) { k.report(m) })
 				}
-				dice := rapid.IntRange(0, 3).Draw(t, "status")
-				start("report", func(k *worker) { k.dice = dice; k.report(m) })
 			},
-			"leases run out": func(t *rapid.T) {
-				w.clock.Move(rapid.SampledFrom([]time.Duration{6 * time.Second, usage.Lease + 2*time.Second}).Draw(t, "time"))
-			},
-			"the period ends": func(*rapid.T) { w.clock.Move(24 * time.Hour) },
-			"the plan changes": func(t *rapid.T) {
-				w.changePlan(rapid.Int64Range(1, 3).Draw(t, "limit"))
-			},
+			"some time passes": func(*rapid.T) { w.clock.Move(6 * time.Second) },
+			"the period ends":  func(*rapid.T) { w.clock.Move(24 * time.Hour) },
+			"the plan changes": func(t *rapid.T) { w.changePlan(rapid.Int64Range(1, 3).Draw(t, "limit")) },
 			"a late double arrives": func(t *rapid.T) {
-				if len(w.late) == 0 {
-					return
+				if len(w.late) > 0 {
+					i := rapid.IntRange(0, len(w.late)-1).Draw(t, "request")
+					in := w.late[i]
+					w.late = slices.Delete(w.late, i, i+1)
+					_, _ = w.db.UpdateItem(context.Background(), in)
+					w.dirty = true
 				}
-				i := rapid.IntRange(0, len(w.late)-1).Draw(t, "request")
-				in := w.late[i]
-				w.late = append(w.late[:i:i], w.late[i+1:]...)
-				_, _ = w.db.UpdateItem(context.Background(), in)
-				w.dirty = true
 			},
 			"": func(*rapid.T) { w.observe() },
 		})
