@@ -261,18 +261,18 @@ func TestTheLimitIsExactUnder500AtOnce(t *testing.T) {
 	t.Parallel()
 	const limit = 100
 	terms := monthly
-	terms.Limit, terms.InFlight = limit, 2*limit
+	terms.Limit, terms.InFlight = limit, 30
 	f := newGate(t, terms)
 	var (
-		mu                   sync.Mutex
-		changed              = sync.NewCond(&mu)
-		kept, backs, highest int64
-		group                sync.WaitGroup
+		mu                     sync.Mutex
+		changed                = sync.NewCond(&mu)
+		kept, settled, highest int64
+		group                  sync.WaitGroup
 	)
 	// try reports whether n is done: it had a unit, or all units are somebody's for good.
 	try := func(n int, nonce uint32) bool {
 		mu.Lock()
-		seen := backs
+		seen := settled
 		mu.Unlock()
 		a, err := f.Admit(t.Context(), account, always(terms), msgs(n, 1), usage.Gate{}, nonce, false)
 		if err != nil {
@@ -284,17 +284,18 @@ func TestTheLimitIsExactUnder500AtOnce(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if highest = max(highest, a.Gate.Used); st.GiveBack {
-				backs++
-				changed.Signal()
-			} else if kept++; kept == limit {
+			highest = max(highest, a.Gate.Used)
+			if settled++; !st.GiveBack {
+				kept++
+			}
+			if changed.Signal(); kept == limit {
 				changed.Broadcast()
 			}
 			return true
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		for seen == backs && kept < limit {
+		for seen == settled && kept < limit {
 			changed.Wait()
 		}
 		return kept == limit

@@ -342,8 +342,7 @@ func TestTheProtocolHoldsWhateverHappensInBetween(t *testing.T) {
 					i := rapid.IntRange(0, len(w.late)-1).Draw(t, "request")
 					in := w.late[i]
 					w.late = slices.Delete(w.late, i, i+1)
-					_, _ = w.db.UpdateItem(context.Background(), in)
-					w.dirty = true
+					_, _ = w.update(context.Background(), in)
 				}
 			},
 			"": func(*rapid.T) { w.observe() },
