@@ -20,7 +20,6 @@ const (
 	MessagePrefix      = "msg_"
 	ConversationPrefix = "cnv_"
 	ChannelPrefix      = "chn_"
-	RecipientPrefix    = "rcp_"
 	AcceptancePrefix   = "acc_"
 )
 
@@ -133,15 +132,6 @@ func timeOf(unique string) time.Time {
 		ms = ms<<8 | int64(x)
 	}
 	return time.UnixMilli(ms).UTC()
-}
-
-// Before gives the smallest unique part of any id made at t or later: a bound for queries by time.
-func Before(t time.Time) string {
-	var b [partBytes]byte
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(t.UnixMilli()))
-	copy(b[:6], ms[2:])
-	return encoding().EncodeToString(b[:])
 }
 
 // ConversationKeyer gives conversations their keys: an HMAC under a key of the deployment, so that a key does not

@@ -201,12 +201,27 @@ func (s *Store) InConversation(ctx context.Context, accountID, conversation stri
 
 // ByReference lists the messages of one client_reference, newest first. The index follows the table within moments.
 func (s *Store) ByReference(ctx context.Context, accountID, reference string, p Page) ([]Message, string, error) {
-	return s.indexed(ctx, p, false, ReferenceIndex, attrRefKey, attrRefSort, accountID, referenceKey(accountID, reference))
-}
-
-// HeldMessages lists an account's held messages, oldest first. The index follows the table within moments.
-func (s *Store) HeldMessages(ctx context.Context, accountID string, p Page) ([]Message, string, error) {
-	return s.indexed(ctx, p, true, HeldIndex, attrHeldKey, attrHeldSort, accountID, accountID)
+	out, err := s.page(ctx, p, &dynamodb.QueryInput{
+		IndexName: aws.String(ReferenceIndex), KeyConditionExpression: aws.String("#k = :k"),
+		ExpressionAttributeNames: map[string]string{"#k": attrRefKey}, ExpressionAttributeValues: item{":k": str(referenceKey(accountID, reference))},
+	}, attrRefKey, attrRefSort)
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]Message, 0, len(out.Items))
+	for _, it := range out.Items {
+		_, conversation, _ := strings.Cut(text(it, attrPK), "#")
+		m, err := s.Get(ctx, accountID, id.Message{Unique: strings.TrimPrefix(text(it, attrSK), statePrefix), Conversation: conversation})
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		list = append(list, m)
+	}
+	next, err := nextToken(out)
+	return list, next, err
 }
 
 // HeldStandings lists an account's held messages, oldest first, without their content and addresses: two requests for
@@ -233,30 +248,6 @@ func (s *Store) HeldStandings(ctx context.Context, accountID string, p Page) ([]
 		if m, ok := found[mid]; ok && m.Outcome == Held {
 			list = append(list, m)
 		}
-	}
-	next, err := nextToken(out)
-	return list, next, err
-}
-
-func (s *Store) indexed(ctx context.Context, p Page, forward bool, index, keyAttr, sortAttr, accountID, keyValue string) ([]Message, string, error) {
-	out, err := s.page(ctx, p, &dynamodb.QueryInput{
-		IndexName: aws.String(index), ScanIndexForward: aws.Bool(forward), KeyConditionExpression: aws.String("#k = :k"),
-		ExpressionAttributeNames: map[string]string{"#k": keyAttr}, ExpressionAttributeValues: item{":k": str(keyValue)},
-	}, keyAttr, sortAttr)
-	if err != nil {
-		return nil, "", err
-	}
-	list := make([]Message, 0, len(out.Items))
-	for _, it := range out.Items {
-		_, conversation, _ := strings.Cut(text(it, attrPK), "#")
-		m, err := s.Get(ctx, accountID, id.Message{Unique: strings.TrimPrefix(text(it, attrSK), statePrefix), Conversation: conversation})
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		list = append(list, m)
 	}
 	next, err := nextToken(out)
 	return list, next, err

@@ -225,7 +225,7 @@ func (k *worker) sweep() {
 	if !k.clock.Now().Before(g.Ends) {
 		_, _ = k.g.Roll(ctx, g, k.plan)
 	}
-	held, _, err := k.m.HeldMessages(ctx, k.account, message.Page{Size: 10})
+	held, _, err := k.m.HeldStandings(ctx, k.account, message.Page{Size: 10})
 	if err != nil {
 		return
 	}
