@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/cache"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
@@ -61,6 +62,8 @@ type Store struct {
 	Now   func() time.Time
 	// DefaultPlanID is the plan of an account that nobody gave another one.
 	DefaultPlanID string
+	// Audit is where the acts of the operator are noted, with the change itself. Only Restrict and Lift need it.
+	Audit *audit.Log
 
 	once  sync.Once
 	plans *cache.Cache[string, Plan]

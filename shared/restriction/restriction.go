@@ -47,19 +47,16 @@ var ErrTooMany = errors.New("too many restrictions are in force")
 
 // Scope says whose messages a restriction concerns. The zero Scope is the whole account's.
 type Scope struct {
-	ChannelID string `json:"channel,omitempty"`
-	// RecipientID names a recipient; AddressKeys stand for the addresses that the recipient had when the restriction was
-	// made, so that no address is kept here.
-	RecipientID string   `json:"recipient,omitempty"`
-	AddressKeys []string `json:"addresses,omitempty"`
+	ChannelID   string `json:"channel,omitempty"`
+	RecipientID string `json:"recipient,omitempty"`
 }
 
 // Account reports whether the scope is the whole account.
 func (s Scope) Account() bool { return s.ChannelID == "" && s.RecipientID == "" }
 
-// covers reports whether a message on a channel, to the address of a key, lies in the scope.
-func (s Scope) covers(channelID, addressKey string) bool {
-	return (s.ChannelID == "" || s.ChannelID == channelID) && (s.RecipientID == "" || slices.Contains(s.AddressKeys, addressKey))
+// covers reports whether a message on a channel to a recipient lies in the scope.
+func (s Scope) covers(channelID, recipientID string) bool {
+	return (s.ChannelID == "" || s.ChannelID == channelID) && (s.RecipientID == "" || s.RecipientID == recipientID)
 }
 
 // Rate is a limit on frequency: Limit messages in WindowSeconds, with Burst at once after a pause.
@@ -126,12 +123,12 @@ func (s Set) ActiveAt(now time.Time) Set {
 	return list
 }
 
-// Blocking gives the restriction that blocks messages on a channel to the address of a key: the whole account's first.
-// With "" for both it is the account's alone; with "" for the key, those of recipients are left out.
-func (s Set) Blocking(channelID, addressKey string) (Restriction, bool) {
+// Blocking gives the restriction that blocks messages on a channel to a recipient: the whole account's first. With ""
+// for both it is the account's alone; with "" for the recipient, those of recipients are left out.
+func (s Set) Blocking(channelID, recipientID string) (Restriction, bool) {
 	var found Restriction
 	for _, r := range s {
-		if r.Kind != Block || !r.Scope.covers(channelID, addressKey) {
+		if r.Kind != Block || !r.Scope.covers(channelID, recipientID) {
 			continue
 		}
 		if r.Scope.Account() {
@@ -142,12 +139,12 @@ func (s Set) Blocking(channelID, addressKey string) (Restriction, bool) {
 	return found, found.ID != ""
 }
 
-// Limiting gives the limits of channels and recipients that hold for messages on a channel to the address of a key.
-// The whole account's are part of its terms instead.
-func (s Set) Limiting(channelID, addressKey string) Set {
+// Limiting gives the limits of channels and recipients that hold for messages on a channel to a recipient. The whole
+// account's are part of its terms instead.
+func (s Set) Limiting(channelID, recipientID string) Set {
 	var list Set
 	for _, r := range s {
-		if r.Kind == Limit && !r.Scope.Account() && r.Scope.covers(channelID, addressKey) {
+		if r.Kind == Limit && !r.Scope.Account() && r.Scope.covers(channelID, recipientID) {
 			list = append(list, r)
 		}
 	}

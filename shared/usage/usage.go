@@ -67,6 +67,9 @@ type Terms struct {
 	Changes time.Time
 }
 
+// Restricted reports whether restrictions of any scope are in force.
+func (t Terms) Restricted() bool { return restrictions(t.Version) != "" }
+
 // before gives the earlier one of a time and of when the terms change by themselves.
 func (t Terms) before(at time.Time) time.Time {
 	if !t.Changes.IsZero() && t.Changes.Before(at) {
