@@ -19,6 +19,8 @@ import (
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/usage"
 )
 
@@ -41,7 +43,7 @@ func newWorld(t *testing.T) *world {
 		clock:    clock,
 		accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:    &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
-		messages: &message.Store{DB: env.DynamoDB, Table: messages, Retention: message.DefaultRetention},
+		messages: &message.Store{DB: env.DynamoDB, Table: messages, Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content)},
 		rules:    &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
 		ids:      id.Source{Now: clock.Now, Random: rand.Reader},
 	}
