@@ -15,11 +15,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
 )
 
@@ -32,14 +36,21 @@ func (c *clock) advance(d time.Duration) { c.us.Add(d.Microseconds()) }
 
 // plans gives every account the same terms, and channels says which are closed.
 type plans struct {
-	mu    sync.Mutex
-	terms usage.Terms
+	mu           sync.Mutex
+	terms        usage.Terms
+	restrictions restriction.Set
 }
 
 func (p *plans) Terms(context.Context, string, bool) (usage.Terms, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.terms, nil
+}
+
+func (p *plans) Standing(context.Context, string, bool) (account.Standing, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return account.Standing{Terms: p.terms, Restrictions: p.restrictions}, nil
 }
 
 type closedChannels struct {
@@ -146,7 +157,7 @@ func newWorld(t testing.TB) *world {
 	w.clock.set(midMonth)
 	w.usage = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: w.clock.now}
 	w.messages = &message.Store{
-		DB: env.DynamoDB, Retention: 90 * 24 * time.Hour, Table: env.Table(ctx, awstest.MessagesTable()),
+		DB: env.DynamoDB, Retention: 90 * 24 * time.Hour, Table: env.Table(ctx, awstest.MessagesTable()), Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content),
 	}
 	w.ids = id.Source{Now: w.clock.now, Random: rand.Reader}
 	var err error
