@@ -39,6 +39,9 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 	if !agreement.Permits() {
 		return channel.Channel{}, api.NewProblem(api.CodeRulesNotAccepted)
 	}
+	if err := h.permitted(r, c.AccountID, c.ID); err != nil {
+		return channel.Channel{}, err
+	}
 	var req api.ActivateChannelRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
 		return channel.Channel{}, err

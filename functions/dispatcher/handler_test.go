@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"contactcenter/shared/account"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
@@ -130,6 +131,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.gates = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: b.Now}
 	b.waiting = &release.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}
 	b.accounts = &account.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AccountsTable()), Now: b.Now, DefaultPlanID: "test"}
+	b.accounts.Audit = &audit.Log{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AuditTable()), IDs: b.ids, Now: b.Now}
 	channels := env.Table(ctx, awstest.ChannelsTable())
 	b.channels = &channel.Store{DB: env.DynamoDB, Table: channels}
 	b.registry = &registry.Store{DB: env.DynamoDB, Table: channels, Now: b.Now}

@@ -24,6 +24,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
@@ -86,6 +87,7 @@ func newStack(t *testing.T) *stack {
 	s.channels = &channel.Store{DB: db, Table: channels}
 	s.registry = &registry.Store{DB: db, Table: channels, Now: s.clock}
 	s.accounts = &account.Store{DB: db, Table: accounts, Now: s.clock, DefaultPlanID: "demo"}
+	s.accounts.Audit = &audit.Log{DB: db, Table: env.Table(ctx, awstest.AuditTable()), IDs: id.Source{Now: s.clock, Random: rand.Reader}, Now: s.clock}
 	s.rules = &rules.Store{DB: db, Table: accounts, Now: s.clock}
 	keyer, err := id.NewConversationKeyer([]byte("a secret of the deployment"))
 	s.must(err)

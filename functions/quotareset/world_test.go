@@ -21,9 +21,9 @@ import (
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
-	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
 )
 

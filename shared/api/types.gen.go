@@ -4,8 +4,6 @@
 package api
 
 import (
-	"time"
-
 	"contactcenter/shared/message"
 )
 
@@ -399,7 +397,7 @@ type CreateChannelRequest struct {
 	Type *string `json:"type,omitempty"`
 }
 
-// CreateRestrictionRequest defines model for CreateRestrictionRequest.
+// CreateRestrictionRequest `until` is when it ends by itself.
 type CreateRestrictionRequest struct {
 	// Clause A clause of the Rules, like 13 or 9.3, or the id of a prohibited use of the Rules in force.
 	Clause      string          `json:"clause"`
@@ -416,8 +414,10 @@ type CreateRestrictionRequest struct {
 	// Scope Whom it concerns; empty, the whole account.
 	Scope *RestrictionScope `json:"scope,omitempty"`
 
-	// Until When it ends by itself.
-	Until *time.Time `json:"until,omitempty"`
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Until *Time `json:"until,omitempty"`
 }
 
 // CredentialField defines model for CredentialField.
