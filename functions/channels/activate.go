@@ -24,49 +24,66 @@ func (h *Handler) ActivateChannel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel, error) {
-	ctx, p := r.Context(), api.PrincipalFrom(r.Context())
-	current, err := h.Rules.Current(ctx)
-	if errors.Is(err, rules.ErrNoneInForce) {
-		return channel.Channel{}, api.TryAgain(r, err).WithDetail("The operator has not published any Rules yet.")
-	}
+	current, err := h.accepted(r, c.AccountID)
 	if err != nil {
-		return channel.Channel{}, api.TryAgain(r, err)
-	}
-	accepted, err := h.Rules.Accepted(ctx, p.AccountID, current.Version)
-	if err != nil {
-		return channel.Channel{}, api.TryAgain(r, err)
-	}
-	if !accepted {
-		return channel.Channel{}, api.NewProblem(api.CodeRulesNotAccepted)
+		return channel.Channel{}, err
 	}
 	var req api.ActivateChannelRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
 		return channel.Channel{}, err
 	}
-	e, err := h.Providers.Read(ctx, c.ProviderID)
-	if errors.Is(err, registry.ErrNotFound) {
-		return channel.Channel{}, api.NewProblem(api.CodeProviderRemoved)
-	}
-	if err != nil {
-		return channel.Channel{}, api.TryAgain(r, err)
-	}
-	if err := h.usable(e); err != nil {
-		return channel.Channel{}, err
-	}
 	confirmed := channel.Confirmation{RulesVersion: req.RulesVersion, ProviderTermsVersion: req.ProviderTermsVersion, TransferCountries: req.TransferCountries}
-	inForce := channel.Confirmation{RulesVersion: current.Version, ProviderTermsVersion: e.TermsVersion, TransferCountries: e.TransferCountries}
-	if !confirmed.Matches(inForce) {
-		return channel.Channel{}, outdated(inForce)
+	inForce, err := h.confirm(r, c, current, confirmed)
+	if err != nil {
+		return channel.Channel{}, err
 	}
 	if c.Status == channel.Active && c.Confirmation.Matches(inForce) {
 		return c, nil
 	}
-	a := channel.Activation{By: p.UserID, Confirmation: inForce}
+	a := channel.Activation{By: api.PrincipalFrom(r.Context()).UserID, Confirmation: inForce}
 	if a.Settings, a.Address, err = h.arrange(r, c); err != nil {
 		return channel.Channel{}, err
 	}
 	a.At = h.Now()
-	return h.Channels.Activate(ctx, c.ID, a)
+	return h.Channels.Activate(r.Context(), c.ID, a, api.AuditEvent(r.Context()))
+}
+
+// accepted gives the Rules in force, which the account must have accepted before any of its channels is activated.
+func (h *Handler) accepted(r *http.Request, accountID string) (rules.Version, error) {
+	current, err := h.Rules.Current(r.Context())
+	if errors.Is(err, rules.ErrNoneInForce) {
+		return rules.Version{}, api.TryAgain(r, err).WithDetail("The operator has not published any Rules yet.")
+	}
+	if err != nil {
+		return rules.Version{}, api.TryAgain(r, err)
+	}
+	accepted, err := h.Rules.Accepted(r.Context(), accountID, current.Version)
+	if err != nil {
+		return rules.Version{}, api.TryAgain(r, err)
+	}
+	if !accepted {
+		return rules.Version{}, api.NewProblem(api.CodeRulesNotAccepted)
+	}
+	return current, nil
+}
+
+// confirm gives what is in force for a channel, which must be what was confirmed. Its provider must be usable.
+func (h *Handler) confirm(r *http.Request, c channel.Channel, current rules.Version, confirmed channel.Confirmation) (channel.Confirmation, error) {
+	e, err := h.Providers.Read(r.Context(), c.ProviderID)
+	if errors.Is(err, registry.ErrNotFound) {
+		return channel.Confirmation{}, api.NewProblem(api.CodeProviderRemoved)
+	}
+	if err != nil {
+		return channel.Confirmation{}, api.TryAgain(r, err)
+	}
+	if err := h.usable(e); err != nil {
+		return channel.Confirmation{}, err
+	}
+	inForce := channel.Confirmation{RulesVersion: current.Version, ProviderTermsVersion: e.TermsVersion, TransferCountries: e.TransferCountries}
+	if !confirmed.Matches(inForce) {
+		return channel.Confirmation{}, outdated(inForce)
+	}
+	return inForce, nil
 }
 
 func outdated(inForce channel.Confirmation) error {

@@ -123,12 +123,21 @@ func attempts() map[string]attempt {
 			body: func(_ *testing.T, v *victim) any { return v.confirmations(v.sent.RulesVersion) },
 		},
 		"POST /v1/channels/{id}/deactivate": {path: func(v *victim) string { return one(v) + "/deactivate" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
-		"GET /v1/account":                   {path: at("/v1/account"), body: noBody},
-		"GET /v1/usage":                     {path: at("/v1/usage"), body: noBody},
-		"GET /v1/rules/current":             {path: at("/v1/rules/current"), body: noBody},
-		"GET /v1/rules/{version}":           {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},
-		"POST /v1/rules/acceptances":        {path: at("/v1/rules/acceptances"), body: object(map[string]any{"rules_version": "x", "documents": []any{}, "capacity": "self"})},
-		"GET /v1/rules/acceptances":         {path: at("/v1/rules/acceptances"), body: noBody},
+		"POST /v1/channels/{id}/activation-instructions": {
+			path: func(v *victim) string { return one(v) + "/activation-instructions" }, body: object(map[string]any{}), foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"DELETE /v1/channels/{id}/activation-instructions/{instruction_id}": {
+			path: func(v *victim) string { return one(v) + "/activation-instructions/ins_0000000000000000" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"POST /v1/operator/activations": {path: at("/v1/operator/activations"), body: object(map[string]any{
+			"instruction": "x", "rules_version": "x", "provider_terms_version": "x", "transfer_countries": []any{},
+		})},
+		"GET /v1/account":            {path: at("/v1/account"), body: noBody},
+		"GET /v1/usage":              {path: at("/v1/usage"), body: noBody},
+		"GET /v1/rules/current":      {path: at("/v1/rules/current"), body: noBody},
+		"GET /v1/rules/{version}":    {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},
+		"POST /v1/rules/acceptances": {path: at("/v1/rules/acceptances"), body: object(map[string]any{"rules_version": "x", "documents": []any{}, "capacity": "self"})},
+		"GET /v1/rules/acceptances":  {path: at("/v1/rules/acceptances"), body: noBody},
 
 		"PUT /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: object(registry)},
 		"GET /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: noBody},
