@@ -24,7 +24,7 @@ func (h *Handler) ActivateChannel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel, error) {
-	current, err := h.accepted(r, c.AccountID)
+	current, agreement, err := h.agreed(r, c.AccountID)
 	if err != nil {
 		return channel.Channel{}, err
 	}
@@ -37,6 +37,13 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 	if err != nil {
 		return channel.Channel{}, err
 	}
+	if !agreement.Accepted { // activating is a use, and here the version is even named
+		p := api.PrincipalFrom(r.Context())
+		u := rules.Use{AccountID: p.AccountID, UserID: p.UserID, SourceIP: api.CallFrom(r.Context()).SourceIP, At: h.Now()}
+		if err := h.Rules.AcceptByUse(r.Context(), current, *agreement.Earlier, u); err != nil {
+			return channel.Channel{}, api.TryAgain(r, err)
+		}
+	}
 	if c.Status == channel.Active && c.Confirmation.Matches(inForce) {
 		return c, nil
 	}
@@ -48,23 +55,24 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 	return h.Channels.Activate(r.Context(), c.ID, a, api.AuditEvent(r.Context()))
 }
 
-// accepted gives the Rules in force, which the account must have accepted before any of its channels is activated.
-func (h *Handler) accepted(r *http.Request, accountID string) (rules.Version, error) {
+// agreed gives the Rules in force, and how the account has agreed to them: it must have, before any of its channels is
+// activated.
+func (h *Handler) agreed(r *http.Request, accountID string) (rules.Version, rules.Agreement, error) {
 	current, err := h.Rules.Current(r.Context())
 	if errors.Is(err, rules.ErrNoneInForce) {
-		return rules.Version{}, api.TryAgain(r, err).WithDetail("The operator has not published any Rules yet.")
+		return rules.Version{}, rules.Agreement{}, api.TryAgain(r, err).WithDetail("The operator has not published any Rules yet.")
 	}
 	if err != nil {
-		return rules.Version{}, api.TryAgain(r, err)
+		return rules.Version{}, rules.Agreement{}, api.TryAgain(r, err)
 	}
-	accepted, err := h.Rules.Accepted(r.Context(), accountID, current.Version)
+	agreement, err := h.Rules.Agreement(r.Context(), accountID, current)
 	if err != nil {
-		return rules.Version{}, api.TryAgain(r, err)
+		return rules.Version{}, rules.Agreement{}, api.TryAgain(r, err)
 	}
-	if !accepted {
-		return rules.Version{}, api.NewProblem(api.CodeRulesNotAccepted)
+	if !agreement.Permits() {
+		return rules.Version{}, rules.Agreement{}, api.NewProblem(api.CodeRulesNotAccepted)
 	}
-	return current, nil
+	return current, agreement, nil
 }
 
 // confirm gives what is in force for a channel, which must be what was confirmed. Its provider must be usable.

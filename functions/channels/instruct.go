@@ -152,9 +152,12 @@ func (h *Handler) redeem(r *http.Request) (c channel.Channel, instructionID stri
 	if c.AccountID != i.AccountID {
 		return c, "", channel.ErrInstruction
 	}
-	current, err := h.accepted(r, i.AccountID)
+	current, agreement, err := h.agreed(r, i.AccountID)
 	if err != nil {
 		return c, "", err
+	}
+	if !agreement.Accepted { // by use, only a user of the account accepts
+		return c, "", api.NewProblem(api.CodeRulesNotAccepted)
 	}
 	confirmed := channel.Confirmation{RulesVersion: req.RulesVersion, ProviderTermsVersion: req.ProviderTermsVersion, TransferCountries: req.TransferCountries}
 	inForce, err := h.confirm(r, c, current, confirmed)

@@ -26,6 +26,8 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/release"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/usage"
 )
 
@@ -125,7 +127,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	env, ctx := awstest.New(t), t.Context()
 	b := &bench{t: t, provider: &scriptedProvider{repeatSafe: true}, logs: &bytes.Buffer{}, now: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
 	b.ids = id.Source{Now: b.Now, Random: &counter{}}
-	b.messages = &message.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention}
+	b.messages = &message.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 	b.gates = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: b.Now}
 	b.waiting = &release.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}
 	b.accounts = &account.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AccountsTable()), Now: b.Now, DefaultPlanID: "test"}
@@ -554,7 +556,9 @@ func TestWhatKeepsAMessageFromBeingHandedOver(t *testing.T) {
 	}{
 		{"it has expired", func(m *message.Message) { m.ExpiresAt = m.ID.Time().Add(time.Second) }, func(b *bench, _ id.Message) { b.pass(2 * time.Second) }, message.Expired, "delivery_expired", ""},
 		{"its content is not what was accepted", func(m *message.Message) { m.ContentSHA256 = strings.Repeat("0", 64) }, nil, message.Rejected, "content_changed", ""},
-		{"its channel was deactivated", nil, func(b *bench, _ id.Message) { b.must(b.channels.Deactivate(b.t.Context(), b.channel, audittest.By(testAccount))) }, message.Rejected, "channel_inactive", ""},
+		{"its channel was deactivated", nil, func(b *bench, _ id.Message) {
+			b.must(b.channels.Deactivate(b.t.Context(), b.channel, audittest.By(testAccount)))
+		}, message.Rejected, "channel_inactive", ""},
 		{"its channel was deleted", nil, func(b *bench, _ id.Message) {
 			b.must(b.channels.Deactivate(b.t.Context(), b.channel, audittest.By(testAccount)))
 			b.must(b.channels.Delete(b.t.Context(), b.channel, b.Now(), audittest.By(testAccount)))
