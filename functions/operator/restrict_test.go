@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/rules"
 )
@@ -156,7 +157,7 @@ func TestWhatCanNotBeARestrictionIsRefusedAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := restricted(t)
 	other := channel.Channel{ID: "chn_0123456789abcdef", AccountID: "acct_2", ProviderID: "edna", CreatedAt: w.clock.Now(), CreatedBy: "u", Type: "whatsapp"}
-	if err := w.channels.Create(t.Context(), other); err != nil {
+	if err := w.channels.Create(t.Context(), other, audittest.By("acct_2")); err != nil {
 		t.Fatal(err)
 	}
 	with := func(member string) string { return strings.TrimSuffix(block, "}") + "," + member + "}" }
