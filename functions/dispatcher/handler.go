@@ -33,6 +33,7 @@ type Gates interface {
 	Settle(ctx context.Context, g usage.Gate, list []usage.Settlement) error
 	Queue(ctx context.Context, g usage.Gate, rate usage.Rate, n int64) (time.Time, error)
 	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
+	Cross(ctx context.Context, g usage.Gate) (near, full bool, err error)
 }
 
 // Messages is what the dispatcher reads and writes of messages.

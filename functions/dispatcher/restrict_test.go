@@ -224,3 +224,19 @@ func TestALowerNumberHoldsForTheAccount(t *testing.T) {
 	b.deliver(1, b.accept("+35799000201", nil))
 	b.wantUsed(4)
 }
+
+// the dispatcher notes when 80 % and 100 % of the number are used.
+func TestThresholdsAreNotedAsTheyAreCrossed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 5, slow())
+	for i := range 6 {
+		b.deliver(1, b.accept(fmt.Sprintf("+3579900010%d", i), nil))
+		g, err := b.gates.Read(t.Context(), testAccount, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if near, full := !g.Reached.Near.IsZero(), !g.Reached.Full.IsZero(); near != (i >= 3) || full != (i >= 4) {
+			t.Errorf("after %d of 5: 80 %% noted %v, 100 %% noted %v", i+1, near, full)
+		}
+	}
+}
