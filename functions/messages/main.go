@@ -24,6 +24,8 @@ import (
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -53,9 +55,17 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
+	sealer, err := seal.SealerFrom(getenv, seal.Content)
+	if err != nil {
+		return nil, err
+	}
+	opener, err := openers.Content(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	return &Handler{
-		Messages:     &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+		Messages:     &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer, Opener: opener},
 		Gates:        &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Keys:         &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 		Queue:        &queue.Queue{SQS: awsclient.NewSQS(cfg), URL: env["DISPATCH_QUEUE_URL"]},

@@ -35,6 +35,8 @@ import (
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -88,7 +90,7 @@ func newStack(t *testing.T) *stack {
 	keyer, err := id.NewConversationKeyer([]byte("a secret of the deployment"))
 	s.must(err)
 	s.h = &Handler{
-		Messages: &message.Store{DB: s.writes, Table: messages, Retention: message.DefaultRetention}, Gates: &usage.Store{DB: db, Table: gates, Now: s.clock},
+		Messages: &message.Store{DB: s.writes, Table: messages, Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}, Gates: &usage.Store{DB: db, Table: gates, Now: s.clock},
 		Keys: &idempotency.Store{DB: db, Table: accounts, Now: s.clock}, Queue: s.queue, Rules: s.rules, Accounts: s.accounts, Channels: s.channels, Providers: s.registry,
 		Capabilities: map[string]provider.Capabilities{edna.ID: (*edna.Adapter)(nil).Capabilities()},
 		IDs:          id.Source{Now: s.clock, Random: rand.Reader}, Conversations: keyer, Now: s.clock, Random: mathrand.Uint32,

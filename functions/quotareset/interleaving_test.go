@@ -206,7 +206,7 @@ func (s *scene) dispatch(a *actor, mid id.Message) {
 	db := turns{a, s.w.usage.DB.(*dynamodb.Client)}
 	d := dispatch{
 		scene: s, mid: mid, gates: &usage.Store{DB: db, Table: s.w.usage.Table, Now: s.w.clock.now},
-		messages: &message.Store{DB: db, Table: s.w.messages.Table, Retention: time.Hour},
+		messages: &message.Store{DB: db, Table: s.w.messages.Table, Retention: time.Hour, Opener: s.w.messages.Opener},
 	}
 	s.nonce++
 	d.nonce = s.nonce

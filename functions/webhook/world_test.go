@@ -25,6 +25,8 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 )
 
 const (
@@ -104,7 +106,7 @@ func newWorld(t testing.TB) *world {
 	ctx := context.Background()
 	env := awstest.New(t)
 	w := &world{t: t, db: &flaky{DynamoDB: env.DynamoDB}, clock: apitest.NewClock(noon), log: &buffer{}}
-	w.messages = &message.Store{DB: w.db, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention}
+	w.messages = &message.Store{DB: w.db, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 	w.channels = &channel.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.ChannelsTable())}
 	w.ids = id.Source{Now: w.clock.Now, Random: rand.Reader}
 	var err error

@@ -122,7 +122,8 @@ type Message struct {
 	ChannelID string
 	// ProviderID is the provider that the channel belonged to when the message was accepted.
 	ProviderID string
-	// Address is the End recipient's: whom an outbound message is for, whom an inbound one is from.
+	// Address is the End recipient's: whom an outbound message is for, whom an inbound one is from. It and Content are
+	// empty until the store has opened them.
 	Address         string
 	Content         content.Content
 	ContentSHA256   string
@@ -158,6 +159,8 @@ type Message struct {
 	Steps         []Step
 	// External says that the content lies in an item of its own, because it is long.
 	External bool
+
+	sealed []byte // address and short content, until they are opened
 }
 
 // CreatedAt is the time in the message's id.
