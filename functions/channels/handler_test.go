@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -81,7 +83,7 @@ func newWorld(t *testing.T, senders int) *world {
 	w := &world{
 		clock:     clock,
 		rules:     &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
-		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now},
+		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: audittest.New(t, env)},
 		channels:  &channel.Store{DB: env.DynamoDB, Table: channels},
 		edna:      &arranger{},
 	}
@@ -112,7 +114,7 @@ func newWorld(t *testing.T, senders int) *world {
 
 func (w *world) put(t *testing.T, e registry.Entry) {
 	t.Helper()
-	if _, err := w.providers.Put(t.Context(), e); err != nil {
+	if _, err := w.providers.Put(t.Context(), e, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -181,7 +183,7 @@ func TestAChannelLivesFromCreationToDeletion(t *testing.T) {
 func wantMembers(t *testing.T, what string, a apitest.Answer, want map[string]any) {
 	t.Helper()
 	for name, v := range want {
-		if a.JSON[name] != v {
+		if !reflect.DeepEqual(a.JSON[name], v) {
 			t.Errorf("%s: %s is %v, want %v", what, name, a.JSON[name], v)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -71,7 +72,7 @@ func newWorld(t *testing.T) *world {
 		clock:     clock,
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
-		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now},
+		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: audittest.New(t, env)},
 		channels:  &channel.Store{DB: env.DynamoDB, Table: channels},
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
 		released:  &released{},

@@ -96,6 +96,9 @@ type Rate struct {
 	Burst         int64 `json:"burst"`
 }
 
+// MaxRecipientSeconds bounds Limits.PerRecipientSeconds. What waits does so in the queue.
+const MaxRecipientSeconds = 3600
+
 // Same reports whether two limits say the same.
 func (l Limits) Same(o Limits) bool {
 	if (l.Rate == nil) != (o.Rate == nil) || l.PerRecipientSeconds != o.PerRecipientSeconds {
