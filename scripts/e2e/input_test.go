@@ -181,6 +181,13 @@ func attempts() map[string]attempt {
 		"GET /v1/operator/plans/{id}":                         {path: func(v *victim) string { return "/v1/operator/plans/" + v.planID }, body: noBody},
 		"PUT /v1/operator/accounts/{id}":                      {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id }, body: object(map[string]any{"plan_id": "demo"})},
 		"GET /v1/operator/accounts/{id}":                      {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id }, body: noBody},
+		"POST /v1/operator/accounts/{id}/restrictions": {
+			path: func(v *victim) string { return "/v1/operator/accounts/" + v.id + "/restrictions" },
+			body: object(map[string]any{"kind": "block", "reason": "none", "clause": "13"}),
+		},
+		"GET /v1/operator/accounts/{id}/restrictions": {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id + "/restrictions" }, body: noBody},
+		"GET /v1/operator/restrictions/{id}":          {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
+		"DELETE /v1/operator/restrictions/{id}":       {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
 		"POST /v1/operator/rules": {path: at("/v1/operator/rules"), body: object(map[string]any{
 			"version": "9999-01-01", "effective_at": "2026-01-01T00:00:00.000Z", "documents": []any{}, "prohibited_uses": []any{},
 		})},
