@@ -206,6 +206,13 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	case ch.Status != channel.Active:
 		return end(message.Rejected, problemChannel())
 	}
+	switch by, blocked, err := a.blocked(ctx); {
+	case err != nil:
+		return v, nil, true, err
+	case blocked:
+		a.m.HeldBy = by.ID
+		return hold(message.HeldAccountRestricted, by.Until)
+	}
 	entry, err := a.provider(ctx, ch.ProviderID)
 	a.registered = entry
 	switch {
@@ -249,10 +256,6 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	}
 	if !a.timeFor(ctx, callTime) {
 		return wait(time.Second)
-	}
-	if d, err := a.slot(ctx); d > 0 || err != nil {
-		v, s := a.later(d)
-		return v, s, true, err
 	}
 	return v, nil, false, nil
 }
@@ -339,6 +342,13 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 	case !unchanged:
 		return a.end(ctx, message.Rejected, problemContentChanged(), false)
 	}
+	switch d, err := a.slot(ctx); {
+	case err != nil:
+		return verdict{}, nil, err
+	case d > 0:
+		v, s := a.later(d)
+		return v, s, nil
+	}
 	for {
 		started := a.Now()
 		receipt, err := adapter.Send(ctx, ch.ForProvider(),
@@ -358,7 +368,12 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 			if a.registered, err = a.provider(ctx, ch.ProviderID); err != nil {
 				return verdict{}, nil, err
 			}
-			if a.registered.Status == registry.Enabled && a.registered.Limits.Same(registry.Limits{}) { // a repeat is a call like any other
+			_, blocked, err := a.blocked(ctx)
+			if err != nil {
+				return verdict{}, nil, err
+			}
+			// A repeat is a call like any other: a provider with limits is not called again at once.
+			if a.registered.Status == registry.Enabled && !blocked && a.registered.Limits.Same(registry.Limits{}) {
 				continue
 			}
 		}
@@ -462,6 +477,9 @@ func (a *attempt) end(ctx context.Context, status message.Status, p message.Prob
 
 // hold sets the message aside. After a takeover the provider may have it, so it waits as it is.
 func (a *attempt) hold(ctx context.Context, reason string, until time.Time) (verdict, *usage.Standing, error) {
+	if reason != message.HeldAccountRestricted && reason != message.HeldUsageLimit {
+		a.m.HeldBy = "" // of an earlier time
+	}
 	if a.resumed {
 		v, s := a.later(5 * time.Second)
 		return v, s, nil
