@@ -37,6 +37,7 @@ const (
 	attrConfirmation = "confirmation"
 	attrPaused       = "paused_until"
 	attrDeleted      = "deleted_at"
+	attrCredentials  = "credentials" // sealed
 
 	channelSort = "channel"
 
@@ -105,6 +106,9 @@ func (s *Store) Create(ctx context.Context, c Channel) error {
 	}
 	if c.SenderID != "" {
 		it[attrSender] = attr.String(c.SenderID)
+	}
+	if len(c.SealedCredentials) > 0 {
+		it[attrCredentials] = &types.AttributeValueMemberB{Value: c.SealedCredentials}
 	}
 	_, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
@@ -191,12 +195,18 @@ func (s *Store) Pause(ctx context.Context, id string, until time.Time) error {
 }
 
 // MarkCredentialsInvalid takes an active channel out of use, because its provider no longer takes the credentials. It
-// does nothing to a channel that is not active.
-func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string) error {
-	_, err := s.update(ctx, id, change{
+// does nothing to a channel that is not active, or that has got other credentials than those used, which are given as they
+// were sealed.
+func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string, used []byte) error {
+	invalid := change{
 		set:    attr.Item{attrStatus: attr.String(string(CredentialsInvalid))},
 		unless: "#" + attrStatus + " <> :was", values: attr.Item{":was": attr.String(string(Active))},
-	})
+	}
+	if len(used) > 0 {
+		invalid.set[attrCredentials] = &types.AttributeValueMemberB{Value: used}
+		invalid.unless += " OR #" + attrCredentials + " <> :" + attrCredentials
+	}
+	_, err := s.update(ctx, id, invalid)
 	return err
 }
 
@@ -271,6 +281,9 @@ func decode(it attr.Item) (Channel, error) {
 		Status: Status(attr.Text(it, attrStatus)), CreatedAt: attr.Moment(it, attrCreatedAt), CreatedBy: attr.Text(it, attrCreatedBy),
 		ActivatedBy: attr.Text(it, attrActivatedBy), ActivatedAt: attr.Moment(it, attrActivatedAt),
 		PausedUntil: attr.Moment(it, attrPaused), DeletedAt: attr.Moment(it, attrDeleted),
+	}
+	if b, ok := it[attrCredentials].(*types.AttributeValueMemberB); ok {
+		c.SealedCredentials = b.Value
 	}
 	return c, attr.FromJSON(it, attrConfirmation, &c.Confirmation)
 }

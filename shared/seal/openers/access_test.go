@@ -19,7 +19,8 @@ func TestOnlyTheFunctionsOfTheTableMakeOpeners(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
 		"functions/messages":   {"Content"},
-		"functions/dispatcher": {"Content"},
+		"functions/dispatcher": {"Content", "Credentials"},
+		"functions/webhook":    {"Credentials"},
 	}
 	got := map[string][]string{}
 	calls(t, func(dir, file, imported, function string) {
