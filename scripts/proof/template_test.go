@@ -262,7 +262,7 @@ func asked(route string, public bool) string {
 		return "OperatorJwt operator"
 	case under("/v1/messages"), under("/v1/conversations"):
 		return "CrmJwt messages:" + access
-	case path == "/v1/channels/{id}/activate", path == "/v1/channels/{id}/deactivate", path == "/v1/channels/{id}/activation-instructions":
+	case path == "/v1/channels/{id}/activate", path == "/v1/channels/{id}/deactivate", under("/v1/channels/{id}/activation-instructions"):
 		return "CrmJwt channels:activate"
 	case under("/v1/channels"), under("/v1/providers"):
 		return "CrmJwt channels:" + access
