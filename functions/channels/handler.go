@@ -58,6 +58,7 @@ type Channels interface {
 // Handler answers the routes of providers and channels.
 type Handler struct {
 	Rules     Rules
+	Accounts  Accounts
 	Providers Providers
 	Channels  Channels
 	// Credentials seals those of accounts. Nothing here opens them.
@@ -147,6 +148,9 @@ func (h *Handler) create(r *http.Request) (channel.Channel, error) {
 		return channel.Channel{}, err
 	}
 	if err := validName(req.Name); err != nil {
+		return channel.Channel{}, err
+	}
+	if err := h.permitted(r, api.PrincipalFrom(r.Context()).AccountID, ""); err != nil {
 		return channel.Channel{}, err
 	}
 	e, err := h.provider(r, req.ProviderID)

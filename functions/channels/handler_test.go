@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
@@ -68,6 +69,7 @@ type world struct {
 	log       *bytes.Buffer
 	table     string // of channels
 	db        *dynamodb.Client
+	accounts  *account.Store
 }
 
 func ednaEntry() registry.Entry {
@@ -113,9 +115,13 @@ func newWorld(t *testing.T, senders int) *world {
 			t.Fatal(err)
 		}
 	}
+	w.accounts = &account.Store{
+		DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo",
+		Audit: audittest.New(t, env),
+	}
 	h := &Handler{
 		Credentials: sealtest.Sealer(seal.Credentials),
-		Rules:       w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna, "toy": w.toy},
+		Accounts:    w.accounts, Rules: w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna, "toy": w.toy},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
 		IDs:  id.Source{Now: clock.Now, Random: rand.Reader}, Random: rand.Reader, Now: clock.Now,
 	}
