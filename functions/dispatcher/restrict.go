@@ -30,11 +30,5 @@ func (a *attempt) recipient(ctx context.Context, set restriction.Set) (string, e
 	if unchanged, err := a.open(ctx); err != nil || !unchanged {
 		return "", err // its turn will tell
 	}
-	if _, err := a.open(ctx); err != nil {
-		return "", err
-	}
-	if a.m.Address == "" { // it does not open; before it is handed over that is its end
-		return "", nil
-	}
 	return a.Recipients.Owner(ctx, a.accountID, a.m.Address)
 }
