@@ -15,6 +15,8 @@ type OperatorServer interface {
 	GetOperatorAccount(w http.ResponseWriter, r *http.Request)
 	// PutOperatorAccount answers PUT /v1/operator/accounts/{id}.
 	PutOperatorAccount(w http.ResponseWriter, r *http.Request)
+	// ListAuditEvents answers GET /v1/operator/audit-events.
+	ListAuditEvents(w http.ResponseWriter, r *http.Request)
 	// GetPlan answers GET /v1/operator/plans/{id}.
 	GetPlan(w http.ResponseWriter, r *http.Request)
 	// PutPlan answers PUT /v1/operator/plans/{id}.
@@ -41,6 +43,7 @@ func OperatorRoutes(s OperatorServer) []Route {
 		{Method: "PUT", Path: "/v1/operator/plans/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutPlan},
 		{Method: "GET", Path: "/v1/operator/accounts/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorAccount},
 		{Method: "PUT", Path: "/v1/operator/accounts/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutOperatorAccount},
+		{Method: "GET", Path: "/v1/operator/audit-events", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListAuditEvents},
 		{Method: "POST", Path: "/v1/operator/rules", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PublishRules},
 	}
 }

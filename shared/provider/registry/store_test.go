@@ -10,6 +10,7 @@ import (
 
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/provider/registry"
 )
@@ -18,9 +19,9 @@ func newStore(t *testing.T, senders int) (*registry.Store, *apitest.Clock) {
 	t.Helper()
 	env := awstest.New(t)
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
-	s := &registry.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.ChannelsTable()), Now: clock.Now}
+	s := &registry.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.ChannelsTable()), Now: clock.Now, Audit: audittest.New(t, env)}
 	for i := range senders {
-		if _, err := s.PutSender(t.Context(), "edna", registry.Sender{ID: fmt.Sprint(1001 + i), Address: fmt.Sprintf("+3579900%d", 1001+i)}); err != nil {
+		if _, err := s.PutSender(t.Context(), "edna", registry.Sender{ID: fmt.Sprint(1001 + i), Address: fmt.Sprintf("+3579900%d", 1001+i)}, audittest.ByOperator()); err != nil {
 			t.Fatal(err)
 		}
 	}
