@@ -14,6 +14,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
@@ -33,6 +34,7 @@ type world struct {
 	channels  *channel.Store
 	ids       id.Source
 	released  *released
+	audit     *audit.Log
 }
 
 // released keeps what the operator asked to release. It can be made to fail.
@@ -78,9 +80,11 @@ func newWorld(t *testing.T) *world {
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
 		released:  &released{},
 	}
+	w.audit = events
 	h := &Handler{
-		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: events}, // another container's
-		Gates:    w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events,
+		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
+		Channels: w.channels, IDs: w.ids,
+		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events,
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,
 	}
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Now: clock.Now}, api.OperatorRoutes(h)))

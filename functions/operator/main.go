@@ -17,6 +17,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/registry"
@@ -51,9 +52,12 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
-	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: id.Source{Now: now, Random: rand.Reader}, Now: now}
+	ids := id.Source{Now: now, Random: rand.Reader}
+	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	h := &Handler{
 		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events},
+		Channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		IDs:       ids,
 		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now, Audit: events},
 		Release:   &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},

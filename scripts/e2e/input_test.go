@@ -183,6 +183,13 @@ func attempts() map[string]attempt {
 		"GET /v1/operator/plans/{id}":                         {path: func(v *victim) string { return "/v1/operator/plans/" + v.planID }, body: noBody},
 		"PUT /v1/operator/accounts/{id}":                      {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id }, body: object(map[string]any{"plan_id": "demo"})},
 		"GET /v1/operator/accounts/{id}":                      {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id }, body: noBody},
+		"POST /v1/operator/accounts/{id}/restrictions": {
+			path: func(v *victim) string { return "/v1/operator/accounts/" + v.id + "/restrictions" },
+			body: object(map[string]any{"kind": "block", "reason": "none", "clause": "13"}),
+		},
+		"GET /v1/operator/accounts/{id}/restrictions": {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id + "/restrictions" }, body: noBody},
+		"GET /v1/operator/restrictions/{id}":          {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
+		"DELETE /v1/operator/restrictions/{id}":       {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
 		"POST /v1/operator/rules": {path: at("/v1/operator/rules"), body: object(map[string]any{
 			"version": "9999-01-01", "effective_at": "2026-01-01T00:00:00.000Z", "documents": []any{}, "prohibited_uses": []any{},
 		})},
@@ -412,6 +419,11 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{name: "activation without confirmations", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activate", body: map[string]any{}, status: 422, code: "invalid_request"},
 		{name: "activation without countries", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activate", body: map[string]any{"rules_version": "x", "provider_terms_version": "x"}, status: 422, code: "invalid_request"},
 		{name: "activation with what is not in force", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activate", body: map[string]any{"rules_version": "x", "provider_terms_version": "x", "transfer_countries": []string{}}, status: 409, code: "confirmation_outdated"},
+		{name: "an instruction with a field of its own", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activation-instructions", body: map[string]any{"operator": "operator_1"}, status: 422, code: "invalid_request"},
+		{name: "an instruction for 8 days", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activation-instructions", body: map[string]any{"expires_in_seconds": 8 * 24 * 3600}, status: 422, code: "invalid_request"},
+		{name: "an instruction for no time", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activation-instructions", body: map[string]any{"expires_in_seconds": 0}, status: 422, code: "invalid_request"},
+		{name: "an instruction for no channel", method: "POST", path: "/v1/channels/chn_x/activation-instructions", body: map[string]any{}, status: 404, code: "channel_not_found"},
+		{name: "withdrawal of what was never given", method: "DELETE", path: "/v1/channels/" + v.channel.ID + "/activation-instructions/ins_x", status: 404, code: "not_found"},
 		{name: "another status by PATCH", method: "PATCH", path: "/v1/channels/" + v.channel.ID, body: map[string]any{"status": "inactive"}, status: 422, code: "invalid_request"},
 		{name: "a malformed channel", method: "GET", path: "/v1/channels/chn_x", status: 404, code: "channel_not_found"},
 
@@ -516,6 +528,18 @@ func TestOperatorInputIsChecked(t *testing.T) {
 	}
 	if got := operator.call(t, http.MethodPost, "/v1/operator/rules", map[string]any{"version": "x"}); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("Rules without documents: %v", got)
+	}
+	for name, c := range map[string]struct {
+		body   map[string]any
+		status int
+	}{
+		"an activation without an instruction":         {map[string]any{"rules_version": "x", "provider_terms_version": "x", "transfer_countries": []string{}}, http.StatusUnprocessableEntity},
+		"an activation of a channel by name":           {map[string]any{"channel_id": "chn_0000000000000000"}, http.StatusUnprocessableEntity},
+		"an activation by an instruction that is none": {map[string]any{"instruction": "nonsense", "rules_version": "x", "provider_terms_version": "x", "transfer_countries": []string{}}, http.StatusForbidden},
+	} {
+		if got := operator.call(t, http.MethodPost, "/v1/operator/activations", c.body); got.status != c.status {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 	// A published version never changes.
 	current := decode[rules](t, (&caller{stack: s}).call(t, http.MethodGet, "/v1/rules/current", nil), http.StatusOK)

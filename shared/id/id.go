@@ -23,6 +23,7 @@ const (
 	AcceptancePrefix   = "acc_"
 	AuditPrefix        = "aud_"
 	InstructionPrefix  = "ins_"
+	RestrictionPrefix  = "rst_"
 )
 
 // ErrMalformed: the text is no id of the kind asked for.
