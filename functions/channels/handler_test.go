@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -133,7 +134,7 @@ func newWorld(t *testing.T, senders int) *world {
 
 func (w *world) put(t *testing.T, e registry.Entry) {
 	t.Helper()
-	if _, err := w.providers.Put(t.Context(), e); err != nil {
+	if _, err := w.providers.Put(t.Context(), e, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -216,7 +217,7 @@ func TestAChannelLivesFromCreationToDeletion(t *testing.T) {
 func wantMembers(t *testing.T, what string, a apitest.Answer, want map[string]any) {
 	t.Helper()
 	for name, v := range want {
-		if a.JSON[name] != v {
+		if !reflect.DeepEqual(a.JSON[name], v) {
 			t.Errorf("%s: %s is %v, want %v", what, name, a.JSON[name], v)
 		}
 	}

@@ -39,7 +39,7 @@ func entry(id string) registry.Entry {
 func TestTheSwitchIsSeenWithinSeconds(t *testing.T) {
 	t.Parallel()
 	s, clock := newStore(t, 0)
-	if _, err := s.Put(t.Context(), entry("edna")); err != nil {
+	if _, err := s.Put(t.Context(), entry("edna"), audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	other := &registry.Store{DB: s.DB, Table: s.Table, Now: clock.Now} // another container's
@@ -52,7 +52,7 @@ func TestTheSwitchIsSeenWithinSeconds(t *testing.T) {
 	want("at first", registry.Enabled)
 	off := entry("edna")
 	off.Status = registry.Disabled
-	if _, err := s.Put(t.Context(), off); err != nil {
+	if _, err := s.Put(t.Context(), off, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	clock.Pass(registry.CacheAge - time.Millisecond)
