@@ -197,6 +197,8 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		return end(message.Rejected, problemChannel())
 	case err != nil:
 		return v, nil, true, err
+	case ch.Status == channel.CredentialsInvalid:
+		return end(message.Rejected, problemCredentials())
 	case ch.Status != channel.Active:
 		return end(message.Rejected, problemChannel())
 	}
@@ -295,9 +297,13 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 	case !unchanged:
 		return a.end(ctx, message.Rejected, problemContentChanged(), false)
 	}
+	account, err := ch.WithCredentials(a.Credentials)
+	if err != nil {
+		return verdict{}, nil, err
+	}
 	for {
 		started := a.Now()
-		receipt, err := adapter.Send(ctx, ch.ForProvider(),
+		receipt, err := adapter.Send(ctx, account,
 			provider.Message{ID: a.m.ID.String(), To: a.m.Address, Content: a.m.Content})
 		failure := new(provider.Error)
 		switch {
@@ -345,6 +351,13 @@ func (a *attempt) open(ctx context.Context) (unchanged bool, err error) {
 func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Error, repeatSafe bool) (verdict, *usage.Standing, error) {
 	now := a.Now()
 	p := message.Problem{Code: f.Code, Detail: f.Detail, FaultDomain: string(f.Fault), ProviderCode: f.ProviderCode, Permanent: f.Kind == provider.Permanent}
+	if f.Kind == provider.Credentials && len(ch.SealedCredentials) > 0 {
+		// They are the account's own: nothing on this channel will pass until its user enters others.
+		if err := a.Channels.MarkCredentialsInvalid(ctx, ch); err != nil && !errors.Is(err, channel.ErrNotFound) {
+			return verdict{}, nil, err
+		}
+		return a.end(ctx, message.Failed, problemCredentials(), true)
+	}
 	if f.Kind == provider.Permanent {
 		a.Breakers.Success(ch.ID)
 		return a.end(ctx, message.Failed, p, true)

@@ -58,10 +58,12 @@ type Recipients interface {
 	Owner(ctx context.Context, accountID, address string) (recipientID string, err error)
 }
 
-// Channels gives channels, at most 5 s old unless fresh, and pauses one that its provider asks us to leave alone.
+// Channels gives channels, at most 5 s old unless fresh, pauses one that its provider asks us to leave alone, and takes one
+// out of use whose credentials its provider refused.
 type Channels interface {
 	Get(ctx context.Context, channelID string, fresh bool) (channel.Channel, error)
 	Pause(ctx context.Context, channelID string, until time.Time) error
+	MarkCredentialsInvalid(ctx context.Context, c channel.Channel) error
 }
 
 // Providers gives registry entries: Get so old that a switch reaches every call within 5 s, Recent at most a second.
@@ -91,12 +93,14 @@ type Dispatcher struct {
 	// Recipients is asked only for accounts with a restriction of a recipient; nil: there are none.
 	Recipients Recipients
 	Adapters   map[string]provider.Adapter
-	SQS        Visibility
-	QueueURL   string
-	Breakers   *Breakers
-	Hints      *Hints
-	Log        *slog.Logger
-	Now        func() time.Time
+	// Credentials opens those of accounts, for the adapter's call.
+	Credentials channel.Opener
+	SQS         Visibility
+	QueueURL    string
+	Breakers    *Breakers
+	Hints       *Hints
+	Log         *slog.Logger
+	Now         func() time.Time
 	// Sleep waits within an invocation, for less than maxNap at a time.
 	Sleep func(ctx context.Context, d time.Duration) error
 	// Random is the source of nonces and of jitter; safe for concurrent use.

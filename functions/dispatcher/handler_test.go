@@ -75,14 +75,18 @@ type scriptedProvider struct {
 	answers    []error
 	accepted   []string
 	calls      []string
+	tokens     []string
 	repeatSafe bool
 	during     func(id string)
 }
 
-func (p *scriptedProvider) Send(_ context.Context, _ provider.Channel, m provider.Message) (provider.Receipt, error) {
+func (p *scriptedProvider) Send(_ context.Context, ch provider.Channel, m provider.Message) (provider.Receipt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls = append(p.calls, m.ID)
+	if ch.Credentials != nil {
+		p.tokens = append(p.tokens, ch.Credentials["token"])
+	}
 	if p.during != nil {
 		p.during(m.ID)
 	}
