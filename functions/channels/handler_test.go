@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -92,7 +93,7 @@ func newWorld(t *testing.T, senders int) *world {
 	w := &world{
 		clock:     clock,
 		rules:     &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
-		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now},
+		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: audittest.New(t, env)},
 		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)},
 		edna:      &arranger{},
 		toy:       &toy{},
@@ -132,7 +133,7 @@ func newWorld(t *testing.T, senders int) *world {
 
 func (w *world) put(t *testing.T, e registry.Entry) {
 	t.Helper()
-	if _, err := w.providers.Put(t.Context(), e); err != nil {
+	if _, err := w.providers.Put(t.Context(), e, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -215,7 +216,7 @@ func TestAChannelLivesFromCreationToDeletion(t *testing.T) {
 func wantMembers(t *testing.T, what string, a apitest.Answer, want map[string]any) {
 	t.Helper()
 	for name, v := range want {
-		if a.JSON[name] != v {
+		if !reflect.DeepEqual(a.JSON[name], v) {
 			t.Errorf("%s: %s is %v, want %v", what, name, a.JSON[name], v)
 		}
 	}
