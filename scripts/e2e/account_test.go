@@ -109,7 +109,15 @@ type usage struct {
 		WindowSeconds int64 `json:"window_seconds"`
 		Burst         int64 `json:"burst"`
 	} `json:"rate"`
-	Restrictions []json.RawMessage `json:"restrictions"`
+	Restrictions       []json.RawMessage `json:"restrictions"`
+	PlanLimit          *int64            `json:"plan_limit"`
+	PlanRate           json.RawMessage   `json:"plan_rate"`
+	LimitRestrictionID string            `json:"limit_restriction_id"`
+	RateRestrictionID  string            `json:"rate_restriction_id"`
+	ThresholdReachedAt struct {
+		Near *timestamp `json:"80"`
+		Full *timestamp `json:"100"`
+	} `json:"threshold_reached_at"`
 }
 
 type channel struct {
