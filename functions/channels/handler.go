@@ -132,44 +132,44 @@ func (h *Handler) GetProvider(w http.ResponseWriter, r *http.Request) {
 // CreateChannel answers POST /v1/channels.
 func (h *Handler) CreateChannel(w http.ResponseWriter, r *http.Request) {
 	h.Keys.Wrap(func(w http.ResponseWriter, r *http.Request) {
-		c, err := h.create(r)
+		c, e, err := h.create(r)
 		if err != nil {
 			api.WriteError(w, r, err)
 			return
 		}
 		w.Header().Set("Location", "/v1/channels/"+c.ID)
-		api.WriteJSON(w, http.StatusCreated, h.show(r, c, registry.Enabled))
+		api.WriteJSON(w, http.StatusCreated, h.show(r, c, e))
 	})(w, r)
 }
 
-func (h *Handler) create(r *http.Request) (channel.Channel, error) {
+func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, error) {
 	var req api.CreateChannelRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	if err := validName(req.Name); err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	if err := h.permitted(r, api.PrincipalFrom(r.Context()).AccountID, ""); err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	e, err := h.provider(r, req.ProviderID)
 	if err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	channelType, err := typeOf(e, req.Type)
 	if err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	if err := checkCredentials(e, req.Credentials); err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	if err := h.served(e); err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	channelID, err := h.IDs.New(id.ChannelPrefix)
 	if err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	p := api.PrincipalFrom(r.Context())
 	c := channel.Channel{
@@ -182,14 +182,14 @@ func (h *Handler) create(r *http.Request) (channel.Channel, error) {
 		c.SenderID, c.Address, err = h.takeSender(r, e.ID, channelID)
 	}
 	if err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	// When this fails, the channel may be there all the same. The sender is not given back: if the channel is not there,
 	// somebody who finds the pool empty does that.
 	if err := h.Channels.Create(r.Context(), c, api.AuditEvent(r.Context())); err != nil {
-		return channel.Channel{}, api.TryAgain(r, err)
+		return channel.Channel{}, registry.Entry{}, api.TryAgain(r, err)
 	}
-	return c, nil
+	return c, e, nil
 }
 
 // takeSender takes a sender from the pool of a native provider.
@@ -305,12 +305,12 @@ func (h *Handler) ListChannels(w http.ResponseWriter, r *http.Request) {
 	}
 	out := api.ChannelList{Items: []api.Channel{}, NextPageToken: next}
 	for _, c := range list {
-		status, err := h.switchOf(r, c)
+		e, err := h.entryOf(r, c)
 		if err != nil {
 			api.WriteError(w, r, err)
 			return
 		}
-		out.Items = append(out.Items, h.show(r, c, status))
+		out.Items = append(out.Items, h.show(r, c, e))
 	}
 	api.WriteJSON(w, http.StatusOK, out)
 }
@@ -390,12 +390,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, do func(context
 		api.WriteError(w, r, problemOf(r, err))
 		return
 	}
-	status, err := h.switchOf(r, c)
+	e, err := h.entryOf(r, c)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, h.show(r, c, status))
+	api.WriteJSON(w, http.StatusOK, h.show(r, c, e))
 }
 
 // own gives the channel of the path, if it is the caller's.

@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/usage"
@@ -77,6 +78,11 @@ type Waiting interface {
 	Mark(ctx context.Context, accountID, providerID string, version int64) error
 }
 
+// Pace gives slots of a provider that bounds what it takes of all accounts together.
+type Pace interface {
+	Take(ctx context.Context, providerID string, r pace.Rate, horizon time.Duration) (at time.Time, taken bool, err error)
+}
+
 // Visibility is what the dispatcher needs of SQS: to let a message come again when its time has come.
 type Visibility interface {
 	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
@@ -90,6 +96,7 @@ type Dispatcher struct {
 	Channels  Channels
 	Providers Providers
 	Waiting   Waiting
+	Pace      Pace
 	// Recipients is asked only for accounts with a restriction of a recipient; nil: there are none.
 	Recipients Recipients
 	Adapters   map[string]provider.Adapter

@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/release"
 	"contactcenter/shared/seal/openers"
@@ -62,6 +63,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Accounts:    &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
 		Channels:    &pausableChannels{store: channels, cache: &channel.Cache{Store: channels, Now: now}},
 		Providers:   &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Pace:        &pace.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Waiting:     &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Adapters:    map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
 		Credentials: credentials,

@@ -165,6 +165,8 @@ func attempts() map[string]attempt {
 			"instruction": "x", "rules_version": "x", "provider_terms_version": "x", "transfer_countries": []any{},
 		})},
 		"POST /v1/channels/{id}/deactivate":     {path: func(v *victim) string { return one(v) + "/deactivate" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"GET /v1/audit-events":                  {path: at("/v1/audit-events"), body: noBody},
+		"GET /v1/operator/audit-events":         {path: func(v *victim) string { return "/v1/operator/audit-events?account_id=" + v.id }, body: noBody},
 		"GET /v1/account":                       {path: at("/v1/account"), body: noBody},
 		"GET /v1/usage":                         {path: at("/v1/usage"), body: noBody},
 		"GET /v1/rules/current":                 {path: at("/v1/rules/current"), body: noBody},
@@ -176,6 +178,7 @@ func attempts() map[string]attempt {
 
 		"PUT /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: object(registry)},
 		"GET /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: noBody},
+		"GET /v1/operator/providers/{id}/versions":            {path: at("/v1/operator/providers/edna/versions"), body: noBody},
 		"PUT /v1/operator/providers/{id}/senders/{sender_id}": {path: at("/v1/operator/providers/edna/senders/1001"), body: object(map[string]any{"address": "+35799009999"})},
 		"PUT /v1/operator/plans/{id}":                         {path: func(v *victim) string { return "/v1/operator/plans/" + v.planID }, body: object(plan{Limit: 9999}.body())},
 		"GET /v1/operator/plans/{id}":                         {path: func(v *victim) string { return "/v1/operator/plans/" + v.planID }, body: noBody},

@@ -19,6 +19,8 @@ type OperatorServer interface {
 	ListRestrictions(w http.ResponseWriter, r *http.Request)
 	// CreateRestriction answers POST /v1/operator/accounts/{id}/restrictions.
 	CreateRestriction(w http.ResponseWriter, r *http.Request)
+	// ListAuditEvents answers GET /v1/operator/audit-events.
+	ListAuditEvents(w http.ResponseWriter, r *http.Request)
 	// GetPlan answers GET /v1/operator/plans/{id}.
 	GetPlan(w http.ResponseWriter, r *http.Request)
 	// PutPlan answers PUT /v1/operator/plans/{id}.
@@ -29,6 +31,8 @@ type OperatorServer interface {
 	PutProvider(w http.ResponseWriter, r *http.Request)
 	// PutSender answers PUT /v1/operator/providers/{id}/senders/{sender_id}.
 	PutSender(w http.ResponseWriter, r *http.Request)
+	// ListProviderVersions answers GET /v1/operator/providers/{id}/versions.
+	ListProviderVersions(w http.ResponseWriter, r *http.Request)
 	// LiftRestriction answers DELETE /v1/operator/restrictions/{id}.
 	LiftRestriction(w http.ResponseWriter, r *http.Request)
 	// GetRestriction answers GET /v1/operator/restrictions/{id}.
@@ -44,6 +48,7 @@ func OperatorRoutes(s OperatorServer) []Route {
 	return []Route{
 		{Method: "GET", Path: "/v1/operator/providers/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorProvider},
 		{Method: "PUT", Path: "/v1/operator/providers/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutProvider},
+		{Method: "GET", Path: "/v1/operator/providers/{id}/versions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListProviderVersions},
 		{Method: "PUT", Path: "/v1/operator/providers/{id}/senders/{sender_id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutSender},
 		{Method: "GET", Path: "/v1/operator/plans/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetPlan},
 		{Method: "PUT", Path: "/v1/operator/plans/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutPlan},
@@ -53,6 +58,7 @@ func OperatorRoutes(s OperatorServer) []Route {
 		{Method: "POST", Path: "/v1/operator/accounts/{id}/restrictions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.CreateRestriction},
 		{Method: "DELETE", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.LiftRestriction},
 		{Method: "GET", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetRestriction},
+		{Method: "GET", Path: "/v1/operator/audit-events", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListAuditEvents},
 		{Method: "POST", Path: "/v1/operator/rules", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PublishRules},
 	}
 }

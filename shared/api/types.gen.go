@@ -25,6 +25,27 @@ func (e AcceptanceKind) Valid() bool {
 	}
 }
 
+// Defines values for AuditActorKind.
+const (
+	AuditActorKindOperator AuditActorKind = "operator"
+	AuditActorKindSystem   AuditActorKind = "system"
+	AuditActorKindUser     AuditActorKind = "user"
+)
+
+// Valid indicates whether the value is a known member of the AuditActorKind enum.
+func (e AuditActorKind) Valid() bool {
+	switch e {
+	case AuditActorKindOperator:
+		return true
+	case AuditActorKindSystem:
+		return true
+	case AuditActorKindUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Capacity.
 const (
 	CapacityLegalEntity Capacity = "legal_entity"
@@ -333,6 +354,57 @@ type ActivationInstruction struct {
 	Instruction string `json:"instruction,omitempty"`
 }
 
+// AuditActor defines model for AuditActor.
+type AuditActor struct {
+	AccountID string `json:"account_id,omitempty"`
+
+	// ID The subject of the token; an account is not told the operator's.
+	ID   string         `json:"id,omitempty"`
+	Kind AuditActorKind `json:"kind"`
+}
+
+// AuditActorKind defines model for AuditActor.Kind.
+type AuditActorKind string
+
+// AuditRecord defines model for AuditRecord.
+type AuditRecord struct {
+	// AccountID Whose account it concerns; absent: the operator's own affairs.
+	AccountID string `json:"account_id,omitempty"`
+
+	// Action What happened, for example `channel.activated`.
+	Action string     `json:"action"`
+	Actor  AuditActor `json:"actor"`
+
+	// After The same afterwards; absent: it is not there any more.
+	After map[string]interface{} `json:"after,omitempty"`
+
+	// At RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	At Time `json:"at"`
+
+	// Before What was changed, as it was; absent: it was not there.
+	Before        map[string]interface{} `json:"before,omitempty"`
+	ComplaintID   string                 `json:"complaint_id,omitempty"`
+	ID            string                 `json:"id"`
+	InstructionID string                 `json:"instruction_id,omitempty"`
+	Reason        string                 `json:"reason,omitempty"`
+	RequestID     string                 `json:"request_id,omitempty"`
+	RulesVersion  string                 `json:"rules_version,omitempty"`
+	SourceIP      string                 `json:"source_ip,omitempty"`
+
+	// Target The id of what was changed.
+	Target string `json:"target"`
+}
+
+// AuditRecordList defines model for AuditRecordList.
+type AuditRecordList struct {
+	Items []AuditRecord `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
 // Capacity In whose name the user accepts.
 type Capacity string
 
@@ -347,6 +419,16 @@ type Channel struct {
 	// Address The sender's number or handle.
 	Address     string `json:"address,omitempty"`
 	CallbackURL string `json:"callback_url,omitempty"`
+
+	// ConfirmationRequired The provider's terms or transfer countries are no longer those that were confirmed. Messages go on; activate the
+	// channel again with what is in force.
+	ConfirmationRequired bool `json:"confirmation_required"`
+
+	// Confirmations What is in force now, and is to be confirmed to activate the channel.
+	Confirmations *TermsInForce `json:"confirmations,omitempty"`
+
+	// Confirmed What was confirmed at the last activation, by whom and when.
+	Confirmed *ConfirmedTerms `json:"confirmed,omitempty"`
 
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
@@ -369,6 +451,18 @@ type ChannelList struct {
 
 // ChannelStatus defines model for ChannelStatus.
 type ChannelStatus string
+
+// ConfirmedTerms What was confirmed at the last activation, by whom and when.
+type ConfirmedTerms struct {
+	// At RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	At                   *Time    `json:"at,omitempty"`
+	By                   string   `json:"by"`
+	ProviderTermsVersion string   `json:"provider_terms_version"`
+	RulesVersion         string   `json:"rules_version"`
+	TransferCountries    []string `json:"transfer_countries"`
+}
 
 // Conversation defines model for Conversation.
 type Conversation struct {
@@ -530,6 +624,9 @@ type Message struct {
 	// To Of outbound messages.
 	To string `json:"to,omitempty"`
 
+	// Transfer To whom the message was handed over, and what that provider's entry said then. Shown for a single message.
+	Transfer *Transfer `json:"transfer,omitempty"`
+
 	// TransferCompletedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
@@ -623,6 +720,12 @@ type OperatorRestrictionList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
+// PairLimit Messages of one channel to one recipient.
+type PairLimit struct {
+	Limit         int64 `json:"limit"`
+	WindowSeconds int64 `json:"window_seconds"`
+}
+
 // PeriodKind The length of a usage period. Periods begin at midnight UTC.
 type PeriodKind string
 
@@ -658,7 +761,10 @@ type Provider struct {
 	Health           Health             `json:"health"`
 	ID               string             `json:"id"`
 	LegalEntity      string             `json:"legal_entity"`
-	Name             string             `json:"name"`
+
+	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+	Limits *ProviderLimits `json:"limits,omitempty"`
+	Name   string          `json:"name"`
 
 	// Onboarding `native`: no registration with the provider is needed. `own_account`: the customer's own account is used.
 	Onboarding Onboarding `json:"onboarding"`
@@ -672,13 +778,25 @@ type Provider struct {
 
 	// TransferCountries ISO 3166-1 alpha-2 codes of the countries that the provider names.
 	TransferCountries []string `json:"transfer_countries"`
-	Website           string   `json:"website"`
+
+	// Version Counts the changes of this entry, from 1. A message names the version it was handed over under.
+	Version int64  `json:"version,omitempty"`
+	Website string `json:"website"`
 }
 
 // ProviderDocument defines model for ProviderDocument.
 type ProviderDocument struct {
 	Title string `json:"title"`
 	URL   string `json:"url"`
+}
+
+// ProviderLimits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+type ProviderLimits struct {
+	// PerRecipient Messages of one channel to one recipient.
+	PerRecipient *PairLimit `json:"per_recipient,omitempty"`
+
+	// Rate Never more than `limit` messages in any window of that length.
+	Rate *ProviderRate `json:"rate,omitempty"`
 }
 
 // ProviderList defines model for ProviderList.
@@ -689,8 +807,36 @@ type ProviderList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
+// ProviderRate Never more than `limit` messages in any window of that length.
+type ProviderRate struct {
+	// Burst How many may go at once after a pause, at most `limit`; 1 when left out. A steady stream gets `limit - burst + 1` in a window.
+	Burst         *int64 `json:"burst,omitempty"`
+	Limit         int64  `json:"limit"`
+	WindowSeconds int64  `json:"window_seconds"`
+}
+
 // ProviderStatus defines model for ProviderStatus.
 type ProviderStatus string
+
+// ProviderVersion defines model for ProviderVersion.
+type ProviderVersion struct {
+	// ChangedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ChangedAt *Time    `json:"changed_at,omitempty"`
+	ChangedBy string   `json:"changed_by"`
+	Provider  Provider `json:"provider"`
+	Reason    string   `json:"reason,omitempty"`
+	Version   int64    `json:"version"`
+}
+
+// ProviderVersionList defines model for ProviderVersionList.
+type ProviderVersionList struct {
+	Items []ProviderVersion `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+}
 
 // PublishRulesRequest defines model for PublishRulesRequest.
 type PublishRulesRequest struct {
@@ -704,12 +850,18 @@ type PublishRulesRequest struct {
 	// Example: 2026-12-01T10:00:00.000Z
 	EffectiveAt    Time            `json:"effective_at"`
 	ProhibitedUses []ProhibitedUse `json:"prohibited_uses"`
-	Version        string          `json:"version"`
+
+	// Reason Why, for the audit log.
+	Reason  string `json:"reason,omitempty"`
+	Version string `json:"version"`
 }
 
 // PutOperatorAccountRequest defines model for PutOperatorAccountRequest.
 type PutOperatorAccountRequest struct {
 	PlanID string `json:"plan_id"`
+
+	// Reason Why, for the audit log.
+	Reason string `json:"reason,omitempty"`
 }
 
 // PutPlanRequest defines model for PutPlanRequest.
@@ -720,6 +872,9 @@ type PutPlanRequest struct {
 	// Period The length of a usage period. Periods begin at midnight UTC.
 	Period PeriodKind `json:"period"`
 	Rate   PutRate    `json:"rate"`
+
+	// Reason Why, for the audit log.
+	Reason string `json:"reason,omitempty"`
 }
 
 // PutProviderRequest defines model for PutProviderRequest.
@@ -728,10 +883,16 @@ type PutProviderRequest struct {
 	CredentialFields []CredentialField  `json:"credential_fields,omitempty"`
 	Documents        []ProviderDocument `json:"documents"`
 	LegalEntity      string             `json:"legal_entity"`
-	Name             string             `json:"name"`
+
+	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+	Limits *ProviderLimits `json:"limits,omitempty"`
+	Name   string          `json:"name"`
 
 	// Onboarding `native`: no registration with the provider is needed. `own_account`: the customer's own account is used.
-	Onboarding        Onboarding     `json:"onboarding"`
+	Onboarding Onboarding `json:"onboarding"`
+
+	// Reason Kept with this version of the entry and in the audit log.
+	Reason            string         `json:"reason,omitempty"`
 	Status            ProviderStatus `json:"status"`
 	TermsVersion      string         `json:"terms_version"`
 	TransferCountries []string       `json:"transfer_countries"`
@@ -750,6 +911,9 @@ type PutRate struct {
 type PutSenderRequest struct {
 	// Address The number or handle that recipients see.
 	Address string `json:"address"`
+
+	// Reason Why, for the audit log.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Rate defines model for Rate.
@@ -877,6 +1041,15 @@ type Sender struct {
 	ProviderID string `json:"provider_id"`
 }
 
+// TermsInForce What is in force now, and is to be confirmed to activate the channel.
+type TermsInForce struct {
+	ProviderTermsVersion string `json:"provider_terms_version"`
+
+	// RulesVersion Absent while no Rules are in force.
+	RulesVersion      string   `json:"rules_version,omitempty"`
+	TransferCountries []string `json:"transfer_countries"`
+}
+
 // TimelineStep defines model for TimelineStep.
 type TimelineStep struct {
 	// At RFC 3339 in UTC with milliseconds.
@@ -885,6 +1058,14 @@ type TimelineStep struct {
 	At     Time          `json:"at"`
 	Reason string        `json:"reason,omitempty"`
 	Status MessageStatus `json:"status"`
+}
+
+// Transfer To whom the message was handed over, and what that provider's entry said then. Shown for a single message.
+type Transfer struct {
+	// Countries ISO 3166-1 alpha-2 codes, as the entry named them at that version.
+	Countries       []string `json:"countries,omitempty"`
+	ProviderID      string   `json:"provider_id"`
+	ProviderVersion int64    `json:"provider_version"`
 }
 
 // UpdateChannelRequest defines model for UpdateChannelRequest.

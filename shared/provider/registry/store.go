@@ -15,11 +15,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/cache"
 )
 
 // Items: pk "provider#<id>", sk "registry": an entry. pk "providers", sk id: the list of providers. pk "provider#<id>",
-// sk "sender#<sender id>": a sender of the pool.
+// sk "sender#<sender id>": a sender of the pool; sk "version#<number>": what an entry said at one version, never changed.
 const (
 	attrPK           = "pk"
 	attrSK           = "sk"
@@ -35,6 +36,7 @@ const (
 	attrCredentials  = "credential_fields"
 	attrCreated      = "created_at"
 	attrVersion      = "version"
+	attrLimits       = "limits"
 	attrAddress      = "address"
 	attrChannel      = "channel_id"
 	attrTaken        = "taken_at"
@@ -70,13 +72,23 @@ type Store struct {
 	DB    DynamoDB
 	Table string
 	Now   func() time.Time
+	// Audit is needed by the methods that take an event; who only reads needs none.
+	Audit *audit.Log
 
 	once    sync.Once
 	entries *cache.Cache[string, Entry]
+	past    *cache.Cache[string, Change]
+}
+
+func (s *Store) caches() {
+	s.once.Do(func() {
+		s.entries = cache.New[string, Entry](CacheAge, cacheSize, s.Now)
+		s.past = cache.New[string, Change](pastAge, cacheSize, s.Now)
+	})
 }
 
 func (s *Store) kept() *cache.Cache[string, Entry] {
-	s.once.Do(func() { s.entries = cache.New[string, Entry](CacheAge, cacheSize, s.Now) })
+	s.caches()
 	return s.entries
 }
 
@@ -100,36 +112,6 @@ func (s *Store) Read(ctx context.Context, providerID string) (Entry, error) {
 		return Entry{}, ErrNotFound
 	}
 	return decodeEntry(out.Item)
-}
-
-// Put records a provider's entry over the one before. Its version, health and CreatedAt are the registry's own. It
-// returns the entry as it is now. Up to three requests.
-func (s *Store) Put(ctx context.Context, e Entry) (Entry, error) {
-	e.CreatedAt = s.Now().UTC().Truncate(time.Millisecond)
-	old, err := s.Read(ctx, e.ID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Entry{}, err
-	}
-	if err == nil {
-		e.CreatedAt = old.CreatedAt
-	}
-	e.Health, e.Version = Health{State: Operational, Since: e.CreatedAt}, old.Version+1
-	if err == nil && old.Same(e) {
-		return old, nil
-	}
-	it, err := encodeEntry(e)
-	if err != nil {
-		return Entry{}, err
-	}
-	// Listed first: a listed provider without an entry is passed over, but one that is not listed would stay unseen.
-	list := attr.Item{attrPK: attr.String(providersKey), attrSK: attr.String(e.ID)}
-	for _, it := range []attr.Item{list, it} {
-		if _, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: it}); err != nil {
-			return Entry{}, fmt.Errorf("put provider: %w", err)
-		}
-	}
-	s.kept().Forget(e.ID)
-	return e, nil
 }
 
 // List gives all providers, by id; each entry at most CacheAge old. One request, and one for each entry that is not kept.
@@ -157,20 +139,43 @@ func (s *Store) List(ctx context.Context) ([]Entry, error) {
 
 // PutSender adds a sender to a provider's pool, or changes the address of a free one; with the address that it has
 // already, it changes nothing. It returns ErrSenderInUse when the sender belongs to a channel and has another address.
-func (s *Store) PutSender(ctx context.Context, providerID string, sender Sender) (Sender, error) {
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: senderKey(providerID, sender.ID),
-		UpdateExpression: aws.String("SET #address = :address"), ConditionExpression: aws.String("attribute_not_exists(#channel) OR #address = :address"),
-		ExpressionAttributeNames:  map[string]string{"#address": attrAddress, "#channel": attrChannel},
-		ExpressionAttributeValues: attr.Item{":address": attr.String(sender.Address)}, ReturnValues: types.ReturnValueAllNew,
-	})
-	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
-		return Sender{}, ErrSenderInUse
+func (s *Store) PutSender(ctx context.Context, providerID string, sender Sender, e audit.Event) (Sender, error) {
+	const tries = 5
+	key := senderKey(providerID, sender.ID)
+	e.Action, e.Target, e.After = "sender.changed", sender.ID, map[string]any{"provider_id": providerID, "in_pool": true}
+	for range tries {
+		out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key, ConsistentRead: aws.Bool(true)})
+		if err != nil {
+			return Sender{}, fmt.Errorf("get sender: %w", err)
+		}
+		was := decodeSender(out.Item)
+		update := &types.Update{
+			TableName: &s.Table, Key: key, UpdateExpression: aws.String("SET #address = :address"),
+			ConditionExpression:       aws.String("attribute_not_exists(#address)"),
+			ExpressionAttributeNames:  map[string]string{"#address": attrAddress},
+			ExpressionAttributeValues: attr.Item{":address": attr.String(sender.Address)},
+		}
+		if len(out.Item) > 0 {
+			if was.Address == sender.Address {
+				return was, nil
+			}
+			if was.ChannelID != "" {
+				return Sender{}, ErrSenderInUse
+			}
+			update.ConditionExpression = aws.String("attribute_not_exists(#channel) AND #address = :was")
+			update.ExpressionAttributeNames["#channel"], update.ExpressionAttributeValues[":was"] = attrChannel, attr.String(was.Address)
+			e.Before, e.After["address_changed"] = map[string]any{"provider_id": providerID, "in_pool": true}, true
+		}
+		err = s.Audit.Write(ctx, e, types.TransactWriteItem{Update: update})
+		if audit.AsRefused(err) != nil {
+			continue // somebody else took it or changed it just now
+		}
+		if err != nil {
+			return Sender{}, fmt.Errorf("put sender: %w", err)
+		}
+		return Sender{ID: sender.ID, Address: sender.Address}, nil
 	}
-	if err != nil {
-		return Sender{}, fmt.Errorf("put sender: %w", err)
-	}
-	return decodeSender(out.Attributes), nil
+	return Sender{}, fmt.Errorf("put sender: it changed %d times meanwhile", tries)
 }
 
 // Senders gives a page of a provider's pool, by id.
@@ -348,6 +353,10 @@ func senderKey(providerID, senderID string) attr.Item {
 }
 
 func encodeEntry(e Entry) (attr.Item, error) {
+	limits, err := attr.JSON(e.Limits)
+	if err != nil {
+		return nil, err
+	}
 	documents, err := attr.JSON(e.Documents)
 	if err != nil {
 		return nil, err
@@ -361,6 +370,7 @@ func encodeEntry(e Entry) (attr.Item, error) {
 	it[attrOnboarding], it[attrTypes], it[attrCountries] = attr.String(string(e.Onboarding)), attr.Strings(e.ChannelTypes), attr.Strings(e.TransferCountries)
 	it[attrDocuments], it[attrTerms], it[attrStatus] = documents, attr.String(e.TermsVersion), attr.String(string(e.Status))
 	it[attrCredentials], it[attrCreated], it[attrVersion] = fields, attr.Time(e.CreatedAt), attr.Int(e.Version)
+	it[attrLimits] = limits
 	return it, nil
 }
 
@@ -372,8 +382,10 @@ func decodeEntry(it attr.Item) (Entry, error) {
 		CreatedAt: attr.Moment(it, attrCreated), Version: attr.Number(it, attrVersion),
 	}
 	e.Health = Health{State: Operational, Since: e.CreatedAt}
-	if err := attr.FromJSON(it, attrDocuments, &e.Documents); err != nil {
-		return Entry{}, err
+	for name, v := range map[string]any{attrDocuments: &e.Documents, attrLimits: &e.Limits} {
+		if err := attr.FromJSON(it, name, v); err != nil {
+			return Entry{}, err
+		}
 	}
 	return e, attr.FromJSON(it, attrCredentials, &e.CredentialFields)
 }
