@@ -151,6 +151,9 @@ func showUsage(g usage.Gate, st account.Standing, inFlight int) api.Usage {
 		rate := showRate(st.PlanTerms.Rate)
 		out.PlanRate = &rate
 	}
+	if near, full := g.Reached.Near, g.Reached.Full; !near.IsZero() || !full.IsZero() {
+		out.ThresholdReachedAt = &api.UsageThresholds{N80: api.OptionalTime(near), N100: api.OptionalTime(full)}
+	}
 	return out
 }
 
