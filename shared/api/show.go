@@ -16,7 +16,7 @@ func ProviderOf(e registry.Entry) Provider {
 		Documents: []ProviderDocument{}, CredentialFields: []CredentialField{}, TermsVersion: e.TermsVersion, Status: ProviderStatus(e.Status),
 		Health: Health(e.Health.State), Since: OptionalTime(e.Health.Since),
 	}
-	p.Version, p.Limits = e.Version, providerLimits(e.Limits)
+	p.Limits = providerLimits(e.Limits)
 	for _, d := range e.Documents {
 		p.Documents = append(p.Documents, ProviderDocument(d))
 	}

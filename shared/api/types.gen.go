@@ -705,10 +705,7 @@ type Provider struct {
 
 	// TransferCountries ISO 3166-1 alpha-2 codes of the countries that the provider names.
 	TransferCountries []string `json:"transfer_countries"`
-
-	// Version Counts the changes of this entry, from 1. A message names the version it was handed over under.
-	Version int64  `json:"version,omitempty"`
-	Website string `json:"website"`
+	Website           string   `json:"website"`
 }
 
 // ProviderDocument defines model for ProviderDocument.
