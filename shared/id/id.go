@@ -23,6 +23,8 @@ const (
 	AcceptancePrefix   = "acc_"
 	AuditPrefix        = "aud_"
 	InstructionPrefix  = "ins_"
+	ComplaintPrefix    = "cmp_"
+	EvidencePrefix     = "evr_"
 )
 
 // ErrMalformed: the text is no id of the kind asked for.
