@@ -16,6 +16,7 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
@@ -127,7 +128,7 @@ func TestAChannelMustBeActiveAtTheVeryMoment(t *testing.T) {
 			t.Errorf("got %d %s, want %d %s", a.status, a.body, status, code)
 		}
 	}
-	_, err := s.channels.Deactivate(t.Context(), s.channel.ID)
+	_, err := s.channels.Deactivate(t.Context(), s.channel.ID, audittest.By(s.channel.AccountID))
 	s.must(err)
 	want(409, api.CodeChannelInactive)
 	s.activate()
@@ -140,7 +141,7 @@ func TestAChannelMustBeActiveAtTheVeryMoment(t *testing.T) {
 	want(202, "")
 	s.must(s.channels.MarkCredentialsInvalid(t.Context(), s.channel.ID))
 	want(409, api.CodeCredentialsInvalid)
-	_, err = s.channels.Delete(t.Context(), s.channel.ID, s.clock())
+	_, err = s.channels.Delete(t.Context(), s.channel.ID, s.clock(), audittest.By(s.channel.AccountID))
 	s.must(err)
 	want(404, api.CodeChannelNotFound)
 }
@@ -252,7 +253,7 @@ func TestARepeatedKeyIsAnsweredAsTheFirstTime(t *testing.T) {
 	first := s.call(testAccount, "POST", "/v1/messages", body, "Idempotency-Key: k-1")
 	m := first.message(t)
 	s.dispatch(m.ID)
-	_, err := s.channels.Deactivate(t.Context(), s.channel.ID)
+	_, err := s.channels.Deactivate(t.Context(), s.channel.ID, audittest.By(s.channel.AccountID))
 	s.must(err)
 	s.advance(time.Hour)
 	// The same payload in other words, under the same key in its quoted form, on a channel that is inactive by now.

@@ -14,6 +14,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -72,7 +73,7 @@ func newWorld(t *testing.T) *world {
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
 		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now},
-		channels:  &channel.Store{DB: env.DynamoDB, Table: channels},
+		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)},
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
 		released:  &released{},
 	}
@@ -306,7 +307,7 @@ func TestAProviderIsPutWholeAndItsSwitchWakesItsAccounts(t *testing.T) {
 	if _, err := w.providers.TakeSender(t.Context(), "edna", "chn_1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.channels.Create(t.Context(), channel.Channel{ID: "chn_1", AccountID: "acct_1", ProviderID: "edna", Type: "whatsapp", Name: "n", SenderID: "1001", CreatedBy: "u"}); err != nil {
+	if err := w.channels.Create(t.Context(), channel.Channel{ID: "chn_1", AccountID: "acct_1", ProviderID: "edna", Type: "whatsapp", Name: "n", SenderID: "1001", CreatedBy: "u"}, audittest.By("acct_1")); err != nil {
 		t.Fatal(err)
 	}
 	w.released.take()

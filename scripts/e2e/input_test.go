@@ -155,6 +155,15 @@ func attempts() map[string]attempt {
 			path: func(v *victim) string { return one(v) + "/activate" }, foreign: http.StatusNotFound, code: "channel_not_found",
 			body: func(_ *testing.T, v *victim) any { return v.confirmations(v.sent.RulesVersion) },
 		},
+		"POST /v1/channels/{id}/activation-instructions": {
+			path: func(v *victim) string { return one(v) + "/activation-instructions" }, body: object(map[string]any{}), foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"DELETE /v1/channels/{id}/activation-instructions/{instruction_id}": {
+			path: func(v *victim) string { return one(v) + "/activation-instructions/ins_0000000000000000" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"POST /v1/operator/activations": {path: at("/v1/operator/activations"), body: object(map[string]any{
+			"instruction": "x", "rules_version": "x", "provider_terms_version": "x", "transfer_countries": []any{},
+		})},
 		"POST /v1/channels/{id}/deactivate":     {path: func(v *victim) string { return one(v) + "/deactivate" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
 		"GET /v1/account":                       {path: at("/v1/account"), body: noBody},
 		"GET /v1/usage":                         {path: at("/v1/usage"), body: noBody},

@@ -214,7 +214,7 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 func TestEveryRouteAsksForItsScope(t *testing.T) {
 	t.Parallel()
 	public := []string{
-		"GET /v1/rules/current", "GET /v1/rules/{version}", "GET /v1/rules/current/prohibited-uses", "POST /v1/complaints", "GET /v1/status",
+		"GET /v1/rules", "GET /v1/rules/current", "GET /v1/rules/{version}", "GET /v1/rules/current/prohibited-uses", "POST /v1/complaints", "GET /v1/status",
 		"GET /v1/callbacks/{provider_id}/{channel_id}", "HEAD /v1/callbacks/{provider_id}/{channel_id}", "POST /v1/callbacks/{provider_id}/{channel_id}",
 	}
 	n := 0
@@ -262,7 +262,7 @@ func asked(route string, public bool) string {
 		return "OperatorJwt operator"
 	case under("/v1/messages"), under("/v1/conversations"):
 		return "CrmJwt messages:" + access
-	case path == "/v1/channels/{id}/activate", path == "/v1/channels/{id}/deactivate", path == "/v1/channels/{id}/activation-instructions":
+	case path == "/v1/channels/{id}/activate", path == "/v1/channels/{id}/deactivate", under("/v1/channels/{id}/activation-instructions"):
 		return "CrmJwt channels:activate"
 	case under("/v1/channels"), under("/v1/providers"):
 		return "CrmJwt channels:" + access

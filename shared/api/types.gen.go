@@ -277,6 +277,20 @@ type ActivateChannelRequest struct {
 	TransferCountries    []string `json:"transfer_countries"`
 }
 
+// ActivationInstruction defines model for ActivationInstruction.
+type ActivationInstruction struct {
+	ChannelID string `json:"channel_id"`
+
+	// ExpiresAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ExpiresAt Time   `json:"expires_at"`
+	ID        string `json:"id"`
+
+	// Instruction The single-use token; only in the first answer.
+	Instruction string `json:"instruction,omitempty"`
+}
+
 // Capacity In whose name the user accepts.
 type Capacity string
 
@@ -362,8 +376,36 @@ type CredentialField struct {
 	Name string `json:"name"`
 }
 
+// FollowInstructionRequest defines model for FollowInstructionRequest.
+type FollowInstructionRequest struct {
+	Instruction          string   `json:"instruction"`
+	ProviderTermsVersion string   `json:"provider_terms_version"`
+	RulesVersion         string   `json:"rules_version"`
+	TransferCountries    []string `json:"transfer_countries"`
+}
+
+// FollowedInstruction defines model for FollowedInstruction.
+type FollowedInstruction struct {
+	// ActivatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ActivatedAt Time `json:"activated_at"`
+
+	// ActivatedBy The user who gave the instruction.
+	ActivatedBy   string        `json:"activated_by"`
+	ChannelID     string        `json:"channel_id"`
+	InstructionID string        `json:"instruction_id"`
+	Status        ChannelStatus `json:"status"`
+}
+
 // Health defines model for Health.
 type Health string
+
+// InstructActivationRequest defines model for InstructActivationRequest.
+type InstructActivationRequest struct {
+	// ExpiresInSeconds At most 7 days; an hour when left out.
+	ExpiresInSeconds *int64 `json:"expires_in_seconds,omitempty"`
+}
 
 // Message defines model for Message.
 type Message struct {
