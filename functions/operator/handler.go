@@ -9,6 +9,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
@@ -41,8 +42,10 @@ type Release interface {
 // Providers keeps the registry and the pools of senders.
 type Providers interface {
 	Read(ctx context.Context, providerID string) (registry.Entry, error)
+	List(ctx context.Context) ([]registry.Entry, error)
 	Put(ctx context.Context, e registry.Entry) (registry.Entry, error)
 	PutSender(ctx context.Context, providerID string, sender registry.Sender) (registry.Sender, error)
+	Senders(ctx context.Context, providerID string, p attr.Page) ([]registry.Sender, string, error)
 }
 
 // Rules publishes the Rules.
@@ -57,8 +60,13 @@ type Handler struct {
 	Providers Providers
 	Release   Release
 	Rules     Rules
-	Keys      *idempotency.Middleware
-	Now       func() time.Time
+	// Complaints, Evidence and Channels are for what third parties reported.
+	Complaints Complaints
+	Evidence   Evidence
+	Channels   Channels
+	IDs        id.Source
+	Keys       *idempotency.Middleware
+	Now        func() time.Time
 }
 
 // PutProvider answers PUT /v1/operator/providers/{id}.

@@ -14,13 +14,17 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/claim"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/usage"
 )
 
@@ -32,6 +36,9 @@ type world struct {
 	providers *registry.Store
 	channels  *channel.Store
 	ids       id.Source
+	evidence  *claim.Requests
+	claims    *claim.Complaints
+	audit     *audit.Log
 	released  *released
 }
 
@@ -68,16 +75,23 @@ func newWorld(t *testing.T) *world {
 	gates := env.Table(ctx, awstest.UsageTable())
 	channels := env.Table(ctx, awstest.ChannelsTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
+	log := audittest.New(t, env)
+	complaints := env.Table(ctx, awstest.ComplaintsTable())
+	sealer, opener := sealtest.Pair(seal.Complaints)
 	w := &world{
+		audit:     log,
+		evidence:  &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: log, Now: clock.Now},
+		claims:    &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: log, Now: clock.Now},
 		clock:     clock,
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
 		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now},
-		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)},
+		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: log},
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
 		released:  &released{},
 	}
 	h := &Handler{
+		Complaints: w.claims, Evidence: w.evidence, Channels: w.channels, IDs: w.ids,
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"}, // another container's
 		Gates:    w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,

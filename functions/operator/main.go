@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,11 +15,17 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/claim"
+	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/release"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -38,7 +45,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "DEFAULT_PLAN_ID"} {
+	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE", "AUDIT_TABLE"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -47,15 +54,29 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
+	sealer, err := seal.SealerFrom(getenv, seal.Complaints)
+	if err != nil {
+		return nil, err
+	}
+	opener, err := openers.Complaints(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	ids := id.Source{Now: now, Random: rand.Reader}
+	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	h := &Handler{
-		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
-		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
-		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
-		Release:   &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
-		Rules:     &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
-		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
-		Now:       now,
+		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Opener: opener, Audit: events, Now: now},
+		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
+		Channels:   &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		IDs:        ids,
+		Accounts:   &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
+		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Providers:  &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Release:    &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
+		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+		Keys:       &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
+		Now:        now,
 	}
 	return api.New(api.Config{Log: log, Now: now}, api.OperatorRoutes(h)), nil
 }
