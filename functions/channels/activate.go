@@ -28,6 +28,9 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 	if err != nil {
 		return channel.Channel{}, err
 	}
+	if err := h.permitted(r, c.AccountID, c.ID); err != nil {
+		return channel.Channel{}, err
+	}
 	var req api.ActivateChannelRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
 		return channel.Channel{}, err

@@ -57,6 +57,7 @@ type Channels interface {
 // Handler answers the routes of providers and channels.
 type Handler struct {
 	Rules     Rules
+	Accounts  Accounts
 	Providers Providers
 	Channels  Channels
 	// Adapters are the providers that this software can speak to, by id.
@@ -144,6 +145,9 @@ func (h *Handler) create(r *http.Request) (channel.Channel, error) {
 		return channel.Channel{}, err
 	}
 	if err := validName(req.Name); err != nil {
+		return channel.Channel{}, err
+	}
+	if err := h.permitted(r, api.PrincipalFrom(r.Context()).AccountID, ""); err != nil {
 		return channel.Channel{}, err
 	}
 	e, err := h.provider(r, req.ProviderID)

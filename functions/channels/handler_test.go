@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
@@ -60,6 +61,7 @@ type world struct {
 	providers *registry.Store
 	channels  *channel.Store
 	edna      *arranger
+	accounts  *account.Store
 }
 
 func ednaEntry() registry.Entry {
@@ -101,8 +103,12 @@ func newWorld(t *testing.T, senders int) *world {
 			t.Fatal(err)
 		}
 	}
+	w.accounts = &account.Store{
+		DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo",
+		Audit: audittest.New(t, env),
+	}
 	h := &Handler{
-		Rules: w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna},
+		Accounts: w.accounts, Rules: w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
 		IDs:  id.Source{Now: clock.Now, Random: rand.Reader}, Random: rand.Reader, Now: clock.Now,
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
@@ -50,6 +51,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
 	h := &Handler{
+		Accounts:      &account.Store{DB: db, Table: accounts, Now: now},
 		Rules:         &rules.Store{DB: db, Table: accounts, Now: now},
 		Providers:     &registry.Store{DB: db, Table: channels, Now: now},
 		Channels:      &channel.Store{DB: db, Table: channels, Audit: &audit.Log{DB: db, Table: events, IDs: ids, Now: now}},

@@ -131,6 +131,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.gates = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: b.Now}
 	b.waiting = &release.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}
 	b.accounts = &account.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AccountsTable()), Now: b.Now, DefaultPlanID: "test"}
+	b.accounts.Audit = audittest.New(t, env)
 	channels := env.Table(ctx, awstest.ChannelsTable())
 	b.channels = &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)}
 	b.registry = &registry.Store{DB: env.DynamoDB, Table: channels, Now: b.Now}

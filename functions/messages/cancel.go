@@ -106,11 +106,11 @@ func (h *Handler) claim(ctx context.Context, r *http.Request, accountID string, 
 }
 
 func (h *Handler) makeGate(ctx context.Context, accountID string) error {
-	terms, err := h.Accounts.Terms(ctx, accountID, true)
+	st, err := h.Accounts.Standing(ctx, accountID, true)
 	if err != nil {
 		return err
 	}
-	return h.Gates.Create(ctx, accountID, terms)
+	return h.Gates.Create(ctx, accountID, st.Terms)
 }
 
 // end reads the message under the claim, and cancels it if it is still waiting.

@@ -11,11 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"pgregory.net/rapid"
 
 	"contactcenter/shared/api"
-	"contactcenter/shared/attr"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/message"
@@ -144,20 +142,6 @@ func TestAChannelMustBeActiveAtTheVeryMoment(t *testing.T) {
 	_, err = s.channels.Delete(t.Context(), s.channel.ID, s.clock(), audittest.By(s.channel.AccountID))
 	s.must(err)
 	want(404, api.CodeChannelNotFound)
-}
-
-func TestABlockedAccountCannotSend(t *testing.T) {
-	t.Parallel()
-	s := newStack(t)
-	s.dispatch(s.send("x").ID)
-	_, err := s.writes.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
-		TableName: &s.h.Gates.Table, Key: attr.Item{"pk": attr.String(testAccount), "sk": attr.String("gate")},
-		UpdateExpression: ptr("SET #x = :x"), ExpressionAttributeNames: map[string]string{"#x": "x"}, ExpressionAttributeValues: attr.Item{":x": attr.Int(1)},
-	})
-	s.must(err)
-	if a := s.call(testAccount, "POST", "/v1/messages", s.text("x")); a.status != 403 || a.problem(t).Code != api.CodeAccountRestricted {
-		t.Errorf("got %d %s", a.status, a.body)
-	}
 }
 
 func ptr[T any](v T) *T { return &v }

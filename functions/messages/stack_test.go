@@ -87,6 +87,7 @@ func newStack(t *testing.T) *stack {
 	s.channels = &channel.Store{DB: db, Table: channels, Audit: audittest.New(t, env)}
 	s.registry = &registry.Store{DB: db, Table: channels, Now: s.clock}
 	s.accounts = &account.Store{DB: db, Table: accounts, Now: s.clock, DefaultPlanID: "demo"}
+	s.accounts.Audit = audittest.New(t, env)
 	s.rules = &rules.Store{DB: db, Table: accounts, Now: s.clock}
 	keyer, err := id.NewConversationKeyer([]byte("a secret of the deployment"))
 	s.must(err)

@@ -28,11 +28,6 @@ type Complaints interface {
 	Review(ctx context.Context, c claim.Complaint, r claim.Review, e audit.Event) (claim.Complaint, error)
 }
 
-// Channels tells whose a channel is.
-type Channels interface {
-	Lookup(ctx context.Context, id string) (channel.Channel, error)
-}
-
 const (
 	maxReason = 1000
 	maxNote   = 4000
@@ -115,10 +110,32 @@ func (h *Handler) answerComplaint(w http.ResponseWriter, r *http.Request, c clai
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
+	if out.Restrictions, err = h.restrictionsFor(r.Context(), c); err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
 	if out.SenderIsNow, err = h.senderOf(r.Context(), what.SenderAddress); err != nil {
 		api.Note(r.Context(), fmt.Errorf("find sender of complaint: %w", err)) // a hint only
 	}
 	api.WriteJSON(w, http.StatusOK, out)
+}
+
+// restrictionsFor gives the restrictions of the complaint's account that name it: of the account's newest 200.
+func (h *Handler) restrictionsFor(ctx context.Context, c claim.Complaint) ([]string, error) {
+	if c.AccountID == "" {
+		return nil, nil
+	}
+	list, _, err := h.Accounts.ListRestrictions(ctx, c.AccountID, attr.Page{Size: reachPage})
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, x := range list {
+		if x.ComplaintID == c.ID {
+			ids = append(ids, x.ID)
+		}
+	}
+	return ids, nil
 }
 
 // senderOf finds who has a native sender's address now: a hint, since the address may have belonged to somebody else when the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,17 @@ func TestAnOperatorReviewsAComplaint(t *testing.T) {
 	op.Do("PATCH", path, `{"status":"upheld","reason":"no consent"}`).Want(t, "uphold", 200, "")
 	if items := op.Get("/v1/operator/complaints?account_id=acct_1&status=upheld").JSON["items"].([]any); len(items) != 1 {
 		t.Errorf("of the account: %v", items)
+	}
+	// A restriction may follow, by the operator's own act, and names the complaint.
+	restrict := `{"kind":"block","reason":"Messages without consent","clause":"11","complaint_id":"` + c.ID + `"}`
+	made := op.Do("POST", "/v1/operator/accounts/acct_1/restrictions", restrict).Want(t, "restrict", 201, "")
+	for name, other := range map[string]string{"an unknown complaint": "cmp_0000000000000009", "what is no complaint": "canary"} {
+		if a := op.Do("POST", "/v1/operator/accounts/acct_1/restrictions", strings.Replace(restrict, c.ID, other, 1)).Want(t, name, 422, "invalid_request"); a.Field() != "complaint_id" {
+			t.Errorf("%s: the problem is about %q", name, a.Field())
+		}
+	}
+	if a := op.Get(path).Want(t, "read", 200, ""); fmt.Sprint(a.JSON["restrictions"]) != "["+made.Text("id")+"]" {
+		t.Errorf("the complaint shows the restrictions %v, want %s", a.JSON["restrictions"], made.Text("id"))
 	}
 	op.Get("/v1/operator/complaints?status=lost").Want(t, "an unknown status", 422, "invalid_request")
 	op.Get("/v1/operator/complaints/cmp_x").Want(t, "a malformed id", 404, "not_found")

@@ -38,8 +38,8 @@ type world struct {
 	ids       id.Source
 	evidence  *claim.Requests
 	claims    *claim.Complaints
-	audit     *audit.Log
 	released  *released
+	audit     *audit.Log
 }
 
 // released keeps what the operator asked to release. It can be made to fail.
@@ -79,7 +79,6 @@ func newWorld(t *testing.T) *world {
 	complaints := env.Table(ctx, awstest.ComplaintsTable())
 	sealer, opener := sealtest.Pair(seal.Complaints)
 	w := &world{
-		audit:     log,
 		evidence:  &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: log, Now: clock.Now},
 		claims:    &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: log, Now: clock.Now},
 		clock:     clock,
@@ -90,10 +89,12 @@ func newWorld(t *testing.T) *world {
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
 		released:  &released{},
 	}
+	w.audit = log
 	h := &Handler{
-		Complaints: w.claims, Evidence: w.evidence, Channels: w.channels, IDs: w.ids,
-		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"}, // another container's
-		Gates:    w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
+		Complaints: w.claims, Evidence: w.evidence,
+		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
+		Channels: w.channels, IDs: w.ids,
+		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,
 	}
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Now: clock.Now}, api.OperatorRoutes(h)))

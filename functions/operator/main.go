@@ -45,7 +45,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE", "AUDIT_TABLE"} {
+	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "AUDIT_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -68,9 +68,9 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	h := &Handler{
 		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Opener: opener, Audit: events, Now: now},
 		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
+		Accounts:   &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events},
 		Channels:   &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		IDs:        ids,
-		Accounts:   &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Providers:  &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Release:    &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},

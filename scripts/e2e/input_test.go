@@ -48,6 +48,7 @@ type victim struct {
 	*account
 	channel       channel
 	sent, waiting message
+	asked         string // an evidence request
 }
 
 func newVictim(t *testing.T, s *stack) *victim {
@@ -59,6 +60,7 @@ func newVictim(t *testing.T, s *stack) *victim {
 	a.untilUsed(20*time.Second, 1)
 	v.waiting = a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold", "client_reference", "victim"))
 	a.until(v.waiting.ID, 60*time.Second, "held", status("held"))
+	v.asked = decode[evidence](t, s.operator(t).call(t, http.MethodPost, "/v1/operator/evidence-requests", evidenceFor(a.id)), http.StatusCreated).ID
 	return v
 }
 
@@ -68,7 +70,7 @@ func (v *victim) everything(t *testing.T) string {
 	var out strings.Builder
 	for _, path := range []string{
 		"/v1/account", "/v1/usage", "/v1/channels", "/v1/channels/" + v.channel.ID, "/v1/conversations?channel_id=" + v.channel.ID, "/v1/messages?client_reference=victim",
-		"/v1/messages/" + v.sent.ID, "/v1/messages/" + v.waiting.ID, "/v1/rules/acceptances", "/v1/rules/current", "/v1/providers/edna",
+		"/v1/messages/" + v.sent.ID, "/v1/messages/" + v.waiting.ID, "/v1/rules/acceptances", "/v1/rules/current", "/v1/providers/edna", "/v1/evidence-requests/" + v.asked,
 	} {
 		got := v.call(t, http.MethodGet, path, nil)
 		if got.status != http.StatusOK {
@@ -81,7 +83,7 @@ func (v *victim) everything(t *testing.T) string {
 
 // ids are all ids of the account that a path can name.
 func (v *victim) ids() []string {
-	return []string{v.channel.ID, v.sent.ID, v.waiting.ID, v.sent.ConversationID, v.waiting.ConversationID}
+	return []string{v.channel.ID, v.sent.ID, v.waiting.ID, v.sent.ConversationID, v.waiting.ConversationID, v.asked}
 }
 
 // ghost puts ids of the same form into a path, that nobody has.
@@ -119,6 +121,8 @@ type attempt struct {
 	// foreign is what another account is told: 0, the route names nothing of an account.
 	foreign int
 	code    string
+	// public is what anybody is told on a route without a token: 0, it is answered 200.
+	public int
 }
 
 func at(path string) func(*victim) string { return func(*victim) string { return path } }
@@ -172,7 +176,19 @@ func attempts() map[string]attempt {
 		"GET /v1/rules/current/prohibited-uses": {path: at("/v1/rules/current/prohibited-uses"), body: noBody},
 		"GET /v1/rules/{version}":               {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},
 		"POST /v1/rules/acceptances":            {path: at("/v1/rules/acceptances"), body: object(map[string]any{"rules_version": "x", "documents": []any{}, "capacity": "self"})},
-		"GET /v1/rules/acceptances":             {path: at("/v1/rules/acceptances"), body: noBody},
+		// What can't be used isn't counted against the source, and public all the same.
+		"POST /v1/complaints":                         {path: at("/v1/complaints"), body: object(map[string]any{"category": "rain", "description": "x"}), public: http.StatusUnprocessableEntity},
+		"GET /v1/evidence-requests":                   {path: at("/v1/evidence-requests"), body: noBody},
+		"GET /v1/evidence-requests/{id}":              {path: func(v *victim) string { return "/v1/evidence-requests/" + v.asked }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/evidence-requests/{id}/submissions": {path: func(v *victim) string { return "/v1/evidence-requests/" + v.asked + "/submissions" }, body: object(map[string]any{"statement": "x", "documents": []any{}}), foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/operator/complaints":                 {path: at("/v1/operator/complaints"), body: noBody},
+		"GET /v1/operator/complaints/{id}":            {path: at("/v1/operator/complaints/cmp_0000000000000001"), body: noBody},
+		"PATCH /v1/operator/complaints/{id}":          {path: at("/v1/operator/complaints/cmp_0000000000000001"), body: object(map[string]any{"status": "dismissed", "reason": "x"})},
+		"POST /v1/operator/evidence-requests":         {path: at("/v1/operator/evidence-requests"), body: func(_ *testing.T, v *victim) any { return evidenceFor(v.id) }},
+		"GET /v1/operator/evidence-requests":          {path: at("/v1/operator/evidence-requests"), body: noBody},
+		"GET /v1/operator/evidence-requests/{id}":     {path: func(v *victim) string { return "/v1/operator/evidence-requests/" + v.asked }, body: noBody},
+		"PATCH /v1/operator/evidence-requests/{id}":   {path: func(v *victim) string { return "/v1/operator/evidence-requests/" + v.asked }, body: object(map[string]any{"status": "accepted"})},
+		"GET /v1/rules/acceptances":                   {path: at("/v1/rules/acceptances"), body: noBody},
 
 		"PUT /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: object(registry)},
 		"GET /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: noBody},
@@ -181,6 +197,13 @@ func attempts() map[string]attempt {
 		"GET /v1/operator/plans/{id}":                         {path: func(v *victim) string { return "/v1/operator/plans/" + v.planID }, body: noBody},
 		"PUT /v1/operator/accounts/{id}":                      {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id }, body: object(map[string]any{"plan_id": "demo"})},
 		"GET /v1/operator/accounts/{id}":                      {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id }, body: noBody},
+		"POST /v1/operator/accounts/{id}/restrictions": {
+			path: func(v *victim) string { return "/v1/operator/accounts/" + v.id + "/restrictions" },
+			body: object(map[string]any{"kind": "block", "reason": "none", "clause": "13"}),
+		},
+		"GET /v1/operator/accounts/{id}/restrictions": {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id + "/restrictions" }, body: noBody},
+		"GET /v1/operator/restrictions/{id}":          {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
+		"DELETE /v1/operator/restrictions/{id}":       {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
 		"POST /v1/operator/rules": {path: at("/v1/operator/rules"), body: object(map[string]any{
 			"version": "9999-01-01", "effective_at": "2026-01-01T00:00:00.000Z", "documents": []any{}, "prohibited_uses": []any{},
 		})},
@@ -242,7 +265,7 @@ func TestNobodyMayCallWhatIsNotTheirs(t *testing.T) {
 				}
 				continue
 			}
-			if got := call(&caller{s, ""}); got.status != http.StatusOK {
+			if got := call(&caller{s, ""}); got.status != max(row.public, http.StatusOK) {
 				t.Errorf("%s is public: %v", name, got)
 			}
 		case "CrmJwt":
@@ -410,6 +433,11 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{name: "activation without confirmations", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activate", body: map[string]any{}, status: 422, code: "invalid_request"},
 		{name: "activation without countries", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activate", body: map[string]any{"rules_version": "x", "provider_terms_version": "x"}, status: 422, code: "invalid_request"},
 		{name: "activation with what is not in force", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activate", body: map[string]any{"rules_version": "x", "provider_terms_version": "x", "transfer_countries": []string{}}, status: 409, code: "confirmation_outdated"},
+		{name: "an instruction with a field of its own", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activation-instructions", body: map[string]any{"operator": "operator_1"}, status: 422, code: "invalid_request"},
+		{name: "an instruction for 8 days", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activation-instructions", body: map[string]any{"expires_in_seconds": 8 * 24 * 3600}, status: 422, code: "invalid_request"},
+		{name: "an instruction for no time", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activation-instructions", body: map[string]any{"expires_in_seconds": 0}, status: 422, code: "invalid_request"},
+		{name: "an instruction for no channel", method: "POST", path: "/v1/channels/chn_x/activation-instructions", body: map[string]any{}, status: 404, code: "channel_not_found"},
+		{name: "withdrawal of what was never given", method: "DELETE", path: "/v1/channels/" + v.channel.ID + "/activation-instructions/ins_x", status: 404, code: "not_found"},
 		{name: "another status by PATCH", method: "PATCH", path: "/v1/channels/" + v.channel.ID, body: map[string]any{"status": "inactive"}, status: 422, code: "invalid_request"},
 		{name: "a malformed channel", method: "GET", path: "/v1/channels/chn_x", status: 404, code: "channel_not_found"},
 
@@ -514,6 +542,18 @@ func TestOperatorInputIsChecked(t *testing.T) {
 	}
 	if got := operator.call(t, http.MethodPost, "/v1/operator/rules", map[string]any{"version": "x"}); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("Rules without documents: %v", got)
+	}
+	for name, c := range map[string]struct {
+		body   map[string]any
+		status int
+	}{
+		"an activation without an instruction":         {map[string]any{"rules_version": "x", "provider_terms_version": "x", "transfer_countries": []string{}}, http.StatusUnprocessableEntity},
+		"an activation of a channel by name":           {map[string]any{"channel_id": "chn_0000000000000000"}, http.StatusUnprocessableEntity},
+		"an activation by an instruction that is none": {map[string]any{"instruction": "nonsense", "rules_version": "x", "provider_terms_version": "x", "transfer_countries": []string{}}, http.StatusForbidden},
+	} {
+		if got := operator.call(t, http.MethodPost, "/v1/operator/activations", c.body); got.status != c.status {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 	// A published version never changes.
 	current := decode[rules](t, (&caller{stack: s}).call(t, http.MethodGet, "/v1/rules/current", nil), http.StatusOK)

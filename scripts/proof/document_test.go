@@ -81,11 +81,15 @@ func TestNoAnswerToAnOperatorHasAPlaceForContent(t *testing.T) {
 	doc, operations := document(t)
 	// What would be a recipient's elsewhere, and is not here.
 	allowed := map[property]string{
-		{"Sender", "address"}:        "the operator's own number",
-		{"CredentialField", "name"}:  "what a credential is called",
-		{"Provider", "name"}:         "the provider's",
-		{"Problem", "errors"}:        "fields by name, never by value",
-		{"OperatorProvider", "name"}: "the provider's",
+		{"Sender", "address"}:           "the operator's own number",
+		{"CredentialField", "name"}:     "what a credential is called",
+		{"Provider", "name"}:            "the provider's",
+		{"ComplaintContact", "name"}:    "a claimant's, who gave it to the operator",
+		{"EvidencePeriod", "from"}:      "a time",
+		{"EvidencePeriod", "to"}:        "a time",
+		{"Problem", "errors"}:           "fields by name, never by value",
+		{"OperatorProvider", "name"}:    "the provider's",
+		{"OperatorRestriction", "from"}: "since when it holds",
 	}
 	forbidden := []string{"content", "text", "to", "from", "body", "variables", "address", "addresses", "name", "recipient", "recipients", "message", "messages", "payload", "caption", "filename", "raw", "last_inbound_at"}
 	n := 0
@@ -126,6 +130,20 @@ func TestNoAnswerHasAPlaceForACredential(t *testing.T) {
 					t.Errorf("%s can answer %s.%s", op.route, p.schema, p.name)
 				}
 			}
+		}
+	}
+}
+
+// the document says that providers deliver, and warrants no time or rate of delivery.
+func TestTheDocumentWarrantsNoDelivery(t *testing.T) {
+	t.Parallel()
+	doc, _ := document(t)
+	if about := object(t, doc, "info")["description"].(string); !strings.Contains(strings.Join(strings.Fields(about), " "), "no time or rate of delivery is warranted (clauses 5, 7 and 12") {
+		t.Errorf("the notice is gone: %s", about)
+	}
+	for _, word := range []string{"guarantee", "SLA", "uptime"} {
+		if strings.Contains(string(api.Document()), word) {
+			t.Errorf("the document says %q", word)
 		}
 	}
 }

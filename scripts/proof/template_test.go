@@ -272,3 +272,24 @@ func asked(route string, public bool) string {
 		return "CrmJwt account:" + access
 	}
 }
+
+// the table of who may not call what (scripts/e2e/input_test.go) has a row for each route: this is the same
+// check without starting the stack.
+func TestEveryRouteHasARowInTheTableOfAccess(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(filepath.Join(root(), "scripts", "e2e", "input_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range functions(t) {
+		for event, e := range f.events {
+			if e["Type"] != "HttpApi" {
+				continue
+			}
+			p := object(t, e, "Properties")
+			if row := fmt.Sprintf("%q:", fmt.Sprint(p["Method"], " ", p["Path"])); !strings.Contains(string(b), row) {
+				t.Errorf("%s %s: the table of access has no row %s", name, event, row)
+			}
+		}
+	}
+}

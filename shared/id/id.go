@@ -25,6 +25,7 @@ const (
 	InstructionPrefix  = "ins_"
 	ComplaintPrefix    = "cmp_"
 	EvidencePrefix     = "evr_"
+	RestrictionPrefix  = "rst_"
 )
 
 // ErrMalformed: the text is no id of the kind asked for.

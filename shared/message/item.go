@@ -40,6 +40,7 @@ const (
 	attrTransfer   = "tc"
 	attrHeld       = "hr"
 	attrHeldLease  = "hl"
+	attrHeldBy     = "hb"
 	attrRelease    = "ra"
 	attrNotBefore  = "nb"
 	attrError      = "er"
@@ -190,7 +191,7 @@ func decode(it item) (Message, error) {
 		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules),
 		CreatedBy: text(it, attrCreatedBy), ReplyTo: text(it, attrReplyTo), Outcome: Status(text(it, attrOutcome)), Report: Status(text(it, attrReport)),
 		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), ProviderMessageID: text(it, attrProviderID),
-		TransferCompletedAt: millis(it, attrTransfer), HeldReason: text(it, attrHeld), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
+		TransferCompletedAt: millis(it, attrTransfer), HeldReason: text(it, attrHeld), HeldBy: text(it, attrHeldBy), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
 	}
 	if text(it, attrDirection) == "i" {
 		m.Direction = Inbound

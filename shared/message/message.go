@@ -148,6 +148,8 @@ type Message struct {
 	ProviderMessageID   string
 	TransferCompletedAt time.Time
 	HeldReason          string
+	// HeldBy is the restriction that the message is held for; "" for none.
+	HeldBy string
 	// HeldLease is the lease under which the message was held last. Each holding has another.
 	HeldLease int64
 	// ReleaseAt is when a held message is looked at again, as far as that is known.
