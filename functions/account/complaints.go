@@ -94,9 +94,9 @@ func (h *Handler) checkComplaint(r *http.Request, req api.FileComplaintRequest) 
 	if req.Contact == nil {
 		return errs.Err()
 	}
-	for _, f := range []struct{ name, text string }{{"name", req.Contact.Name}, {"email", req.Contact.Email}, {"phone", req.Contact.Phone}} {
+	for _, f := range []struct{ name, text string }{{"contact.name", req.Contact.Name}, {"contact.email", req.Contact.Email}, {"contact.phone", req.Contact.Phone}} {
 		if f.text != "" {
-			checkText(&errs, "contact."+f.name, f.text, maxContact)
+			checkText(&errs, f.name, f.text, maxContact)
 		}
 	}
 	return errs.Err()

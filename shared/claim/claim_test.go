@@ -35,6 +35,7 @@ func newWorld(t *testing.T) *world {
 	env := awstest.New(t)
 	sealer, opener := sealtest.Pair(seal.Complaints)
 	w := &world{Env: env, table: env.Table(t.Context(), awstest.ComplaintsTable()), clock: apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)), log: audittest.New(t, env)}
+	w.log.Now, w.log.IDs.Now = w.clock.Now, w.clock.Now // events in the order of what the test does
 	w.complaints = &claim.Complaints{DB: env.DynamoDB, Table: w.table, Sealer: sealer, Opener: opener, Audit: w.log, Now: w.clock.Now}
 	w.requests = &claim.Requests{DB: env.DynamoDB, Table: w.table, Audit: w.log, Now: w.clock.Now}
 	return w
@@ -257,6 +258,7 @@ func TestAnEvidenceRequestGoesFromOpenToAccepted(t *testing.T) {
 		t.Errorf("accepted before it was answered: %v", err)
 	}
 	stale := r
+	w.clock.Pass(time.Minute)
 	steps := []func() error{
 		func() error { r, err = w.requests.Submit(ctx, r, answer, audittest.By("acct_1")); return err },
 		func() error {
