@@ -27,7 +27,7 @@ func (h *Handler) CancelMessage(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, messageView(m, false))
+	api.WriteJSON(w, http.StatusOK, messageView(m, inLine))
 }
 
 func notCancelable() error { return api.NewProblem(api.CodeMessageNotCancelable) }

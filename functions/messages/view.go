@@ -32,13 +32,27 @@ func baseView(m message.Message) api.Message {
 	return v
 }
 
-// messageView shows a message as it is. Sending says that a dispatcher has it in hand.
-func messageView(m message.Message, sending bool) api.Message {
+// place is where a queued message is.
+type place int
+
+const (
+	inLine place = iota
+	// inHand: a dispatcher is working on it.
+	inHand
+	// switchedOff: its provider is, so it waits for that, wherever its reference is.
+	switchedOff
+)
+
+// messageView shows a message as it is. The place matters only while it is queued.
+func messageView(m message.Message, p place) api.Message {
 	v := baseView(m)
-	v.Status, v.UpdatedAt = shownStatus(m, sending), api.At(m.UpdatedAt())
+	v.Status, v.UpdatedAt = shownStatus(m, p), api.At(m.UpdatedAt())
 	v.ProviderMessageID, v.TransferCompletedAt = m.ProviderMessageID, api.OptionalTime(m.TransferCompletedAt)
 	if v.Status == message.Held {
 		v.HeldReason, v.ReleaseAt = m.HeldReason, api.OptionalTime(m.ReleaseAt)
+		if m.Status() == message.Queued {
+			v.HeldReason = message.HeldProviderDisabled
+		}
 	}
 	if m.Direction == message.Outbound {
 		v.Attempts = &m.Attempts
@@ -52,11 +66,16 @@ func messageView(m message.Message, sending bool) api.Message {
 	return v
 }
 
-func shownStatus(m message.Message, sending bool) message.Status {
-	if s := m.Status(); s != message.Queued || !sending {
-		return s
+// shownStatus is the status that a reader sees. What comes of a place is shown and never stored.
+func shownStatus(m message.Message, p place) message.Status {
+	s := m.Status()
+	switch {
+	case s == message.Queued && p == inHand:
+		return message.Sending
+	case s == message.Queued && p == switchedOff:
+		return message.Held
 	}
-	return message.Sending
+	return s
 }
 
 // conversationView shows a conversation. Window is how long after a reply the provider takes free text; 0: always.

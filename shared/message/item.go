@@ -38,6 +38,7 @@ const (
 	attrAttempts   = "at"
 	attrProviderID = "pm"
 	attrTransfer   = "tc"
+	attrRegistry   = "gv" // version of the provider's entry that the message was handed over under
 	attrHeld       = "hr"
 	attrHeldLease  = "hl"
 	attrHeldBy     = "hb"
@@ -191,7 +192,7 @@ func decode(it item) (Message, error) {
 		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules),
 		CreatedBy: text(it, attrCreatedBy), ReplyTo: text(it, attrReplyTo), Outcome: Status(text(it, attrOutcome)), Report: Status(text(it, attrReport)),
 		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), ProviderMessageID: text(it, attrProviderID),
-		TransferCompletedAt: millis(it, attrTransfer), HeldReason: text(it, attrHeld), HeldBy: text(it, attrHeldBy), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
+		TransferCompletedAt: millis(it, attrTransfer), ProviderVersion: number(it, attrRegistry), HeldReason: text(it, attrHeld), HeldBy: text(it, attrHeldBy), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
 	}
 	if text(it, attrDirection) == "i" {
 		m.Direction = Inbound
