@@ -45,24 +45,25 @@ func newWorld(t *testing.T) *world {
 	env, ctx := awstest.New(t), t.Context()
 	accounts, gates, messages := env.Table(ctx, awstest.AccountsTable()), env.Table(ctx, awstest.UsageTable()), env.Table(ctx, awstest.MessagesTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
+	events := audittest.New(t, env)
 	w := &world{
 		clock:    clock,
-		accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
+		accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: events},
 		gates:    &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
 		messages: &message.Store{DB: env.DynamoDB, Table: messages, Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content)},
-		rules:    &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
+		rules:    &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events},
 		ids:      id.Source{Now: clock.Now, Random: rand.Reader},
 	}
 	w.plan(t, 1000, usage.Month)
 	complaints := env.Table(ctx, awstest.ComplaintsTable())
 	sealer, opener := sealtest.Pair(seal.Complaints)
-	w.audit = audittest.New(t, env)
+	w.audit = events
 	w.evidence = &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: w.audit, Now: clock.Now}
 	w.claims = &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: w.audit, Now: clock.Now}
 	h := &Handler{
 		Complaints: &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Now: clock.Now}, Evidence: w.evidence,
 		Sources:  &claim.Sources{DB: env.DynamoDB, Table: complaints, Key: []byte("key"), Now: clock.Now},
-		Accounts: w.accounts, Gates: w.gates, Messages: w.messages, Rules: w.rules,
+		Accounts: w.accounts, Gates: w.gates, Messages: w.messages, Rules: w.rules, Audit: events,
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
 		IDs:  w.ids, Now: clock.Now,
 	}
@@ -73,7 +74,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) plan(t *testing.T, limit int64, period usage.PeriodKind) {
 	t.Helper()
 	p := account.Plan{ID: "demo", Limit: limit, Period: period, Rate: account.Rate{Limit: 20, WindowSeconds: 1, Burst: 40}}
-	if _, _, err := w.accounts.PutPlan(t.Context(), p); err != nil {
+	if _, _, err := w.accounts.PutPlan(t.Context(), p, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -160,7 +161,7 @@ func version(name string, effective time.Time) rules.Version {
 
 func (w *world) publish(t *testing.T, v rules.Version) {
 	t.Helper()
-	if err := w.rules.Publish(t.Context(), v); err != nil {
+	if err := w.rules.Publish(t.Context(), v, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -57,14 +57,16 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
+	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	h := &Handler{
 		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Now: now},
 		Sources:    &claim.Sources{DB: db, Table: env["COMPLAINTS_TABLE"], Key: []byte(env["SOURCE_KEY"]), Now: now},
-		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}, Now: now},
+		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
 		Accounts:   &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages:   &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
-		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
+		Audit:      events,
 		Keys:       &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		IDs:        ids,
 		Now:        now,

@@ -75,26 +75,26 @@ func newWorld(t *testing.T) *world {
 	gates := env.Table(ctx, awstest.UsageTable())
 	channels := env.Table(ctx, awstest.ChannelsTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
-	log := audittest.New(t, env)
+	events := audittest.New(t, env)
 	complaints := env.Table(ctx, awstest.ComplaintsTable())
 	sealer, opener := sealtest.Pair(seal.Complaints)
 	w := &world{
-		evidence:  &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: log, Now: clock.Now},
-		claims:    &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: log, Now: clock.Now},
+		evidence:  &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: events, Now: clock.Now},
+		claims:    &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: events, Now: clock.Now},
 		clock:     clock,
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
-		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: log},
-		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: log},
+		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: events},
+		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: events},
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
 		released:  &released{},
 	}
-	w.audit = log
+	w.audit = events
 	h := &Handler{
 		Complaints: w.claims, Evidence: w.evidence,
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
 		Channels: w.channels, IDs: w.ids,
-		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
+		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events,
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,
 	}
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Now: clock.Now}, api.OperatorRoutes(h)))

@@ -169,6 +169,8 @@ func attempts() map[string]attempt {
 			"instruction": "x", "rules_version": "x", "provider_terms_version": "x", "transfer_countries": []any{},
 		})},
 		"POST /v1/channels/{id}/deactivate":     {path: func(v *victim) string { return one(v) + "/deactivate" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"GET /v1/audit-events":                  {path: at("/v1/audit-events"), body: noBody},
+		"GET /v1/operator/audit-events":         {path: func(v *victim) string { return "/v1/operator/audit-events?account_id=" + v.id }, body: noBody},
 		"GET /v1/account":                       {path: at("/v1/account"), body: noBody},
 		"GET /v1/usage":                         {path: at("/v1/usage"), body: noBody},
 		"GET /v1/rules/current":                 {path: at("/v1/rules/current"), body: noBody},
