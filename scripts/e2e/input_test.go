@@ -48,6 +48,7 @@ type victim struct {
 	*account
 	channel       channel
 	sent, waiting message
+	asked         string // an evidence request
 }
 
 func newVictim(t *testing.T, s *stack) *victim {
@@ -59,6 +60,7 @@ func newVictim(t *testing.T, s *stack) *victim {
 	a.untilUsed(20*time.Second, 1)
 	v.waiting = a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold", "client_reference", "victim"))
 	a.until(v.waiting.ID, 60*time.Second, "held", status("held"))
+	v.asked = decode[evidence](t, s.operator(t).call(t, http.MethodPost, "/v1/operator/evidence-requests", evidenceFor(a.id)), http.StatusCreated).ID
 	return v
 }
 
@@ -68,7 +70,7 @@ func (v *victim) everything(t *testing.T) string {
 	var out strings.Builder
 	for _, path := range []string{
 		"/v1/account", "/v1/usage", "/v1/channels", "/v1/channels/" + v.channel.ID, "/v1/conversations?channel_id=" + v.channel.ID, "/v1/messages?client_reference=victim",
-		"/v1/messages/" + v.sent.ID, "/v1/messages/" + v.waiting.ID, "/v1/rules/acceptances", "/v1/rules/current", "/v1/providers/edna",
+		"/v1/messages/" + v.sent.ID, "/v1/messages/" + v.waiting.ID, "/v1/rules/acceptances", "/v1/rules/current", "/v1/providers/edna", "/v1/evidence-requests/" + v.asked,
 	} {
 		got := v.call(t, http.MethodGet, path, nil)
 		if got.status != http.StatusOK {
@@ -81,7 +83,7 @@ func (v *victim) everything(t *testing.T) string {
 
 // ids are all ids of the account that a path can name.
 func (v *victim) ids() []string {
-	return []string{v.channel.ID, v.sent.ID, v.waiting.ID, v.sent.ConversationID, v.waiting.ConversationID}
+	return []string{v.channel.ID, v.sent.ID, v.waiting.ID, v.sent.ConversationID, v.waiting.ConversationID, v.asked}
 }
 
 // ghost puts ids of the same form into a path, that nobody has.
@@ -119,6 +121,8 @@ type attempt struct {
 	// foreign is what another account is told: 0, the route names nothing of an account.
 	foreign int
 	code    string
+	// public is what anybody is told on a route without a token: 0, it is answered 200.
+	public int
 }
 
 func at(path string) func(*victim) string { return func(*victim) string { return path } }
@@ -174,7 +178,19 @@ func attempts() map[string]attempt {
 		"GET /v1/rules/current/prohibited-uses": {path: at("/v1/rules/current/prohibited-uses"), body: noBody},
 		"GET /v1/rules/{version}":               {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},
 		"POST /v1/rules/acceptances":            {path: at("/v1/rules/acceptances"), body: object(map[string]any{"rules_version": "x", "documents": []any{}, "capacity": "self"})},
-		"GET /v1/rules/acceptances":             {path: at("/v1/rules/acceptances"), body: noBody},
+		// What can't be used isn't counted against the source, and public all the same.
+		"POST /v1/complaints":                         {path: at("/v1/complaints"), body: object(map[string]any{"category": "rain", "description": "x"}), public: http.StatusUnprocessableEntity},
+		"GET /v1/evidence-requests":                   {path: at("/v1/evidence-requests"), body: noBody},
+		"GET /v1/evidence-requests/{id}":              {path: func(v *victim) string { return "/v1/evidence-requests/" + v.asked }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/evidence-requests/{id}/submissions": {path: func(v *victim) string { return "/v1/evidence-requests/" + v.asked + "/submissions" }, body: object(map[string]any{"statement": "x", "documents": []any{}}), foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/operator/complaints":                 {path: at("/v1/operator/complaints"), body: noBody},
+		"GET /v1/operator/complaints/{id}":            {path: at("/v1/operator/complaints/cmp_0000000000000001"), body: noBody},
+		"PATCH /v1/operator/complaints/{id}":          {path: at("/v1/operator/complaints/cmp_0000000000000001"), body: object(map[string]any{"status": "dismissed", "reason": "x"})},
+		"POST /v1/operator/evidence-requests":         {path: at("/v1/operator/evidence-requests"), body: func(_ *testing.T, v *victim) any { return evidenceFor(v.id) }},
+		"GET /v1/operator/evidence-requests":          {path: at("/v1/operator/evidence-requests"), body: noBody},
+		"GET /v1/operator/evidence-requests/{id}":     {path: func(v *victim) string { return "/v1/operator/evidence-requests/" + v.asked }, body: noBody},
+		"PATCH /v1/operator/evidence-requests/{id}":   {path: func(v *victim) string { return "/v1/operator/evidence-requests/" + v.asked }, body: object(map[string]any{"status": "accepted"})},
+		"GET /v1/rules/acceptances":                   {path: at("/v1/rules/acceptances"), body: noBody},
 
 		"PUT /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: object(registry)},
 		"GET /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: noBody},
@@ -252,7 +268,7 @@ func TestNobodyMayCallWhatIsNotTheirs(t *testing.T) {
 				}
 				continue
 			}
-			if got := call(&caller{s, ""}); got.status != http.StatusOK {
+			if got := call(&caller{s, ""}); got.status != max(row.public, http.StatusOK) {
 				t.Errorf("%s is public: %v", name, got)
 			}
 		case "CrmJwt":

@@ -23,6 +23,8 @@ const (
 	AcceptancePrefix   = "acc_"
 	AuditPrefix        = "aud_"
 	InstructionPrefix  = "ins_"
+	ComplaintPrefix    = "cmp_"
+	EvidencePrefix     = "evr_"
 	RestrictionPrefix  = "rst_"
 )
 

@@ -26,6 +26,11 @@ func ChannelsTable() *dynamodb.CreateTableInput {
 // AuditTable holds the audit log.
 func AuditTable() *dynamodb.CreateTableInput { return table("audit", index{"shard", "gk", "gs"}) }
 
+// ComplaintsTable holds complaints and evidence requests.
+func ComplaintsTable() *dynamodb.CreateTableInput {
+	return table("complaints", index{"listed", "lk", "ls"}, index{"account", "ak", "as"})
+}
+
 type index struct{ name, hash, sort string }
 
 func table(name string, indexes ...index) *dynamodb.CreateTableInput {
@@ -40,7 +45,7 @@ func table(name string, indexes ...index) *dynamodb.CreateTableInput {
 }
 
 func projection(index string) types.ProjectionType {
-	if index == "account" || index == "shard" {
+	if index == "account" || index == "listed" || index == "shard" {
 		return types.ProjectionTypeAll
 	}
 	return types.ProjectionTypeKeysOnly
