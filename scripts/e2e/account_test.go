@@ -121,10 +121,6 @@ type usage struct {
 	PlanRate           json.RawMessage   `json:"plan_rate"`
 	LimitRestrictionID string            `json:"limit_restriction_id"`
 	RateRestrictionID  string            `json:"rate_restriction_id"`
-	ThresholdReachedAt struct {
-		Near *timestamp `json:"80"`
-		Full *timestamp `json:"100"`
-	} `json:"threshold_reached_at"`
 }
 
 type channel struct {
