@@ -46,6 +46,7 @@ const (
 	attrError      = "er"
 	attrReportErr  = "re"
 	attrSteps      = "tl"
+	attrErased     = "ea"
 	attrTTL        = "ttl"
 	attrHeldKey    = "hk" // index "held": account
 	attrHeldSort   = "hs" // unique+conversation: the order of acceptance
@@ -54,6 +55,7 @@ const (
 
 	statePrefix   = "m#"
 	contentPrefix = "x#"
+	seenPrefix    = "d#"
 
 	// HeldIndex lists an account's held messages, oldest first.
 	HeldIndex = "held"
@@ -111,7 +113,7 @@ func encode(m Message, retention time.Duration) (state, long item, err error) {
 	if !m.ExpiresAt.IsZero() {
 		state[attrExpires] = num(m.ExpiresAt.UnixMilli())
 	}
-	ttl := num(m.CreatedAt().Add(retention).Unix())
+	ttl := num(m.CreatedAt().Add(m.keptFor(retention)).Unix())
 	state[attrTTL] = ttl
 	if len(m.Steps) > 0 {
 		state[attrSteps] = steps(m.Steps...)
@@ -196,6 +198,10 @@ func decode(it item) (Message, error) {
 	}
 	if _, ok := it[attrExternal]; ok {
 		m.External = true
+	}
+	m.ErasedAt = millis(it, attrErased)
+	if ttl := number(it, attrTTL); ttl != 0 {
+		m.KeptFor = time.Unix(ttl, 0).Sub(m.CreatedAt())
 	}
 	var err error
 	if m.OutcomeError, err = problem(it, attrError); err != nil {

@@ -156,8 +156,19 @@ type Message struct {
 	OutcomeError  *Problem
 	ReportedError *Problem
 	Steps         []Step
+	// KeptFor is the message's retention; 0: the store's.
+	KeptFor time.Duration
+	// ErasedAt is when everything that is of a person was taken out of it; zero: it is all there.
+	ErasedAt time.Time
 	// External says that the content lies in an item of its own, because it is long.
 	External bool
+}
+
+func (m Message) keptFor(otherwise time.Duration) time.Duration {
+	if m.KeptFor > 0 {
+		return m.KeptFor
+	}
+	return otherwise
 }
 
 // CreatedAt is the time in the message's id.
