@@ -202,13 +202,16 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	case ch.Status != channel.Active:
 		return end(message.Rejected, problemChannel())
 	}
-	entry, err := a.Providers.Get(ctx, ch.ProviderID)
+	entry, err := a.provider(ctx, ch.ProviderID)
 	switch {
 	case err != nil:
 		return v, nil, true, err
 	case entry.Status == registry.Removed:
 		return end(message.Rejected, problemRemoved())
 	case entry.Status == registry.Disabled && a.aside == "":
+		if err := a.Waiting.Mark(ctx, a.accountID, entry.ID, entry.Version); err != nil {
+			return v, nil, true, err
+		}
 		return hold(message.HeldProviderDisabled, time.Time{})
 	}
 	if a.aside != "" {
@@ -238,6 +241,16 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		return wait(time.Second)
 	}
 	return v, nil, false, nil
+}
+
+// provider gives the entry of the message's provider. Before a message is kept waiting, it looks again: what has just been
+// switched on should not wait for another look at what was held.
+func (a *attempt) provider(ctx context.Context, providerID string) (registry.Entry, error) {
+	entry, err := a.Providers.Get(ctx, providerID)
+	if err == nil && entry.Status == registry.Disabled {
+		return a.Providers.Recent(ctx, providerID)
+	}
+	return entry, err
 }
 
 func (a *attempt) pause(ch channel.Channel, now time.Time) time.Duration {
@@ -287,7 +300,13 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 		a.Log.WarnContext(ctx, "not handed over", "account_id", a.accountID, "message_id", a.m.ID.String(), "provider_id", ch.ProviderID, "code", failure.Code, "provider_code", failure.ProviderCode, "kind", int(failure.Kind), "error", failure.Error())
 		if failure.Kind == provider.Ambiguous && repeatSafe && !a.resumed && a.timeFor(ctx, callTime) {
 			a.resumed = true // the same key makes a repeat safe; from here on the provider may have the message
-			continue
+			entry, err := a.provider(ctx, ch.ProviderID)
+			if err != nil {
+				return verdict{}, nil, err
+			}
+			if entry.Status == registry.Enabled {
+				continue
+			}
 		}
 		return a.failed(ctx, ch, failure, repeatSafe)
 	}

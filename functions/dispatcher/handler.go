@@ -57,9 +57,15 @@ type Channels interface {
 	Pause(ctx context.Context, channelID string, until time.Time) error
 }
 
-// Providers gives registry entries, at most 5 s old.
+// Providers gives registry entries: Get so old that a switch reaches every call within 5 s, Recent at most a second.
 type Providers interface {
 	Get(ctx context.Context, providerID string) (registry.Entry, error)
+	Recent(ctx context.Context, providerID string) (registry.Entry, error)
+}
+
+// Waiting keeps which accounts have messages that wait for a provider.
+type Waiting interface {
+	Mark(ctx context.Context, accountID, providerID string, version int64) error
 }
 
 // Visibility is what the dispatcher needs of SQS: to let a message come again when its time has come.
@@ -74,6 +80,7 @@ type Dispatcher struct {
 	Accounts  Accounts
 	Channels  Channels
 	Providers Providers
+	Waiting   Waiting
 	Adapters  map[string]provider.Adapter
 	SQS       Visibility
 	QueueURL  string

@@ -24,6 +24,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/release"
 	"contactcenter/shared/usage"
 )
 
@@ -42,6 +43,7 @@ type bench struct {
 	accounts *account.Store
 	channels *channel.Store
 	registry *registry.Store
+	waiting  *release.Store
 	channel  string
 	ids      id.Source
 	logs     *bytes.Buffer
@@ -124,6 +126,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.ids = id.Source{Now: b.Now, Random: &counter{}}
 	b.messages = &message.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention}
 	b.gates = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: b.Now}
+	b.waiting = &release.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}
 	b.accounts = &account.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AccountsTable()), Now: b.Now, DefaultPlanID: "test"}
 	channels := env.Table(ctx, awstest.ChannelsTable())
 	b.channels = &channel.Store{DB: env.DynamoDB, Table: channels}
@@ -135,7 +138,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.channel = b.newChannel()
 	b.d = &Dispatcher{
 		Gates: b.gates, Messages: b.messages, Accounts: b.accounts, Channels: &pausableChannels{store: b.channels, cache: &channel.Cache{Store: b.channels, Now: b.Now}},
-		Providers: b.registry, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
+		Providers: b.registry, Waiting: b.waiting, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
 		Breakers: &Breakers{}, Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
 		Sleep: func(_ context.Context, d time.Duration) error {
 			b.mu.Lock()

@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/release"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -52,6 +53,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
 		Channels:  &pausableChannels{store: channels, cache: &channel.Cache{Store: channels, Now: now}},
 		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Waiting:   &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Adapters:  map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
 		SQS:       awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],
 		Breakers: &Breakers{}, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,

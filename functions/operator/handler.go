@@ -9,7 +9,6 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
-	"contactcenter/shared/channel"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
@@ -30,7 +29,13 @@ type Accounts interface {
 type Gates interface {
 	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
 	AdoptTerms(ctx context.Context, g usage.Gate, terms usage.Terms) (usage.Gate, error)
-	Wake(ctx context.Context, accountID string) error
+}
+
+// Release makes what is held go as soon as there is room for it again.
+type Release interface {
+	Account(ctx context.Context, accountID string) error
+	Plan(ctx context.Context, planID string) error
+	Provider(ctx context.Context, providerID string) error
 }
 
 // Providers keeps the registry and the pools of senders.
@@ -38,12 +43,6 @@ type Providers interface {
 	Read(ctx context.Context, providerID string) (registry.Entry, error)
 	Put(ctx context.Context, e registry.Entry) (registry.Entry, error)
 	PutSender(ctx context.Context, providerID string, sender registry.Sender) (registry.Sender, error)
-	Senders(ctx context.Context, providerID string, p attr.Page) ([]registry.Sender, string, error)
-}
-
-// Channels tells whose a channel is. Nothing here changes a channel: an operator activates none.
-type Channels interface {
-	Get(ctx context.Context, id string) (channel.Channel, error)
 }
 
 // Rules publishes the Rules.
@@ -56,7 +55,7 @@ type Handler struct {
 	Accounts  Accounts
 	Gates     Gates
 	Providers Providers
-	Channels  Channels
+	Release   Release
 	Rules     Rules
 	Keys      *idempotency.Middleware
 	Now       func() time.Time
@@ -69,17 +68,16 @@ func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	before, err := h.Providers.Read(r.Context(), e.ID)
-	if err != nil && !errors.Is(err, registry.ErrNotFound) {
-		api.WriteError(w, r, api.TryAgain(r, err))
-		return
-	}
 	if e, err = h.Providers.Put(r.Context(), e); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	if e.Status == registry.Enabled && before.Status != registry.Enabled {
-		h.wake(r, e.ID)
+	// Also when nothing changed: repeating the request does what may have failed the first time.
+	if e.Status != registry.Disabled {
+		if err := h.Release.Provider(r.Context(), e.ID); err != nil {
+			api.WriteError(w, r, api.TryAgain(r, err))
+			return
+		}
 	}
 	api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
 }
@@ -145,6 +143,10 @@ func (h *Handler) PutPlan(w http.ResponseWriter, r *http.Request) {
 	}
 	// Also when nothing changed: repeating the request reaches those that it did not reach the first time.
 	h.reachMembers(r, p.ID)
+	if err := h.Release.Plan(r.Context(), p.ID); err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
 	api.WriteJSON(w, http.StatusOK, showPlan(p))
 }
 
@@ -188,6 +190,10 @@ func (h *Handler) PutOperatorAccount(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := h.reach(r.Context(), a.ID); err != nil {
 		api.Note(r.Context(), err) // the account follows within seconds all the same
+	}
+	if err := h.Release.Account(r.Context(), a.ID); err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
 	}
 	api.WriteJSON(w, http.StatusOK, showAccount(a))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,6 +31,33 @@ type world struct {
 	providers *registry.Store
 	channels  *channel.Store
 	ids       id.Source
+	released  *released
+}
+
+// released keeps what the operator asked to release. It can be made to fail.
+type released struct {
+	asked []string
+	err   error
+}
+
+func (r *released) ask(what string) error {
+	if r.err == nil {
+		r.asked = append(r.asked, what)
+	}
+	return r.err
+}
+
+func (r *released) Account(_ context.Context, accountID string) error { return r.ask(accountID) }
+func (r *released) Plan(_ context.Context, planID string) error       { return r.ask("plan " + planID) }
+func (r *released) Provider(_ context.Context, providerID string) error {
+	return r.ask("provider " + providerID)
+}
+
+// take gives what was asked since the last call.
+func (r *released) take() string {
+	asked := strings.Join(r.asked, ", ")
+	r.asked = nil
+	return asked
 }
 
 func newWorld(t *testing.T) *world {
@@ -46,10 +74,11 @@ func newWorld(t *testing.T) *world {
 		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now},
 		channels:  &channel.Store{DB: env.DynamoDB, Table: channels},
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
+		released:  &released{},
 	}
 	h := &Handler{
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"}, // another container's
-		Gates:    w.gates, Providers: w.providers, Channels: w.channels, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
+		Gates:    w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,
 	}
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Now: clock.Now}, api.OperatorRoutes(h)))
@@ -127,6 +156,9 @@ func TestAChangedPlanHoldsAtOnceAndKeepsWhatWasUsed(t *testing.T) {
 	}
 	for _, st := range steps {
 		op.Do("PUT", "/v1/operator/plans/demo", st.body).Want(t, st.name, 200, "")
+		if got := w.released.take(); !strings.HasSuffix(got, "plan demo") {
+			t.Errorf("%s: released %q", st.name, got)
+		}
 		g := w.gate(t, "acct_1")
 		if g.Limit != st.limit || g.Used != st.used || g.Remaining != st.remaining || g.Version != st.version {
 			t.Errorf("%s: the gate has limit %d, used %d, remaining %d, version %s", st.name, g.Limit, g.Used, g.Remaining, g.Version)
@@ -172,6 +204,9 @@ func TestAnAccountsNewPlanHoldsAtOnce(t *testing.T) {
 	}
 	if got := w.due(t); got != "acct_1" {
 		t.Errorf("due are %q", got)
+	}
+	if got := w.released.take(); !strings.HasSuffix(got, "acct_1, acct_1") {
+		t.Errorf("released are %q", got)
 	}
 	if a := op.Get("/v1/operator/accounts/acct_1").Want(t, "get", 200, ""); a.Text("plan_id") != "big" {
 		t.Errorf("the account is %s", a.Body)
@@ -274,18 +309,24 @@ func TestAProviderIsPutWholeAndItsSwitchWakesItsAccounts(t *testing.T) {
 	if err := w.channels.Create(t.Context(), channel.Channel{ID: "chn_1", AccountID: "acct_1", ProviderID: "edna", Type: "whatsapp", Name: "n", SenderID: "1001", CreatedBy: "u"}); err != nil {
 		t.Fatal(err)
 	}
-	w.send(t, "acct_1", 1)
-	w.send(t, "acct_2", 1)
+	w.released.take()
 	disabled := strings.Replace(ednaBody, "enabled", "disabled", 1)
 	if a := op.Do("PUT", "/v1/operator/providers/edna", disabled).Want(t, "disable", 200, ""); a.Text("status") != "disabled" {
 		t.Errorf("status is %s", a.Text("status"))
 	}
-	if got := w.due(t); got != "" {
-		t.Errorf("disabling woke %q", got)
+	if got := w.released.take(); got != "" {
+		t.Errorf("disabling releases %q", got)
 	}
-	op.Do("PUT", "/v1/operator/providers/edna", ednaBody).Want(t, "enable", 200, "")
-	if got := w.due(t); got != "acct_1" {
-		t.Errorf("enabling woke %q, want acct_1", got)
+	w.released.err = errors.New("queue is down")
+	op.Do("PUT", "/v1/operator/providers/edna", ednaBody).Want(t, "enable while the queue is down", 503, "try_again")
+	w.released.err = nil
+	op.Do("PUT", "/v1/operator/providers/edna", ednaBody).Want(t, "enable again", 200, "")
+	if got := w.released.take(); got != "provider edna" {
+		t.Errorf("enabling releases %q", got)
+	}
+	op.Do("PUT", "/v1/operator/providers/edna", strings.Replace(ednaBody, "enabled", "removed", 1)).Want(t, "remove", 200, "")
+	if got := w.released.take(); got != "provider edna" {
+		t.Errorf("removing releases %q, to be refused", got)
 	}
 	if c, err := w.channels.Get(t.Context(), "chn_1"); err != nil || c.Status != channel.Inactive {
 		t.Errorf("the switch changed the channel: %+v, %v", c, err)

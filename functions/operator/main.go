@@ -15,9 +15,9 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/awsclient"
-	"contactcenter/shared/channel"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/release"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
@@ -38,7 +38,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DEFAULT_PLAN_ID"} {
+	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "DEFAULT_PLAN_ID"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -52,7 +52,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
-		Channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		Release:   &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
 		Rules:     &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		Now:       now,

@@ -10,7 +10,6 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
-	"contactcenter/shared/channel"
 	"contactcenter/shared/usage"
 )
 
@@ -56,33 +55,6 @@ func (h *Handler) reach(ctx context.Context, accountID string) error {
 		gate, err = after, adoptErr
 	}
 	return fmt.Errorf("adopt terms: the gate changed %d times meanwhile", reachTries)
-}
-
-// wake makes the scheduled reset release what waits for a provider, for the accounts that have a sender of its pool.
-// What fails is noted: held messages are looked at again when the usage period ends.
-func (h *Handler) wake(r *http.Request, providerID string) {
-	holders := func(ctx context.Context, p attr.Page) (list []string, next string, err error) {
-		senders, next, err := h.Providers.Senders(ctx, providerID, p)
-		for _, s := range senders {
-			if s.ChannelID != "" {
-				list = append(list, s.ChannelID)
-			}
-		}
-		return list, next, err
-	}
-	err := each(r.Context(), holders, func(ctx context.Context, channelID string) error {
-		c, err := h.Channels.Get(ctx, channelID)
-		if errors.Is(err, channel.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return h.Gates.Wake(ctx, c.AccountID)
-	})
-	if err != nil {
-		api.Note(r.Context(), fmt.Errorf("wake accounts of provider: %w", err))
-	}
 }
 
 // each does something for the first reachMost members of a list, some at once. It goes on after a failure, and returns

@@ -87,7 +87,7 @@ func (r *Reset) account(ctx, work context.Context, g *usage.Gate, sum *ShardSumm
 	if err := r.present(ctx, g, t, sum); err != nil {
 		return time.Time{}, err
 	}
-	rel := release{Reset: r, gate: *g, terms: t, sum: sum}
+	rel := releasing{Reset: r, gate: *g, terms: t, sum: sum}
 	if err := rel.run(ctx, work); err != nil {
 		return time.Time{}, err
 	}

@@ -21,7 +21,7 @@ const (
 	duePage        = 200
 )
 
-// Event is what the schedule sends, or whoever made room for held messages.
+// Event is what the schedule sends, or a person.
 type Event struct {
 	Source string `json:"source"`
 	// Shards limits the sweep to some shards, for a sweep that is spread over several invocations. Empty: all.
@@ -68,9 +68,10 @@ type Summary struct {
 	ShardSummary
 }
 
-// Handler sweeps the shards.
+// Handler sweeps the shards, and looks at those that others ask it to look at.
 type Handler struct {
 	Reset Reset
+	Jobs  Jobs
 	Log   *slog.Logger
 }
 

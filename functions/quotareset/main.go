@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/release"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -30,7 +31,7 @@ func main() {
 		log.Error("quotareset can't start", "error", err.Error())
 		os.Exit(1)
 	}
-	lambda.Start(h.Handle)
+	lambda.Start(h.Invoke)
 }
 
 // writesAtOnce bounds the message writes of one account that run side by side.
@@ -38,7 +39,7 @@ const writesAtOnce = 8
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL"} {
+	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "RELEASE_QUEUE_URL"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -48,30 +49,40 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
-	return &Handler{Log: log, Reset: Reset{
+	client := awsclient.NewSQS(cfg)
+	accounts := &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")}
+	providers := &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now}
+	waiting := &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now}
+	jobs := Jobs{Waiting: waiting, Members: accounts, Providers: providers, Queue: &release.Queue{SQS: client, URL: env["RELEASE_QUEUE_URL"]}}
+	return &Handler{Log: log, Jobs: jobs, Reset: Reset{
 		Usage:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
-		Queue:    &queue.Queue{SQS: awsclient.NewSQS(cfg), URL: env["DISPATCH_QUEUE_URL"]},
-		Terms:    &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
+		Queue:    &queue.Queue{SQS: client, URL: env["DISPATCH_QUEUE_URL"]},
+		Terms:    accounts,
 		Channels: &obstacles{
 			channels:  &channel.Cache{Store: &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}, Now: now},
-			providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+			providers: providers, waiting: waiting,
 		},
 		Now: now, Random: rand.Reader, WritesAtOnce: writesAtOnce,
 	}}, nil
 }
 
-// obstacles tells by the registry, at most 5 s old, what stands in the way of a channel's messages.
+// obstacles tells what stands in the way of a channel's messages: by its channel, at most 5 s old, and by the registry, at
+// most a second.
 type obstacles struct {
 	channels interface {
 		Get(ctx context.Context, channelID string) (channel.Channel, error)
 	}
 	providers interface {
-		Get(ctx context.Context, providerID string) (registry.Entry, error)
+		Recent(ctx context.Context, providerID string) (registry.Entry, error)
+	}
+	waiting interface {
+		Mark(ctx context.Context, accountID, providerID string, version int64) error
 	}
 }
 
-// Obstacle implements channels.
+// Obstacle implements channels. It marks an account whose messages wait for a provider, whatever they were held for
+// first.
 func (o *obstacles) Obstacle(ctx context.Context, channelID string) (string, error) {
 	ch, err := o.channels.Get(ctx, channelID)
 	if errors.Is(err, channel.ErrNotFound) {
@@ -80,14 +91,14 @@ func (o *obstacles) Obstacle(ctx context.Context, channelID string) (string, err
 	if err != nil {
 		return "", err
 	}
-	entry, err := o.providers.Get(ctx, ch.ProviderID)
+	entry, err := o.providers.Recent(ctx, ch.ProviderID)
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		return "", nil
 	case err != nil:
 		return "", err
 	case entry.Status == registry.Disabled:
-		return message.HeldProviderDisabled, nil
+		return message.HeldProviderDisabled, o.waiting.Mark(ctx, ch.AccountID, entry.ID, entry.Version)
 	case ch.Status != channel.Active:
 		return message.HeldChannelInactive, nil
 	}

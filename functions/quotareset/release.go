@@ -24,8 +24,8 @@ const (
 	expireBatch = 20
 )
 
-// release goes once through an account's held messages, oldest first.
-type release struct {
+// releasing goes once through an account's held messages, oldest first.
+type releasing struct {
 	*Reset
 	gate  usage.Gate
 	terms usage.Terms
@@ -68,7 +68,7 @@ const (
 	waits
 )
 
-func (rel *release) run(ctx, work context.Context) error {
+func (rel *releasing) run(ctx, work context.Context) error {
 	now := rel.Now()
 	rel.stuck, rel.obstacles, rel.room = map[string]bool{}, map[string]string{}, rel.gate.Remaining
 	if rate := rel.terms.Rate; rate.Limit > 0 {
@@ -100,7 +100,7 @@ func (rel *release) run(ctx, work context.Context) error {
 }
 
 // decide puts a message where its verdict says, and sends off what is complete.
-func (rel *release) decide(ctx, work context.Context, m message.Message) error {
+func (rel *releasing) decide(ctx, work context.Context, m message.Message) error {
 	v, err := rel.judge(ctx, work, m)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (rel *release) decide(ctx, work context.Context, m message.Message) error {
 	return nil
 }
 
-func (rel *release) stay(m message.Message) {
+func (rel *releasing) stay(m message.Message) {
 	rel.stuck[m.ID.Conversation] = true
 	if !m.ExpiresAt.IsZero() && (rel.nextExpiry.IsZero() || m.ExpiresAt.Before(rel.nextExpiry)) {
 		rel.nextExpiry = m.ExpiresAt
@@ -137,7 +137,7 @@ func (rel *release) stay(m message.Message) {
 }
 
 // judge asks what would hold the message now; why it was held does not matter any more.
-func (rel *release) judge(ctx, work context.Context, m message.Message) (verdict, error) {
+func (rel *releasing) judge(ctx, work context.Context, m message.Message) (verdict, error) {
 	now := rel.Now()
 	entry, claimed := rel.gate.Entries[m.ID.Unique]
 	switch {
@@ -167,11 +167,11 @@ func (rel *release) judge(ctx, work context.Context, m message.Message) (verdict
 }
 
 // delay is when the next released message is to become visible.
-func (rel *release) delay() time.Duration {
+func (rel *releasing) delay() time.Duration {
 	return rel.start + time.Duration(rel.count)*rel.interval
 }
 
-func (rel *release) obstacle(ctx context.Context, channelID string) (string, error) {
+func (rel *releasing) obstacle(ctx context.Context, channelID string) (string, error) {
 	if reason, ok := rel.obstacles[channelID]; ok {
 		return reason, nil
 	}
@@ -185,7 +185,7 @@ func (rel *release) obstacle(ctx context.Context, channelID string) (string, err
 
 // flush queues the references of the batch, then releases its messages. A message whose reference was not queued stays
 // held, and with it the later ones of its conversation.
-func (rel *release) flush(ctx context.Context) error {
+func (rel *releasing) flush(ctx context.Context) error {
 	batch := rel.batch
 	rel.batch = nil
 	if len(batch) == 0 {
@@ -236,7 +236,7 @@ func (rel *release) flush(ctx context.Context) error {
 
 // expire ends held messages whose time has passed: claimed without a unit, ended, settled. Those that somebody else
 // has claimed are left to him.
-func (rel *release) expire(ctx context.Context) error {
+func (rel *releasing) expire(ctx context.Context) error {
 	late := rel.late
 	rel.late = nil
 	mine, gate, err := rel.take(ctx, late)
@@ -276,7 +276,7 @@ func (rel *release) expire(ctx context.Context) error {
 }
 
 // take claims messages without a unit. What another holds is left out.
-func (rel *release) take(ctx context.Context, late []message.Message) ([]usage.Entry, usage.Gate, error) {
+func (rel *releasing) take(ctx context.Context, late []message.Message) ([]usage.Entry, usage.Gate, error) {
 	const tries = 3
 	gate := rel.gate
 	for range tries {

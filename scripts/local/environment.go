@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"contactcenter/scripts/local/internal/template"
+	"contactcenter/shared/seal"
 )
 
 // secret is what CloudFormation fills in from Secrets Manager or the parameter store.
@@ -26,8 +27,9 @@ func providerSettings(p simulator, simURL string) map[string]string {
 }
 
 // environment is what a function finds: what Lambda sets, what the template says, and where DynamoDB, SQS and the
-// providers are. A variable that the template names and that is set for this program wins.
-func (s *stack) environment(f template.Function) map[string]string {
+// providers are. SealKeys are the variables of the keys for sealing. A variable that the template names and that is set
+// for this program wins.
+func (s *stack) environment(f template.Function, sealKeys map[string]string) map[string]string {
 	env := map[string]string{
 		"AWS_REGION": template.Region, "AWS_DEFAULT_REGION": template.Region,
 		"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": accessKey, "AWS_EC2_METADATA_DISABLED": "true",
@@ -50,6 +52,9 @@ func (s *stack) environment(f template.Function) map[string]string {
 	}
 	for name, value := range f.Environment {
 		env[name] = secret.ReplaceAllStringFunc(value, localSecret)
+		if key, ok := sealKeys[name]; ok {
+			env[name] = key
+		}
 		if set, ok := os.LookupEnv(name); ok {
 			env[name] = set
 		}
@@ -63,4 +68,23 @@ func (s *stack) environment(f template.Function) map[string]string {
 func localSecret(reference string) string {
 	sum := sha256.Sum256([]byte(reference))
 	return hex.EncodeToString(sum[:])
+}
+
+// localSealKeys are the keys for sealing on one machine, by the variable that holds them: always the same, so that what
+// was stored by an earlier run opens.
+func localSealKeys() (map[string]string, error) {
+	keys := map[string]string{}
+	for _, g := range seal.Groups() {
+		seed := sha256.Sum256([]byte("local/" + g))
+		k, err := seal.Derive(seed[:])
+		if err != nil {
+			return nil, err
+		}
+		private, err := k.Local()
+		if err != nil {
+			return nil, err
+		}
+		keys[seal.PublicVariable(g)], keys[seal.PrivateVariable(g)] = k.Public(), private
+	}
+	return keys, nil
 }

@@ -245,6 +245,10 @@ func (s *stack) makeIssuers(api template.API) error {
 
 // wire makes the functions and connects what invokes them.
 func (s *stack) wire(ctx context.Context, app *template.App, root string, programs map[string]string, queues map[string]queue) error {
+	sealKeys, err := localSealKeys()
+	if err != nil {
+		return err
+	}
 	authorizers := map[string]*gateway.Authorizer{}
 	for name, a := range app.API.Authorizers {
 		authorizers[name] = &gateway.Authorizer{Issuer: a.Issuer, Audiences: a.Audiences, Keys: s.issuers[name].Keys()}
@@ -256,7 +260,7 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 		if err != nil {
 			return err
 		}
-		fn := s.addFunction(f, filepath.Base(dir), programs[f.LogicalID])
+		fn := s.addFunction(f, filepath.Base(dir), programs[f.LogicalID], sealKeys)
 		for _, r := range f.Routes {
 			routes = append(routes, gateway.Route{Method: r.Method, Path: r.Path, Authorizer: authorizers[r.Authorizer], Scopes: r.Scopes, Timeout: r.Timeout, Function: fn.Invoke})
 		}
@@ -278,7 +282,7 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 	return nil
 }
 
-func (s *stack) addFunction(f template.Function, label, program string) *function {
+func (s *stack) addFunction(f template.Function, label, program string, sealKeys map[string]string) *function {
 	bound := maxProcesses
 	if f.ReservedConcurrency > 0 {
 		bound = min(bound, f.ReservedConcurrency)
@@ -286,7 +290,7 @@ func (s *stack) addFunction(f template.Function, label, program string) *functio
 	fn := &function{logicalID: f.LogicalID, name: f.Name, folder: label}
 	fn.Function = s.pool.Add(runtime.Config{
 		Label: label, ARN: "arn:aws:lambda:" + template.Region + ":" + template.AccountID + ":function:" + f.Name,
-		Program: program, Environment: s.environment(f), Timeout: f.Timeout, MaxProcesses: bound,
+		Program: program, Environment: s.environment(f, sealKeys), Timeout: f.Timeout, MaxProcesses: bound,
 	}, s.logs)
 	s.functions = append(s.functions, fn)
 	return fn

@@ -31,7 +31,10 @@ func New[K comparable, V any](ttl time.Duration, size int, now func() time.Time)
 }
 
 // Get gives a value that is young enough.
-func (c *Cache[K, V]) Get(key K) (V, bool) {
+func (c *Cache[K, V]) Get(key K) (V, bool) { return c.GetWithin(key, c.ttl) }
+
+// GetWithin is Get for a caller who wants it younger than the cache's own bound.
+func (c *Cache[K, V]) GetWithin(key K, ttl time.Duration) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.byKey[key]
@@ -40,8 +43,11 @@ func (c *Cache[K, V]) Get(key K) (V, bool) {
 		return none, false
 	}
 	en := e.Value.(entry[K, V])
-	if age := c.now().Sub(en.readAt); age >= c.ttl || age < 0 {
+	age := c.now().Sub(en.readAt)
+	if age >= c.ttl || age < 0 {
 		c.remove(e)
+	}
+	if age >= min(ttl, c.ttl) || age < 0 {
 		var none V
 		return none, false
 	}
@@ -75,7 +81,12 @@ func (c *Cache[K, V]) Forget(key K) {
 
 // Load gives a kept value, or reads it and keeps it. Errors are not kept.
 func (c *Cache[K, V]) Load(key K, read func() (V, error)) (V, error) {
-	if v, ok := c.Get(key); ok {
+	return c.LoadWithin(key, c.ttl, read)
+}
+
+// LoadWithin is Load for a caller who wants a value younger than the cache's own bound.
+func (c *Cache[K, V]) LoadWithin(key K, ttl time.Duration, read func() (V, error)) (V, error) {
+	if v, ok := c.GetWithin(key, ttl); ok {
 		return v, nil
 	}
 	at := c.now()

@@ -21,6 +21,8 @@ const (
 	ConversationPrefix = "cnv_"
 	ChannelPrefix      = "chn_"
 	AcceptancePrefix   = "acc_"
+	AuditPrefix        = "aud_"
+	InstructionPrefix  = "ins_"
 )
 
 // ErrMalformed: the text is no id of the kind asked for.

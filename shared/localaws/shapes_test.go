@@ -606,3 +606,89 @@ func TestTransactions(t *testing.T) {
 		t.Errorf("a cancelled transaction wrote %v", it)
 	}
 }
+
+func TestATransactionIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, name := range []string{"u", "check", "gone"} {
+		b.put(t, item{"pk": text("p"), "sk": text(name), "n": number("1")})
+	}
+	key := func(name string) item { return item{"pk": text("p"), "sk": text(name)} }
+	one := item{":one": number("1")}
+	all := func() []types.TransactWriteItem {
+		return []types.TransactWriteItem{
+			{Put: &types.Put{TableName: &b.table, Item: key("new"), ConditionExpression: aws.String("attribute_not_exists(pk)")}},
+			{Update: &types.Update{TableName: &b.table, Key: key("u"), UpdateExpression: aws.String("ADD n :one"), ExpressionAttributeValues: one}},
+			{ConditionCheck: &types.ConditionCheck{TableName: &b.table, Key: key("check"), ConditionExpression: aws.String("n = :one"), ExpressionAttributeValues: one}},
+			{Delete: &types.Delete{TableName: &b.table, Key: key("gone")}},
+		}
+	}
+	if _, err := b.DynamoDB.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: all()}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.DynamoDB.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: all()})
+	var canceled *types.TransactionCanceledException
+	if !errors.As(err, &canceled) || len(canceled.CancellationReasons) != 4 {
+		t.Fatalf("the same again: %v, want TransactionCanceledException with four reasons", err)
+	}
+	if r := canceled.CancellationReasons; aws.ToString(r[0].Code) != "ConditionalCheckFailed" || r[0].Item != nil || aws.ToString(r[1].Code) != "None" {
+		t.Errorf("reasons %+v; the item was not asked for", r)
+	}
+	if n := show(b.get(t, "p", "u")["n"]); n != "2" {
+		t.Errorf("n is %s, want 2", n)
+	}
+	if b.get(t, "p", "new") == nil || b.get(t, "p", "gone") != nil {
+		t.Error("the transaction was not carried out whole")
+	}
+}
+
+func TestATransactionIsCarriedOutOnceUnderItsToken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	add := func(token, by string) error {
+		_, err := b.DynamoDB.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{ClientRequestToken: aws.String(b.table + token), TransactItems: []types.TransactWriteItem{
+			{Update: &types.Update{TableName: &b.table, Key: item{"pk": text("p"), "sk": text("c")}, UpdateExpression: aws.String("ADD n :by"), ExpressionAttributeValues: item{":by": number(by)}}},
+		}})
+		return err
+	}
+	steps := []struct{ token, by, code, n string }{
+		{"1", "1", "", "1"}, {"1", "1", "", "1"}, {"1", "5", "IdempotentParameterMismatchException", "1"}, {"2", "5", "", "6"},
+	}
+	for i, s := range steps {
+		if err := add(s.token, s.by); code(err) != s.code {
+			t.Errorf("step %d: %v, want %q", i, err, s.code)
+		}
+		if n := show(b.get(t, "p", "c")["n"]); n != s.n {
+			t.Errorf("step %d: n is %s, want %s", i, n, s.n)
+		}
+	}
+}
+
+func TestTransactionsThatCanNotBeAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	put := func(name string) types.TransactWriteItem {
+		return types.TransactWriteItem{Put: &types.Put{TableName: &b.table, Item: item{"pk": text("p"), "sk": text(name)}}}
+	}
+	var tooMany []types.TransactWriteItem
+	for i := range 101 {
+		tooMany = append(tooMany, put(strconv.Itoa(i)))
+	}
+	check := types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+		TableName: &b.table, Key: item{"pk": text("p"), "sk": text("a")}, ConditionExpression: aws.String("attribute_not_exists(pk)"),
+	}}
+	for name, items := range map[string][]types.TransactWriteItem{
+		"the same item twice":            {put("a"), put("a")},
+		"an item and its own condition":  {put("a"), check},
+		"more than a hundred":            tooMany,
+		"an operation that is not there": {{}},
+	} {
+		_, err := b.DynamoDB.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: items})
+		if code(err) != "ValidationException" {
+			t.Errorf("%s: %v, want ValidationException", name, err)
+		}
+	}
+	if b.get(t, "p", "a") != nil {
+		t.Error("a refused transaction wrote")
+	}
+}

@@ -23,6 +23,9 @@ func ChannelsTable() *dynamodb.CreateTableInput {
 	return table("channels", index{"account", "ak", "as"})
 }
 
+// AuditTable holds the audit log.
+func AuditTable() *dynamodb.CreateTableInput { return table("audit", index{"shard", "gk", "gs"}) }
+
 type index struct{ name, hash, sort string }
 
 func table(name string, indexes ...index) *dynamodb.CreateTableInput {
@@ -37,7 +40,7 @@ func table(name string, indexes ...index) *dynamodb.CreateTableInput {
 }
 
 func projection(index string) types.ProjectionType {
-	if index == "account" {
+	if index == "account" || index == "shard" {
 		return types.ProjectionTypeAll
 	}
 	return types.ProjectionTypeKeysOnly

@@ -59,7 +59,9 @@ type CredentialField struct {
 
 // Entry is a provider's entry in the registry. Its id is the name of its adapter.
 type Entry struct {
-	ID          string
+	ID string
+	// Version counts the entry's changes, from 1.
+	Version     int64
 	Name        string
 	LegalEntity string
 	Website     string
@@ -77,7 +79,7 @@ type Entry struct {
 	CreatedAt        time.Time
 }
 
-// Same reports whether the operator says the same in two entries.
+// Same reports whether the operator says the same in two entries. Their versions don't matter.
 func (e Entry) Same(o Entry) bool {
 	return e.ID == o.ID && e.Name == o.Name && e.LegalEntity == o.LegalEntity && e.Website == o.Website && e.Onboarding == o.Onboarding &&
 		slices.Equal(e.ChannelTypes, o.ChannelTypes) && slices.Equal(e.TransferCountries, o.TransferCountries) && slices.Equal(e.Documents, o.Documents) &&

@@ -1,0 +1,130 @@
+package proof
+
+import (
+	"go/ast"
+	"go/types"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// one place speaks to the outside, over TLS: the HTTP client of the adapters. The other client
+// made in the code belongs to the AWS SDK.
+func TestOneHTTPClientSpeaksToTheOutside(t *testing.T) {
+	t.Parallel()
+	s := project(t)
+	made := map[string][]string{}
+	s.each(func(p *pkg, function string, n ast.Node) {
+		lit, ok := n.(*ast.CompositeLit)
+		if !ok {
+			return
+		}
+		if named, ok := plain(p.info.Types[lit].Type).(*types.Named); ok && named.Obj().Pkg() != nil {
+			name := named.Obj().Pkg().Path() + "." + named.Obj().Name()
+			if slices.Contains([]string{"net/http.Client", "net/http.Transport", "net.Dialer", "net.Resolver", "net/http/httputil.ReverseProxy"}, name) {
+				who := p.path + ": " + function
+				made[who] = append(made[who], name)
+			}
+		}
+	})
+	same(t, "makes a client", made, map[string]string{"shared/provider/httpclient: New": "the adapters' client"})
+
+	calls := s.users(func(m string) bool {
+		return slices.Contains([]string{
+			"net/http.Client.Do", "net/http.Client.Get", "net/http.Client.Head", "net/http.Client.Post", "net/http.Client.PostForm", "net/http.RoundTripper.RoundTrip", "net/http.Transport.RoundTrip",
+			"net/http.Get", "net/http.Head", "net/http.Post", "net/http.PostForm", "net/http.DefaultClient", "net/http.DefaultTransport",
+		}, m) || strings.HasPrefix(m, "net.Dial") || strings.HasPrefix(m, "net.Lookup") || strings.HasPrefix(m, "crypto/tls.Dial") || strings.HasPrefix(m, "net/smtp.") || strings.HasPrefix(m, "syscall.Connect")
+	})
+	same(t, "calls the outside", calls, map[string]string{"shared/provider/httpclient: New": "the connections of that client", "shared/provider/httpclient: Caller.Do": "refuses all but https"})
+}
+
+// nobody but an adapter makes or uses that client.
+func TestAdaptersAloneUseTheClient(t *testing.T) {
+	t.Parallel()
+	for who, members := range project(t).users(func(m string) bool { return strings.HasPrefix(m, "shared/provider/httpclient.Caller") }) {
+		if !strings.HasPrefix(who, "shared/provider/") {
+			t.Errorf("%s uses %s", who, strings.Join(members, ", "))
+		}
+	}
+	for who := range project(t).users(func(m string) bool { return m == "shared/provider/httpclient.New" }) {
+		if !strings.HasPrefix(who, "shared/provider/") {
+			t.Errorf("%s makes a client for providers", who)
+		}
+	}
+}
+
+// one place in the code hands a message to a provider: the dispatcher's attempt.
+func TestOnePlaceHandsMessagesToAProvider(t *testing.T) {
+	t.Parallel()
+	sends := project(t).users(func(m string) bool {
+		return m == "shared/provider.Adapter.Send" || m == "shared/provider/edna.Adapter.Send" || m == "functions/dispatcher.Sender.Send"
+	})
+	same(t, "hands a message over", sends, map[string]string{"functions/dispatcher: attempt.handOver": "after the claim"})
+}
+
+// one place makes an outbound message out of a request: intake. Replies are made by the webhook.
+func TestMessagesAreMadeByIntakeAndTheWebhookOnly(t *testing.T) {
+	t.Parallel()
+	made := map[string][]string{}
+	project(t).each(func(p *pkg, function string, n ast.Node) {
+		lit, ok := n.(*ast.CompositeLit)
+		if !ok || len(lit.Elts) == 0 {
+			return
+		}
+		if named, ok := plain(p.info.Types[lit].Type).(*types.Named); ok && named.Obj().Pkg() != nil && named.Obj().Pkg().Path() == module+"shared/message" && named.Obj().Name() == "Message" {
+			who := p.path + ": " + function
+			made[who] = append(made[who], "message.Message{…}")
+		}
+	})
+	same(t, "makes a message", made, map[string]string{
+		"functions/messages: intake.message":  "a request of a user",
+		"functions/webhook: recorder.inbound": "a reply of a recipient",
+		"shared/message: decode":              "what was stored",
+	})
+	queued := project(t).users(func(m string) bool {
+		if strings.HasPrefix(m, "shared/release.") {
+			return false // jobs that release what is held
+		}
+		_, method, _ := strings.Cut(m, "Queue.")
+		return slices.Contains([]string{"Send", "SendLater", "SendBatch"}, method)
+	})
+	same(t, "puts a reference into the queue", queued, map[string]string{
+		"functions/messages: intake.accept":     "of the message that it accepts",
+		"functions/quotareset: releasing.flush": "of messages that are held, and were accepted before",
+		"shared/queue: Queue.SendLater":         "the queue itself",
+	})
+}
+
+// no function writes a file, starts a program or opens a socket of its own.
+func TestNothingLeavesByFilesOrPrograms(t *testing.T) {
+	t.Parallel()
+	for who, members := range project(t).users(func(m string) bool {
+		return slices.Contains([]string{"os.Create", "os.CreateTemp", "os.WriteFile", "os.OpenFile", "os.Mkdir", "os.MkdirAll", "os.MkdirTemp", "net.Listen", "net.ListenPacket"}, m) || strings.HasPrefix(m, "os/exec.") || strings.HasPrefix(m, "plugin.") || strings.HasPrefix(m, "net/mail.")
+	}) {
+		t.Errorf("%s uses %s", who, strings.Join(members, ", "))
+	}
+}
+
+// nothing of the local stack, of the simulators or of tests is in a function.
+func TestFunctionsHaveNothingOfTheLocalStack(t *testing.T) {
+	t.Parallel()
+	s := project(t)
+	n := 0
+	for path, deps := range s.deps {
+		if !strings.HasPrefix(path, "functions/") {
+			continue
+		}
+		n++
+		for _, d := range deps {
+			if own, ok := strings.CutPrefix(d, module); ok && !deployed(own) {
+				t.Errorf("%s needs %s", path, own)
+			}
+			if slices.Contains([]string{"net/smtp", "testing", "plugin", "pgregory.net/rapid"}, d) {
+				t.Errorf("%s needs %s", path, d)
+			}
+		}
+	}
+	if n < 7 {
+		t.Errorf("%d functions were looked at", n)
+	}
+}
