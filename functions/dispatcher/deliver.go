@@ -29,6 +29,8 @@ type claim struct {
 	expired bool
 	// aside is why the message is claimed without a unit: to be rejected or held.
 	aside string
+	// optedOut tells whether the recipient of a conversation opted out.
+	optedOut func(conversation string) (bool, error)
 }
 
 // attempt is the work on one claimed message.
@@ -189,6 +191,12 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	}
 	if sum, err := a.m.Content.SHA256(); err != nil || sum != a.m.ContentSHA256 {
 		return end(message.Rejected, problemContentChanged())
+	}
+	switch out, err := a.optedOut(a.m.ID.Conversation); {
+	case err != nil:
+		return v, nil, true, err
+	case out:
+		return end(message.Rejected, problemOptedOut())
 	}
 	ch, err := a.Channels.Get(ctx, a.m.ChannelID, false)
 	if err == nil && ch.Status != channel.Active {

@@ -57,6 +57,11 @@ type Channels interface {
 	Pause(ctx context.Context, channelID string, until time.Time) error
 }
 
+// OptOuts tells which conversations of an account are closed because their recipient opted out.
+type OptOuts interface {
+	OptedOut(ctx context.Context, accountID string, consistent bool, conversations ...string) (map[string]bool, error)
+}
+
 // Providers gives registry entries: Get so old that a switch reaches every call within 5 s, Recent at most a second.
 type Providers interface {
 	Get(ctx context.Context, providerID string) (registry.Entry, error)
@@ -80,6 +85,7 @@ type Dispatcher struct {
 	Accounts  Accounts
 	Channels  Channels
 	Providers Providers
+	OptOuts   OptOuts
 	Waiting   Waiting
 	Adapters  map[string]provider.Adapter
 	SQS       Visibility

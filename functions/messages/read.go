@@ -4,17 +4,24 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/usage"
 )
 
 // listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
 const listQueries = 10
+
+// madeAtOnce bounds how many recipients are made side by side.
+const madeAtOnce = 8
 
 // GetMessage shows a message.
 func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
@@ -30,7 +37,7 @@ func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, messageView(m, inHand(m)))
+	api.WriteJSON(w, http.StatusOK, api.MessageOf(m, inHand(m)))
 }
 
 // find reads the message that the path names.
@@ -136,7 +143,7 @@ func (l *list) page(ctx context.Context) (api.MessageList, error) {
 		}
 		for _, m := range found {
 			if l.wants(m, inHand(m)) {
-				out.Items = append(out.Items, messageView(m, inHand(m)))
+				out.Items = append(out.Items, api.MessageOf(m, inHand(m)))
 			}
 		}
 		if out.NextPageToken = next; next == "" || len(out.Items) >= l.size {
@@ -154,7 +161,7 @@ func (l *list) query(ctx context.Context, p message.Page) ([]message.Message, st
 }
 
 func (l *list) wants(m message.Message, sending bool) bool {
-	if l.status != "" && shownStatus(m, sending) != l.status {
+	if l.status != "" && api.ShownStatus(m, sending) != l.status {
 		return false
 	}
 	return l.reference == "" || m.ClientReference == l.reference
@@ -198,9 +205,15 @@ func (h *Handler) conversations(ctx context.Context, r *http.Request, channelID 
 	if err != nil {
 		return api.ConversationList{}, api.TryAgain(r, err)
 	}
-	out := api.ConversationList{Items: make([]api.Conversation, len(found)), NextPageToken: next}
-	for i, c := range found {
-		out.Items[i] = conversationView(c, h.Capabilities[ch.ProviderID].ReplyWindow)
+	recipients, err := h.recipientsOf(ctx, accountID, found...)
+	if err != nil {
+		return api.ConversationList{}, api.TryAgain(r, err)
+	}
+	out := api.ConversationList{Items: []api.Conversation{}, NextPageToken: next}
+	for _, c := range found {
+		if c.Address != "" { // else all that was in it is erased
+			out.Items = append(out.Items, conversationView(c, recipients[c.Address], h.Capabilities[ch.ProviderID].ReplyWindow))
+		}
 	}
 	return out, nil
 }
@@ -223,9 +236,13 @@ func (h *Handler) conversation(ctx context.Context, r *http.Request) (api.Conver
 		return api.Conversation{}, api.NewProblem(api.CodeNotFound)
 	}
 	c, err := h.Messages.Conversation(ctx, api.PrincipalFrom(ctx).AccountID, key)
-	if errors.Is(err, message.ErrNotFound) {
+	if errors.Is(err, message.ErrNotFound) || err == nil && c.Address == "" {
 		return api.Conversation{}, api.NewProblem(api.CodeNotFound)
 	}
+	if err != nil {
+		return api.Conversation{}, api.TryAgain(r, err)
+	}
+	recipients, err := h.recipientsOf(ctx, c.AccountID, c)
 	if err != nil {
 		return api.Conversation{}, api.TryAgain(r, err)
 	}
@@ -233,5 +250,51 @@ func (h *Handler) conversation(ctx context.Context, r *http.Request) (api.Conver
 	if err != nil && !errors.Is(err, channel.ErrNotFound) {
 		return api.Conversation{}, api.TryAgain(r, err)
 	}
-	return conversationView(c, h.Capabilities[ch.ProviderID].ReplyWindow), nil
+	return conversationView(c, recipients[c.Address], h.Capabilities[ch.ProviderID].ReplyWindow), nil
+}
+
+// recipientsOf gives the recipients of conversations, by address. One that has none yet gets it here, at the first read,
+// so that no message pays for it; one that is being erased gets none.
+func (h *Handler) recipientsOf(ctx context.Context, accountID string, list ...message.Conversation) (map[string]string, error) {
+	addresses := make([]string, 0, len(list))
+	for _, c := range list {
+		if c.Address != "" {
+			addresses = append(addresses, c.Address)
+		}
+	}
+	found, err := h.Recipients.Of(ctx, accountID, addresses...)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		mu    sync.Mutex
+		group errgroup.Group
+	)
+	group.SetLimit(madeAtOnce)
+	for _, a := range missing(addresses, found) {
+		group.Go(func() error {
+			made, err := h.Recipients.Ensure(ctx, accountID, a)
+			if errors.Is(err, recipient.ErrErasing) {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if made != "" {
+				found[a] = made
+			}
+			return err
+		})
+	}
+	return found, group.Wait()
+}
+
+// missing gives the addresses that were not found. It is made before any is added.
+func missing(addresses []string, found map[string]string) []string {
+	var list []string
+	for _, a := range addresses {
+		if _, ok := found[a]; !ok {
+			list = append(list, a)
+		}
+	}
+	return list
 }

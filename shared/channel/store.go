@@ -16,7 +16,7 @@ import (
 	"contactcenter/shared/cache"
 )
 
-// Items: pk channel id, sk "channel". Index "account": ak account id, as channel id; a deleted channel is not in it.
+// Items: pk channel id, sk "channel". Index "account": ak account id, as channel id; a deleted channel is under account#deleted.
 const (
 	attrPK           = "pk"
 	attrSK           = "sk"
@@ -39,6 +39,8 @@ const (
 	attrDeleted      = "deleted_at"
 
 	channelSort = "channel"
+	// deletedSuffix makes the account's key in the index that of its deleted channels. No account's id has a #.
+	deletedSuffix = "#deleted"
 
 	// AccountIndex lists an account's channels.
 	AccountIndex = "account"
@@ -117,6 +119,15 @@ func (s *Store) Create(ctx context.Context, c Channel) error {
 
 // List gives an account's channels, newest first. The index follows the table within moments.
 func (s *Store) List(ctx context.Context, accountID string, p attr.Page) (list []Channel, next string, err error) {
+	return s.list(ctx, accountID, p)
+}
+
+// Deleted gives the channels that an account had, newest first: messages were sent by them.
+func (s *Store) Deleted(ctx context.Context, accountID string, p attr.Page) (list []Channel, next string, err error) {
+	return s.list(ctx, accountID+deletedSuffix, p)
+}
+
+func (s *Store) list(ctx context.Context, accountID string, p attr.Page) (list []Channel, next string, err error) {
 	start, err := attr.Start(p.Token, map[string]string{attrAccountKey: accountID, attrSK: channelSort}, attrPK, attrAccountSort)
 	if err != nil {
 		return nil, "", err
@@ -203,10 +214,13 @@ func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string) error {
 // Delete takes a channel away from its account. What remains only tells what the channel was, for reports on what was
 // sent by it; no method changes it again. It returns the channel, or ErrNotFound when it is deleted already.
 func (s *Store) Delete(ctx context.Context, id string, at time.Time) (Channel, error) {
-	return s.update(ctx, id, change{
-		set:    attr.Item{attrDeleted: attr.Time(at), attrStatus: attr.String(string(Inactive))},
-		remove: []string{attrAccountKey, attrAccountSort},
-	})
+	c, err := s.Lookup(ctx, id)
+	if err != nil {
+		return Channel{}, err
+	}
+	return s.update(ctx, id, change{set: attr.Item{
+		attrDeleted: attr.Time(at), attrStatus: attr.String(string(Inactive)), attrAccountKey: attr.String(c.AccountID + deletedSuffix),
+	}})
 }
 
 // change is one write of a channel that is there.

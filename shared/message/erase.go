@@ -22,8 +22,8 @@ type Part struct {
 	Messages []Message
 	// Cursor is where the next part begins, "" when this is the last.
 	Cursor string
-	// Later says that the conversation has messages that were made after the time asked for.
-	Later bool
+	// Later is the first message that was made after the time asked for, nil when the part has none.
+	Later *Message
 }
 
 // Part reads the next part of a conversation's messages up to a time, oldest first. One strongly consistent query.
@@ -48,7 +48,7 @@ func (s *Store) Part(ctx context.Context, accountID, conversation, cursor string
 			return Part{}, err
 		}
 		if m.CreatedAt().After(until) {
-			p.Later = true
+			p.Later = &m
 			return p, nil
 		}
 		p.Messages = append(p.Messages, m)

@@ -30,6 +30,7 @@ const (
 	attrOnLimit    = "ol"
 	attrExpires    = "ex"
 	attrRules      = "rv"
+	attrTerms      = "tv"
 	attrCreatedBy  = "by"
 	attrReplyTo    = "rt"
 	attrOutcome    = "st"
@@ -99,6 +100,7 @@ func encode(m Message, retention time.Duration) (state, long item, err error) {
 	state[attrHash] = binv(hash)
 	state[attrOutcome] = str(string(m.Outcome))
 	optional(state, attrRules, m.RulesVersion)
+	optional(state, attrTerms, m.TermsVersion)
 	optional(state, attrCreatedBy, m.CreatedBy)
 	optional(state, attrReplyTo, m.ReplyTo)
 	optional(state, attrProviderID, m.ProviderMessageID)
@@ -182,7 +184,7 @@ func decode(it item) (Message, error) {
 	m := Message{
 		AccountID: account, ID: id.Message{Unique: unique, Conversation: conversation}, Direction: Outbound,
 		ChannelID: text(it, attrChannel), ProviderID: text(it, attrProvider), Address: text(it, attrAddress),
-		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules),
+		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules), TermsVersion: text(it, attrTerms),
 		CreatedBy: text(it, attrCreatedBy), ReplyTo: text(it, attrReplyTo), Outcome: Status(text(it, attrOutcome)), Report: Status(text(it, attrReport)),
 		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), ProviderMessageID: text(it, attrProviderID),
 		TransferCompletedAt: millis(it, attrTransfer), HeldReason: text(it, attrHeld), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),

@@ -131,6 +131,9 @@ type Message struct {
 	// ExpiresAt is zero when the message does not expire.
 	ExpiresAt    time.Time
 	RulesVersion string
+	// TermsVersion is the version of the provider's terms, with its countries of transfer, that the customer had confirmed for
+	// the channel when the message was accepted.
+	TermsVersion string
 	CreatedBy    string
 	// ReplyTo is the id of the message that an inbound one answers, where the provider says so.
 	ReplyTo string

@@ -117,8 +117,8 @@ func (w Withdrawer) end(ctx context.Context, accountID string, mid id.Message, c
 			return done, err
 		}
 	}
-	m, err := w.Messages.Get(ctx, accountID, mid)
-	if err != nil || !m.Status().Waiting() {
+	found, err := w.Messages.Standings(ctx, accountID, []id.Message{mid})
+	if m, ok := found[mid]; err != nil || !ok || !m.Status().Waiting() {
 		return message.Written{Message: m}, err
 	}
 	return w.Messages.End(ctx, accountID, mid, c.Lease, message.Ending{Status: message.Canceled, At: w.Now()})

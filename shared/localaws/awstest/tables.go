@@ -26,6 +26,9 @@ func ChannelsTable() *dynamodb.CreateTableInput {
 // AuditTable holds the audit log.
 func AuditTable() *dynamodb.CreateTableInput { return table("audit", index{"shard", "gk", "gs"}) }
 
+// RecipientsTable holds recipients, consents, opt-outs and erasures.
+func RecipientsTable() *dynamodb.CreateTableInput { return table("recipients") }
+
 type index struct{ name, hash, sort string }
 
 func table(name string, indexes ...index) *dynamodb.CreateTableInput {
