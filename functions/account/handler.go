@@ -37,6 +37,7 @@ type Messages interface {
 type Rules interface {
 	Current(ctx context.Context) (rules.Version, error)
 	Get(ctx context.Context, version string) (rules.Version, error)
+	List(ctx context.Context, p attr.Page) ([]rules.Version, string, error)
 	Accept(ctx context.Context, a rules.Acceptance) error
 	Acceptances(ctx context.Context, accountID string, p attr.Page) ([]rules.Acceptance, string, error)
 }
@@ -155,16 +156,57 @@ func (h *Handler) GetRules(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) showRules(w http.ResponseWriter, r *http.Request, v rules.Version, err error) {
+	if err != nil {
+		api.WriteError(w, r, rulesProblem(r, err))
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, api.RulesOf(v))
+}
+
+// rulesProblem says why a version of the Rules can't be shown.
+func rulesProblem(r *http.Request, err error) error {
 	switch {
 	case errors.Is(err, rules.ErrNotFound):
-		api.WriteError(w, r, api.NewProblem(api.CodeNotFound).WithDetail("There is no such version of the Rules."))
+		return api.NewProblem(api.CodeNotFound).WithDetail("There is no such version of the Rules.")
 	case errors.Is(err, rules.ErrNoneInForce):
-		api.WriteError(w, r, api.NewProblem(api.CodeNotFound).WithDetail("No version of the Rules is in force yet."))
+		return api.NewProblem(api.CodeNotFound).WithDetail("No version of the Rules is in force yet.")
+	default:
+		return api.TryAgain(r, err)
+	}
+}
+
+// GetProhibitedUses answers GET /v1/rules/current/prohibited-uses.
+func (h *Handler) GetProhibitedUses(w http.ResponseWriter, r *http.Request) {
+	v, err := h.Rules.Current(r.Context())
+	if err != nil {
+		api.WriteError(w, r, rulesProblem(r, err))
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, api.ProhibitedUseList{Version: v.Version, Items: api.RulesOf(v).ProhibitedUses})
+}
+
+// ListRules answers GET /v1/rules: every published version, the one that comes into force last first.
+func (h *Handler) ListRules(w http.ResponseWriter, r *http.Request) {
+	q := api.ReadQuery(r)
+	size, token := q.Page()
+	if err := q.Err(); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	list, next, err := h.Rules.List(r.Context(), attr.Page{Size: size, Token: token})
+	switch {
+	case errors.Is(err, attr.ErrToken):
+		api.WriteError(w, r, api.BadPageToken())
+		return
 	case err != nil:
 		api.WriteError(w, r, api.TryAgain(r, err))
-	default:
-		api.WriteJSON(w, http.StatusOK, api.RulesOf(v))
+		return
 	}
+	out := api.RulesList{Items: []api.Rules{}, NextPageToken: next}
+	for _, v := range list {
+		out.Items = append(out.Items, api.RulesOf(v))
+	}
+	api.WriteJSON(w, http.StatusOK, out)
 }
 
 // AcceptRules answers POST /v1/rules/acceptances.
@@ -204,7 +246,7 @@ func (h *Handler) accept(r *http.Request) (rules.Acceptance, error) {
 		return rules.Acceptance{}, err
 	}
 	a := rules.Acceptance{
-		ID: acceptanceID, AccountID: p.AccountID, RulesVersion: v.Version, Documents: documents, Capacity: rules.Capacity(req.Capacity),
+		ID: acceptanceID, AccountID: p.AccountID, RulesVersion: v.Version, Documents: documents, Capacity: rules.Capacity(req.Capacity), Kind: rules.ByRequest,
 		LegalEntityName: entity, UserID: p.UserID, SourceIP: call.SourceIP, At: h.Now().UTC().Truncate(time.Millisecond),
 	}
 	if err := h.Rules.Accept(r.Context(), a); err != nil {
@@ -307,7 +349,7 @@ func (h *Handler) ListAcceptances(w http.ResponseWriter, r *http.Request) {
 func showAcceptance(a rules.Acceptance) api.Acceptance {
 	out := api.Acceptance{
 		ID: a.ID, RulesVersion: a.RulesVersion, Documents: []api.AcceptedDocument{}, Capacity: api.Capacity(a.Capacity), LegalEntityName: a.LegalEntityName,
-		AcceptedBy: a.UserID, AcceptedAt: api.At(a.At), IPAddress: a.SourceIP,
+		AcceptedBy: a.UserID, AcceptedAt: api.At(a.At), IPAddress: a.SourceIP, Kind: api.AcceptanceKind(a.Kind),
 	}
 	for _, d := range a.Documents {
 		out.Documents = append(out.Documents, api.AcceptedDocument{ID: api.RulesDocumentID(d.ID), Version: d.Version, Sha256: d.SHA256})

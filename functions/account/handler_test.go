@@ -19,6 +19,8 @@ import (
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/usage"
 )
 
@@ -41,7 +43,7 @@ func newWorld(t *testing.T) *world {
 		clock:    clock,
 		accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:    &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
-		messages: &message.Store{DB: env.DynamoDB, Table: messages, Retention: message.DefaultRetention},
+		messages: &message.Store{DB: env.DynamoDB, Table: messages, Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content)},
 		rules:    &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
 		ids:      id.Source{Now: clock.Now, Random: rand.Reader},
 	}
@@ -178,9 +180,15 @@ func TestTheRulesInForceAreThoseThatCameIntoForceLast(t *testing.T) {
 		t.Errorf("v0 is %s", a.Body)
 	}
 	nobody.Get("/v1/rules/v9").Want(t, "an unknown version", 404, "not_found")
+	list := nobody.Get("/v1/rules?page_size=2").Want(t, "the first two versions", 200, "")
+	if items := list.JSON["items"].([]any); len(items) != 2 || items[0].(map[string]any)["version"] != "v2" || items[1].(map[string]any)["version"] != "v1" || list.Text("next_page_token") == "" {
+		t.Errorf("the list begins %s", list.Body)
+	}
+	nobody.Get("/v1/rules?page_token=x").Want(t, "another page token", 422, "invalid_request")
 	nobody.Get("/v1/rules/acceptances").Want(t, "acceptances without a token", 401, "")
 }
 
+// R-0.1: who accepted, in which capacity, when and from where. R-0.2: which documents, by version and hash.
 func TestAnAcceptanceIsRecordedWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -189,7 +197,7 @@ func TestAnAcceptanceIsRecordedWhole(t *testing.T) {
 	body := `{"rules_version":"v1","documents":` + documents() + `,"capacity":"legal_entity","legal_entity_name":"Müller & Söhne OHG"}`
 	a := user.Do("POST", "/v1/rules/acceptances", body).Want(t, "accept", 201, "")
 	want := map[string]any{
-		"rules_version": "v1", "capacity": "legal_entity", "legal_entity_name": "Müller & Söhne OHG", "accepted_by": "user_7",
+		"rules_version": "v1", "capacity": "legal_entity", "legal_entity_name": "Müller & Söhne OHG", "accepted_by": "user_7", "kind": "explicit",
 		"accepted_at": "2026-11-24T10:00:00.000Z", "ip_address": "192.0.2.7",
 	}
 	for name, v := range want {
@@ -218,6 +226,7 @@ func TestAnAcceptanceIsRecordedWhole(t *testing.T) {
 	}
 }
 
+// R-0.1, R-0.2
 func TestAnAcceptanceOfAnythingElseIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -263,4 +272,24 @@ func TestAnAcceptanceOfAnythingElseIsRefused(t *testing.T) {
 		t.Errorf("refused requests left %v", list)
 	}
 	user.Do("POST", "/v1/rules/acceptances", with("v2", documents(`"v1"`, `"v2"`), self)).Want(t, "a version that comes into force later", 201, "")
+}
+
+// R-11.1: the categories can be read by programs, as the Rules in force name them.
+func TestTheProhibitedUsesAreThoseOfTheRulesInForce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	nobody := w.As(nil)
+	nobody.Get("/v1/rules/current/prohibited-uses").Want(t, "before any Rules", 404, "not_found")
+	w.clock.Pass(rules.CurrentAge)
+	v := version("v1", w.clock.Now().Add(-time.Hour))
+	v.Mode = rules.Notice
+	w.publish(t, v)
+	w.clock.Pass(rules.CurrentAge)
+	a := nobody.Get("/v1/rules/current/prohibited-uses").Want(t, "the categories", 200, "")
+	if want := `{"items":[{"id":"spam","title":"Spam"}],"version":"v1"}`; strings.TrimSpace(a.Body) != want {
+		t.Errorf("the answer is %s, want %s", a.Body, want)
+	}
+	if a := nobody.Get("/v1/rules/current").Want(t, "the Rules", 200, ""); a.Text("acceptance") != "notice" {
+		t.Errorf("current is %s", a.Body)
+	}
 }

@@ -32,11 +32,11 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 	if err != nil {
 		return channel.Channel{}, api.TryAgain(r, err)
 	}
-	accepted, err := h.Rules.Accepted(ctx, p.AccountID, current.Version)
+	agreement, err := h.Rules.Agreement(ctx, p.AccountID, current)
 	if err != nil {
 		return channel.Channel{}, api.TryAgain(r, err)
 	}
-	if !accepted {
+	if !agreement.Permits() {
 		return channel.Channel{}, api.NewProblem(api.CodeRulesNotAccepted)
 	}
 	var req api.ActivateChannelRequest
@@ -57,6 +57,12 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 	inForce := channel.Confirmation{RulesVersion: current.Version, ProviderTermsVersion: e.TermsVersion, TransferCountries: e.TransferCountries}
 	if !confirmed.Matches(inForce) {
 		return channel.Channel{}, outdated(inForce)
+	}
+	if !agreement.Accepted { // activating is a use, and here the version is even named
+		u := rules.Use{AccountID: p.AccountID, UserID: p.UserID, SourceIP: api.CallFrom(ctx).SourceIP, At: h.Now()}
+		if err := h.Rules.AcceptByUse(ctx, current, *agreement.Earlier, u); err != nil {
+			return channel.Channel{}, api.TryAgain(r, err)
+		}
 	}
 	if c.Status == channel.Active && c.Confirmation.Matches(inForce) {
 		return c, nil

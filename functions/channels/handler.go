@@ -23,7 +23,8 @@ import (
 // Rules tells what is in force and who accepted it.
 type Rules interface {
 	Current(ctx context.Context) (rules.Version, error)
-	Accepted(ctx context.Context, accountID, version string) (bool, error)
+	Agreement(ctx context.Context, accountID string, v rules.Version) (rules.Agreement, error)
+	AcceptByUse(ctx context.Context, v rules.Version, earlier rules.Acceptance, u rules.Use) error
 }
 
 // Providers is the registry of providers, with its pool of senders.

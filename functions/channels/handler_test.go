@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -368,6 +370,7 @@ func TestOnlyAUserOfTheAccountActivates(t *testing.T) {
 	wantMembers(t, "afterwards", w.User("acct_1", "user_7").Get(strings.TrimSuffix(path, "/activate")), map[string]any{"status": "inactive"})
 }
 
+//
 func TestAnAccountThatDidNotAcceptTheRulesActivatesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
@@ -380,6 +383,34 @@ func TestAnAccountThatDidNotAcceptTheRulesActivatesNothing(t *testing.T) {
 	}
 }
 
+// in the mode "notice" activating accepts the new version; an account that never accepted any activates nothing.
+func TestActivatingAcceptsNewRulesOfWhichTheAccountHadNotice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	next := version()
+	next.Version, next.EffectiveAt, next.Mode = "2026-11-20", w.clock.Now().Add(-time.Hour), rules.Notice
+	if err := w.rules.Publish(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Pass(rules.CurrentAge)
+	user := w.User("acct_1", "user_7")
+	path := "/v1/channels/" + w.create(t, user) + "/activate"
+	user.Do("POST", path, confirmation).Want(t, "with the old version confirmed", 409, "confirmation_outdated")
+	if ok, err := w.rules.Accepted(t.Context(), "acct_1", "2026-11-20"); ok || err != nil {
+		t.Errorf("a refused activation accepted the Rules: %v, %v", ok, err)
+	}
+	user.Do("POST", path, strings.Replace(confirmation, "2026-11-01", "2026-11-20", 1)).Want(t, "with the new one", 200, "")
+	list, _, err := w.rules.Acceptances(t.Context(), "acct_1", attr.Page{Size: 5})
+	if err != nil || len(list) == 0 || !slices.ContainsFunc(list, func(a rules.Acceptance) bool {
+		return a.Kind == rules.ByUse && a.RulesVersion == "2026-11-20" && a.UserID == "user_7" && a.SourceIP != ""
+	}) {
+		t.Errorf("the acceptances are %+v, %v", list, err)
+	}
+	newcomer := w.User("acct_new", "user_1")
+	newcomer.Do("POST", "/v1/channels/"+w.create(t, newcomer)+"/activate", strings.Replace(confirmation, "2026-11-01", "2026-11-20", 1)).Want(t, "an account that never accepted", 403, "rules_not_accepted")
+}
+
+//
 func TestNewRulesInForceAskForANewAcceptance(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

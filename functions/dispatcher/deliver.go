@@ -9,6 +9,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/seal"
 	"contactcenter/shared/usage"
 )
 
@@ -189,9 +190,6 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	if !a.m.ExpiresAt.IsZero() && !now.Before(a.m.ExpiresAt) {
 		return end(message.Expired, problemExpired())
 	}
-	if sum, err := a.m.Content.SHA256(); err != nil || sum != a.m.ContentSHA256 {
-		return end(message.Rejected, problemContentChanged())
-	}
 	switch out, err := a.optedOut(a.m.ID.Conversation); {
 	case err != nil:
 		return v, nil, true, err
@@ -292,6 +290,12 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 	if a.resumed && !repeatSafe {
 		return a.end(ctx, message.Unknown, problemUnknown(), false)
 	}
+	switch unchanged, err := a.open(ctx); {
+	case err != nil:
+		return verdict{}, nil, err
+	case !unchanged:
+		return a.end(ctx, message.Rejected, problemContentChanged(), false)
+	}
 	for {
 		started := a.Now()
 		receipt, err := adapter.Send(ctx, ch.ForProvider(),
@@ -318,6 +322,20 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 		}
 		return a.failed(ctx, ch, failure, repeatSafe)
 	}
+}
+
+// open gives the message its address and content, as late as possible: only what is handed over at once is opened. It
+// reports whether they are what was accepted. A key that is not there yet is an error, so that the message comes again.
+func (a *attempt) open(ctx context.Context) (unchanged bool, err error) {
+	err = a.Messages.Open(ctx, &a.m)
+	if errors.Is(err, seal.ErrSealed) || errors.Is(err, message.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	sum, err := a.m.Content.SHA256()
+	return err == nil && sum == a.m.ContentSHA256, nil
 }
 
 // failed sorts a failed call into an end and another attempt.

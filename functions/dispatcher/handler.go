@@ -37,6 +37,7 @@ type Gates interface {
 // Messages is what the dispatcher reads and writes of messages.
 type Messages interface {
 	Tail(ctx context.Context, accountID string, mid id.Message) (message.Tail, error)
+	Open(ctx context.Context, m *message.Message) error
 	States(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]message.Message, error)
 	Fence(ctx context.Context, accountID string, mid id.Message, lease int64) (message.Written, error)
 	Sent(ctx context.Context, accountID string, mid id.Message, claim int64, h message.Handover) (message.Written, error)

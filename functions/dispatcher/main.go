@@ -21,6 +21,7 @@ import (
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/release"
+	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -46,11 +47,15 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
 	}
+	opener, err := openers.Content(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	channels := &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}
 	return &Dispatcher{
 		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
-		Messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+		Messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
 		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
 		Channels:  &pausableChannels{store: channels, cache: &channel.Cache{Store: channels, Now: now}},
 		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},

@@ -42,7 +42,7 @@ func (h *Handler) cancel(ctx context.Context, r *http.Request, m message.Message
 	case err != nil:
 		return m, api.TryAgain(r, err)
 	}
-	if err := h.Messages.LoadContent(ctx, &m); err != nil {
+	if err := h.Messages.Open(ctx, &m); err != nil {
 		return m, api.TryAgain(r, err)
 	}
 	return m, nil

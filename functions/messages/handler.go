@@ -31,7 +31,8 @@ const (
 // Rules says whether an account may use the Contact Center.
 type Rules interface {
 	Current(ctx context.Context) (rules.Version, error)
-	Accepted(ctx context.Context, accountID, version string) (bool, error)
+	Agreement(ctx context.Context, accountID string, v rules.Version) (rules.Agreement, error)
+	AcceptByUse(ctx context.Context, v rules.Version, earlier rules.Acceptance, u rules.Use) error
 }
 
 // Accounts gives the limits that hold for an account.

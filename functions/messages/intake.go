@@ -59,7 +59,7 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if in.key, in.hasKey, keyErr = idempotency.KeyFrom(in.r); bodyErr == nil {
 		in.payload = idempotency.Hash(body)
 	}
-	version, err := in.rulesAccepted(ctx, accountID)
+	version, agreement, err := in.rulesAccepted(ctx, accountID)
 	if err != nil {
 		return message.Message{}, err
 	}
@@ -95,7 +95,10 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if err := in.usageLeft(ctx, accountID); err != nil {
 		return message.Message{}, err
 	}
-	return in.message(accountID, ch, to, version)
+	if err := in.acceptByUse(ctx, accountID, version, agreement); err != nil {
+		return message.Message{}, err
+	}
+	return in.message(accountID, ch, to, version.Version)
 }
 
 func firstError(errs ...error) error {
@@ -107,22 +110,36 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-func (in *intake) rulesAccepted(ctx context.Context, accountID string) (version string, err error) {
+// rulesAccepted gives the version in force, and how the account stands to it: it has accepted it, or does so by sending.
+func (in *intake) rulesAccepted(ctx context.Context, accountID string) (rules.Version, rules.Agreement, error) {
 	current, err := in.Rules.Current(ctx)
 	if errors.Is(err, rules.ErrNoneInForce) {
-		return "", api.NewProblem(api.CodeRulesNotAccepted).WithDetail("No version of the Rules is in force yet, so none can be accepted.")
+		return rules.Version{}, rules.Agreement{}, api.NewProblem(api.CodeRulesNotAccepted).WithDetail("No version of the Rules is in force yet, so none can be accepted.")
 	}
 	if err != nil {
-		return "", api.TryAgain(in.r, err)
+		return rules.Version{}, rules.Agreement{}, api.TryAgain(in.r, err)
 	}
-	accepted, err := in.Rules.Accepted(ctx, accountID, current.Version)
+	agreement, err := in.Rules.Agreement(ctx, accountID, current)
 	if err != nil {
-		return "", api.TryAgain(in.r, err)
+		return rules.Version{}, rules.Agreement{}, api.TryAgain(in.r, err)
 	}
-	if !accepted {
-		return "", api.NewProblem(api.CodeRulesNotAccepted)
+	if !agreement.Permits() {
+		return rules.Version{}, rules.Agreement{}, api.NewProblem(api.CodeRulesNotAccepted)
 	}
-	return current.Version, nil
+	return current, agreement, nil
+}
+
+// acceptByUse records that the account accepts the Rules by sending, before the first message under a version of which it
+// had notice. It comes after all checks: what is refused changes nothing.
+func (in *intake) acceptByUse(ctx context.Context, accountID string, v rules.Version, a rules.Agreement) error {
+	if a.Accepted {
+		return nil
+	}
+	u := rules.Use{AccountID: accountID, UserID: in.principal.UserID, SourceIP: api.CallFrom(ctx).SourceIP, At: in.began}
+	if err := in.Rules.AcceptByUse(ctx, v, *a.Earlier, u); err != nil {
+		return api.TryAgain(in.r, err)
+	}
+	return nil
 }
 
 // destination says where the message goes: to an address on a channel, or to those of a conversation.
@@ -159,7 +176,7 @@ func (in *intake) ofConversation(ctx context.Context, accountID, conversationID 
 		return "", "", notFound
 	}
 	c, err := in.Messages.Conversation(ctx, accountID, key)
-	if errors.Is(err, message.ErrNotFound) {
+	if errors.Is(err, message.ErrNotFound) || err == nil && c.Address == "" { // all that was in it is erased
 		return "", "", notFound
 	}
 	if err != nil {

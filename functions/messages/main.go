@@ -26,6 +26,7 @@ import (
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -59,10 +60,14 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	opener, err := openers.Content(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
 	return &Handler{
-		Messages:     &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+		Messages:     &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer, Opener: opener},
 		Gates:        &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Keys:         &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 		Queue:        &queue.Queue{SQS: awsclient.NewSQS(cfg), URL: env["DISPATCH_QUEUE_URL"]},

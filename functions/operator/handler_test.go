@@ -380,6 +380,7 @@ func TestRulesArePublishedOnceAndForGood(t *testing.T) {
 		{"a short hash", strings.Repeat("a", 64), "abc", "documents[0].sha256"},
 		{"a document twice", doc("terms"), doc("terms") + "," + doc("terms"), "documents"},
 		{"an unknown field", `"version":"2026-11-01"`, `"version":"v","draft":true`, "draft"},
+		{"another mode of acceptance", `"version":"2026-11-01"`, `"version":"v","acceptance":"silence"`, "acceptance"},
 	}
 	for _, c := range cases {
 		a := op.Do("POST", "/v1/operator/rules", strings.Replace(body, c.old, c.new, 1)).Want(t, c.name, 422, "invalid_request")

@@ -151,7 +151,10 @@ func rulesFrom(r *http.Request) (rules.Version, error) {
 	if err := api.DecodeJSON(r, &req); err != nil {
 		return rules.Version{}, err
 	}
-	v := rules.Version{Version: req.Version, EffectiveAt: req.EffectiveAt.UTC().Truncate(time.Millisecond)}
+	v := rules.Version{Version: req.Version, EffectiveAt: req.EffectiveAt.UTC().Truncate(time.Millisecond), Mode: rules.Explicit}
+	if req.Acceptance != nil {
+		v.Mode = rules.Mode(*req.Acceptance)
+	}
 	var f form
 	f.check(matches(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`, v.Version) && v.Version != "current" && v.Version != "acceptances", "version",
 		"must have 1 to 64 letters, digits, ., _ and -, and be neither current nor acceptances")

@@ -83,6 +83,13 @@ func (d turns) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o .
 	return d.db.UpdateItem(ctx, in, o...)
 }
 
+func (d turns) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	if err := d.step(); err != nil {
+		return nil, err
+	}
+	return d.db.DeleteItem(ctx, in, o...)
+}
+
 func (d turns) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
 	if err := d.step(); err != nil {
 		return nil, err
@@ -206,7 +213,7 @@ func (s *scene) dispatch(a *actor, mid id.Message) {
 	db := turns{a, s.w.usage.DB.(*dynamodb.Client)}
 	d := dispatch{
 		scene: s, mid: mid, gates: &usage.Store{DB: db, Table: s.w.usage.Table, Now: s.w.clock.now},
-		messages: &message.Store{DB: db, Table: s.w.messages.Table, Retention: time.Hour},
+		messages: &message.Store{DB: db, Table: s.w.messages.Table, Retention: time.Hour, Opener: s.w.messages.Opener},
 	}
 	s.nonce++
 	d.nonce = s.nonce

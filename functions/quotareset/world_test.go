@@ -20,6 +20,8 @@ import (
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/usage"
 )
 
@@ -146,7 +148,7 @@ func newWorld(t testing.TB) *world {
 	w.clock.set(midMonth)
 	w.usage = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: w.clock.now}
 	w.messages = &message.Store{
-		DB: env.DynamoDB, Retention: 90 * 24 * time.Hour, Table: env.Table(ctx, awstest.MessagesTable()),
+		DB: env.DynamoDB, Retention: 90 * 24 * time.Hour, Table: env.Table(ctx, awstest.MessagesTable()), Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content),
 	}
 	w.ids = id.Source{Now: w.clock.now, Random: rand.Reader}
 	var err error

@@ -179,7 +179,8 @@ func (h *Handler) converses(ctx context.Context, accountID, address string) (boo
 			return err
 		})
 	}
-	return slices.Contains(found, true), group.Wait()
+	err = group.Wait()
+	return slices.Contains(found, true), err
 }
 
 // channels lists the ids of all channels that the account has or had.

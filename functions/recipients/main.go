@@ -69,7 +69,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 			DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer, Seal: sealer, Open: opener, IDs: ids, Now: now,
 			Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now},
 		},
-		Messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+		Messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
 		Channels: &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		Queue:    &recipient.Queue{SQS: awsclient.NewSQS(cfg), URL: env["ERASURE_QUEUE_URL"]},
 		Keys:     &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},

@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/seal"
 	"contactcenter/shared/telemetry"
 )
 
@@ -48,13 +49,17 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
+	sealer, err := seal.SealerFrom(getenv, seal.Content)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	h := &Handler{
 		channels: &channel.Cache{Store: known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}, Now: now},
 		adapters: map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
 		log:      log,
 		recorder: recorder{
-			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
 			stops:    &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
 			keyer:    keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
 		},

@@ -18,6 +18,8 @@ import (
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/usage"
 )
 
@@ -157,7 +159,7 @@ func (w *watched) makeTable(ctx context.Context) error {
 
 // message takes one with a text of so many bytes through its life.
 func (w *watched) message(ctx context.Context, length int) error {
-	store := &message.Store{DB: w, Table: verifyTable, Retention: message.DefaultRetention}
+	store := &message.Store{DB: w, Table: verifyTable, Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content)}
 	now := time.Now()
 	mid, err := newID(now, length)
 	if err != nil {

@@ -154,6 +154,7 @@ type list[T any] struct {
 type rules struct {
 	Version     string    `json:"version"`
 	EffectiveAt timestamp `json:"effective_at"`
+	Acceptance  string    `json:"acceptance"`
 	Documents   []struct {
 		ID      string `json:"id"`
 		Version string `json:"version"`

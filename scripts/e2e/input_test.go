@@ -79,6 +79,39 @@ func (v *victim) everything(t *testing.T) string {
 	return out.String()
 }
 
+// ids are all ids of the account that a path can name.
+func (v *victim) ids() []string {
+	return []string{v.channel.ID, v.sent.ID, v.waiting.ID, v.sent.ConversationID, v.waiting.ConversationID}
+}
+
+// ghost puts ids of the same form into a path, that nobody has.
+func (v *victim) ghost(path string) string {
+	for _, id := range v.ids() {
+		other := "0"
+		if strings.HasSuffix(id, other) {
+			other = "1"
+		}
+		path = strings.ReplaceAll(path, id, id[:len(id)-1]+other)
+	}
+	return path
+}
+
+// blurred is an answer without what differs between any two: ids and times.
+func (v *victim) blurred(a *answer) string {
+	header := a.header.Clone()
+	for _, name := range []string{"Date", "X-Request-Id", "Apigw-Requestid", "Content-Length"} {
+		header.Del(name)
+	}
+	body := string(a.body)
+	for _, id := range v.ids() {
+		body = strings.ReplaceAll(strings.ReplaceAll(body, id, "ID"), v.ghost(id), "ID")
+	}
+	if a.header.Get("X-Request-Id") != "" {
+		body = strings.ReplaceAll(body, a.header.Get("X-Request-Id"), "REQUEST")
+	}
+	return fmt.Sprintf("%d %v %s", a.status, header, body)
+}
+
 // attempt is how a route is called in the tests of who may call it: a request that would be fine for whoever may.
 type attempt struct {
 	path func(v *victim) string
@@ -122,13 +155,15 @@ func attempts() map[string]attempt {
 			path: func(v *victim) string { return one(v) + "/activate" }, foreign: http.StatusNotFound, code: "channel_not_found",
 			body: func(_ *testing.T, v *victim) any { return v.confirmations(v.sent.RulesVersion) },
 		},
-		"POST /v1/channels/{id}/deactivate": {path: func(v *victim) string { return one(v) + "/deactivate" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
-		"GET /v1/account":                   {path: at("/v1/account"), body: noBody},
-		"GET /v1/usage":                     {path: at("/v1/usage"), body: noBody},
-		"GET /v1/rules/current":             {path: at("/v1/rules/current"), body: noBody},
-		"GET /v1/rules/{version}":           {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},
-		"POST /v1/rules/acceptances":        {path: at("/v1/rules/acceptances"), body: object(map[string]any{"rules_version": "x", "documents": []any{}, "capacity": "self"})},
-		"GET /v1/rules/acceptances":         {path: at("/v1/rules/acceptances"), body: noBody},
+		"POST /v1/channels/{id}/deactivate":     {path: func(v *victim) string { return one(v) + "/deactivate" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"GET /v1/account":                       {path: at("/v1/account"), body: noBody},
+		"GET /v1/usage":                         {path: at("/v1/usage"), body: noBody},
+		"GET /v1/rules/current":                 {path: at("/v1/rules/current"), body: noBody},
+		"GET /v1/rules":                         {path: at("/v1/rules"), body: noBody},
+		"GET /v1/rules/current/prohibited-uses": {path: at("/v1/rules/current/prohibited-uses"), body: noBody},
+		"GET /v1/rules/{version}":               {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},
+		"POST /v1/rules/acceptances":            {path: at("/v1/rules/acceptances"), body: object(map[string]any{"rules_version": "x", "documents": []any{}, "capacity": "self"})},
+		"GET /v1/rules/acceptances":             {path: at("/v1/rules/acceptances"), body: noBody},
 
 		"PUT /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: object(registry)},
 		"GET /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: noBody},
@@ -153,6 +188,7 @@ func forged(header string, claims map[string]any, signature string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(c) + "." + signature
 }
 
+// each route of the template by everybody who may not call it. Nothing changes.
 func TestNobodyMayCallWhatIsNotTheirs(t *testing.T) {
 	t.Parallel()
 	s := ownStack(t, nil)
@@ -217,7 +253,13 @@ func TestNobodyMayCallWhatIsNotTheirs(t *testing.T) {
 				t.Errorf("%s by a customer's token with the scope operator: %v", name, got)
 			}
 			if row.foreign != 0 {
-				call(stranger.caller).refused(t, row.foreign, row.code)
+				theirs := call(stranger.caller)
+				theirs.refused(t, row.foreign, row.code)
+				// What is somebody else's is told as what never was.
+				nothing := stranger.call(t, r.method, v.ghost(row.path(v)), row.body(t, v))
+				if a, b := v.blurred(theirs), v.blurred(nothing); a != b {
+					t.Errorf("%s tells what is another account's from what never was:\n%s\n%s", name, a, b)
+				}
 			}
 			// A customer's token without an account is nobody's.
 			if got := call(s.user(t, "", "user_3", allScopes)); got.status != http.StatusForbidden && got.status != http.StatusUnauthorized {
@@ -265,6 +307,7 @@ func TestNobodyMayCallWhatIsNotTheirs(t *testing.T) {
 	}
 }
 
+// bad input gets a problem with its own code, and changes nothing.
 func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := common.shared

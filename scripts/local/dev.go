@@ -23,6 +23,7 @@ func (s *stack) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("POST /dev/token", s.issueToken)
 	mux.HandleFunc("GET /dev/functions", s.showFunctions)
+	mux.HandleFunc("GET /dev/legal/{document}", showLegal)
 	mux.HandleFunc("POST /dev/kill", s.kill)
 	mux.HandleFunc("POST /2015-03-31/functions/{function}/invocations", s.invocation)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

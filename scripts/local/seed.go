@@ -13,7 +13,7 @@ import (
 	"contactcenter/scripts/local/internal/token"
 )
 
-// seedFile is what an operator sets up before the first customer comes, in order.
+// seedFile is what an operator sets up before the first customer comes, in order. {api} stands for the API's address.
 //
 //go:embed seed.json
 var seedFile []byte
@@ -52,7 +52,7 @@ func (s *stack) sow(ctx context.Context) error {
 }
 
 func (s *stack) sowOne(ctx context.Context, client *http.Client, access string, sd seed) error {
-	req, err := http.NewRequestWithContext(ctx, sd.Method, s.apiURL()+sd.Path, bytes.NewReader(sd.Body))
+	req, err := http.NewRequestWithContext(ctx, sd.Method, s.apiURL()+sd.Path, bytes.NewReader(bytes.ReplaceAll(sd.Body, []byte("{api}"), []byte(s.apiURL()))))
 	if err != nil {
 		return err
 	}

@@ -34,12 +34,11 @@ func TestContentPassesThroughFewHands(t *testing.T) {
 	same(t, "has content in hand", project(t).users(holders), map[string]string{
 		"functions/messages: intake.message":     "hashes it and puts it into the record",
 		"functions/messages: baseView":           "shows it to the customer",
-		"functions/dispatcher: attempt.notNow":   "checks the hash before the call",
+		"functions/dispatcher: attempt.open":     "checks the hash before the call",
 		"functions/dispatcher: attempt.handOver": "hands it to the adapter",
 		"functions/webhook: recorder.inbound":    "records a reply, with its hash",
-		"shared/message: Store.LoadContent":      "reads it from the table",
+		"shared/message: Store.Open":             "opens what the table holds",
 		"shared/message: encode":                 "writes it to the table",
-		"shared/message: decode":                 "reads it from the table",
 		"shared/provider/edna: Adapter.send":     "says it in edna's form",
 	})
 }

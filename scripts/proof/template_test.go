@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -179,10 +180,32 @@ func TestPoliciesNeverGrantWhatTheRulesForbid(t *testing.T) {
 			t.Errorf("the operator's function may open what is sealed (%s)", what)
 		}
 	}
-	for name, value := range all["OperatorFunction"].environment {
-		if strings.Contains(fmt.Sprint(value), "{{resolve:") {
-			t.Errorf("the operator's function is given a secret: %s", name)
+}
+
+// who holds a key that opens what is sealed. The operator's function opens what a claimant wrote to
+// the operator, and nothing that is a customer's.
+func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{
+		"COMPLAINTS_SEAL_PRIVATE":  {"OperatorFunction"},
+		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction"},
+		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "WebhookFunction"},
+	}
+	got := map[string][]string{}
+	for name, f := range functions(t) {
+		for variable, value := range f.environment {
+			if strings.HasSuffix(variable, "_SEAL_PRIVATE") {
+				got[variable] = append(got[variable], name)
+			} else if name == "OperatorFunction" && strings.Contains(fmt.Sprint(value), "{{resolve:") && !strings.HasSuffix(variable, "_SEAL_PUBLIC") {
+				t.Errorf("the operator's function is given a secret: %s", variable)
+			}
 		}
+	}
+	for variable := range got {
+		slices.Sort(got[variable])
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("keys are held by %v, want %v", got, want)
 	}
 }
 
@@ -191,7 +214,7 @@ func TestPoliciesNeverGrantWhatTheRulesForbid(t *testing.T) {
 func TestEveryRouteAsksForItsScope(t *testing.T) {
 	t.Parallel()
 	public := []string{
-		"GET /v1/rules/current", "GET /v1/rules/{version}", "GET /v1/rules/current/prohibited-uses", "POST /v1/complaints", "GET /v1/status",
+		"GET /v1/rules", "GET /v1/rules/current", "GET /v1/rules/{version}", "GET /v1/rules/current/prohibited-uses", "POST /v1/complaints", "GET /v1/status",
 		"GET /v1/callbacks/{provider_id}/{channel_id}", "HEAD /v1/callbacks/{provider_id}/{channel_id}", "POST /v1/callbacks/{provider_id}/{channel_id}",
 	}
 	n := 0

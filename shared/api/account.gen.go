@@ -13,12 +13,16 @@ import (
 type AccountServer interface {
 	// GetAccount answers GET /v1/account.
 	GetAccount(w http.ResponseWriter, r *http.Request)
+	// ListRules answers GET /v1/rules.
+	ListRules(w http.ResponseWriter, r *http.Request)
 	// ListAcceptances answers GET /v1/rules/acceptances.
 	ListAcceptances(w http.ResponseWriter, r *http.Request)
 	// AcceptRules answers POST /v1/rules/acceptances.
 	AcceptRules(w http.ResponseWriter, r *http.Request)
 	// GetCurrentRules answers GET /v1/rules/current.
 	GetCurrentRules(w http.ResponseWriter, r *http.Request)
+	// GetProhibitedUses answers GET /v1/rules/current/prohibited-uses.
+	GetProhibitedUses(w http.ResponseWriter, r *http.Request)
 	// GetRules answers GET /v1/rules/{version}.
 	GetRules(w http.ResponseWriter, r *http.Request)
 	// GetUsage answers GET /v1/usage.
@@ -33,6 +37,8 @@ func AccountRoutes(s AccountServer) []Route {
 		{Method: "GET", Path: "/v1/account", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetAccount},
 		{Method: "GET", Path: "/v1/usage", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetUsage},
 		{Method: "GET", Path: "/v1/rules/current", Handle: s.GetCurrentRules},
+		{Method: "GET", Path: "/v1/rules/current/prohibited-uses", Handle: s.GetProhibitedUses},
+		{Method: "GET", Path: "/v1/rules", Handle: s.ListRules},
 		{Method: "GET", Path: "/v1/rules/{version}", Handle: s.GetRules},
 		{Method: "GET", Path: "/v1/rules/acceptances", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListAcceptances},
 		{Method: "POST", Path: "/v1/rules/acceptances", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.AcceptRules},

@@ -24,7 +24,7 @@ func ProviderOf(e registry.Entry) Provider {
 
 // RulesOf shows a version of the Rules.
 func RulesOf(v rules.Version) Rules {
-	out := Rules{Version: v.Version, EffectiveAt: At(v.EffectiveAt), Documents: []RulesDocument{}, ProhibitedUses: []ProhibitedUse{}}
+	out := Rules{Version: v.Version, EffectiveAt: At(v.EffectiveAt), Acceptance: RulesAcceptanceMode(v.Acceptance()), Documents: []RulesDocument{}, ProhibitedUses: []ProhibitedUse{}}
 	for _, d := range v.Documents {
 		out.Documents = append(out.Documents, RulesDocument{ID: RulesDocumentID(d.ID), Version: d.Version, Sha256: d.SHA256, URL: d.URL})
 	}

@@ -7,6 +7,24 @@ import (
 	"contactcenter/shared/message"
 )
 
+// Defines values for AcceptanceKind.
+const (
+	AcceptanceKindExplicit AcceptanceKind = "explicit"
+	AcceptanceKindUse      AcceptanceKind = "use"
+)
+
+// Valid indicates whether the value is a known member of the AcceptanceKind enum.
+func (e AcceptanceKind) Valid() bool {
+	switch e {
+	case AcceptanceKindExplicit:
+		return true
+	case AcceptanceKindUse:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Capacity.
 const (
 	CapacityLegalEntity Capacity = "legal_entity"
@@ -184,6 +202,24 @@ func (e ProviderStatus) Valid() bool {
 	}
 }
 
+// Defines values for RulesAcceptanceMode.
+const (
+	RulesAcceptanceModeExplicit RulesAcceptanceMode = "explicit"
+	RulesAcceptanceModeNotice   RulesAcceptanceMode = "notice"
+)
+
+// Valid indicates whether the value is a known member of the RulesAcceptanceMode enum.
+func (e RulesAcceptanceMode) Valid() bool {
+	switch e {
+	case RulesAcceptanceModeExplicit:
+		return true
+	case RulesAcceptanceModeNotice:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RulesDocumentID.
 const (
 	RulesDocumentIDDpa     RulesDocumentID = "dpa"
@@ -228,13 +264,19 @@ type Acceptance struct {
 	AcceptedBy string `json:"accepted_by"`
 
 	// Capacity In whose name the user accepts.
-	Capacity        Capacity           `json:"capacity"`
-	Documents       []AcceptedDocument `json:"documents"`
-	ID              string             `json:"id"`
-	IPAddress       string             `json:"ip_address,omitempty"`
-	LegalEntityName string             `json:"legal_entity_name,omitempty"`
-	RulesVersion    string             `json:"rules_version"`
+	Capacity  Capacity           `json:"capacity"`
+	Documents []AcceptedDocument `json:"documents"`
+	ID        string             `json:"id"`
+	IPAddress string             `json:"ip_address,omitempty"`
+
+	// Kind `explicit`: by a request of the user's own. `use`: by using the Contact Center, where the version provides for that.
+	Kind            AcceptanceKind `json:"kind"`
+	LegalEntityName string         `json:"legal_entity_name,omitempty"`
+	RulesVersion    string         `json:"rules_version"`
 }
+
+// AcceptanceKind `explicit`: by a request of the user's own. `use`: by using the Contact Center, where the version provides for that.
+type AcceptanceKind string
 
 // AcceptanceList defines model for AcceptanceList.
 type AcceptanceList struct {
@@ -591,6 +633,14 @@ type ProhibitedUse struct {
 	Title string `json:"title"`
 }
 
+// ProhibitedUseList defines model for ProhibitedUseList.
+type ProhibitedUseList struct {
+	Items []ProhibitedUse `json:"items"`
+
+	// Version The version of the Rules that names them.
+	Version string `json:"version"`
+}
+
 // Provider defines model for Provider.
 type Provider struct {
 	ChannelTypes     []string           `json:"channel_types"`
@@ -635,7 +685,10 @@ type ProviderStatus string
 
 // PublishRulesRequest defines model for PublishRulesRequest.
 type PublishRulesRequest struct {
-	Documents []RulesDocument `json:"documents"`
+	// Acceptance How a version that is in force is accepted. `explicit`: by POST /v1/rules/acceptances; until then nothing is sent or
+	// activated. `notice`: an account that accepted an earlier version accepts this one by using the Contact Center.
+	Acceptance *RulesAcceptanceMode `json:"acceptance,omitempty"`
+	Documents  []RulesDocument      `json:"documents"`
 
 	// EffectiveAt RFC 3339 in UTC with milliseconds.
 	//
@@ -739,7 +792,10 @@ type Restriction struct {
 
 // Rules defines model for Rules.
 type Rules struct {
-	Documents []RulesDocument `json:"documents"`
+	// Acceptance How a version that is in force is accepted. `explicit`: by POST /v1/rules/acceptances; until then nothing is sent or
+	// activated. `notice`: an account that accepted an earlier version accepts this one by using the Contact Center.
+	Acceptance RulesAcceptanceMode `json:"acceptance"`
+	Documents  []RulesDocument     `json:"documents"`
 
 	// EffectiveAt RFC 3339 in UTC with milliseconds.
 	//
@@ -748,6 +804,10 @@ type Rules struct {
 	ProhibitedUses []ProhibitedUse `json:"prohibited_uses"`
 	Version        string          `json:"version"`
 }
+
+// RulesAcceptanceMode How a version that is in force is accepted. `explicit`: by POST /v1/rules/acceptances; until then nothing is sent or
+// activated. `notice`: an account that accepted an earlier version accepts this one by using the Contact Center.
+type RulesAcceptanceMode string
 
 // RulesDocument defines model for RulesDocument.
 type RulesDocument struct {
@@ -759,6 +819,14 @@ type RulesDocument struct {
 
 // RulesDocumentID defines model for RulesDocumentId.
 type RulesDocumentID string
+
+// RulesList defines model for RulesList.
+type RulesList struct {
+	Items []Rules `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+}
 
 // SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it.
 type SendMessageRequest struct {

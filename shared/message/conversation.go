@@ -101,7 +101,10 @@ func (s *Store) Conversation(ctx context.Context, accountID, conversation string
 				return Conversation{}, err
 			}
 			c.ChannelID = m.ChannelID
-			if m.Address != "" { // an erased message has none
+			if c.Address == "" { // all of them have the same
+				if _, err := s.openState(&m); err != nil {
+					return Conversation{}, err
+				}
 				c.Address = m.Address
 			}
 			if c.listedAt.IsZero() && m.listed() {
@@ -193,7 +196,7 @@ func (s *Store) InConversation(ctx context.Context, accountID, conversation stri
 		if err != nil {
 			return nil, "", err
 		}
-		if err := s.LoadContent(ctx, &m); err != nil {
+		if err := s.Open(ctx, &m); err != nil {
 			return nil, "", err
 		}
 		list = append(list, m)

@@ -80,7 +80,7 @@ func projection(attrs ...string) (names map[string]string, list string) {
 
 // personal are the attributes that hold something of a person, or by which one can be found.
 func personal() []string {
-	return []string{attrAddress, attrContent, attrExternal, attrHash, attrReference, attrRefKey, attrRefSort, attrProviderID}
+	return []string{attrSealed, attrExternal, attrHash, attrReference, attrRefKey, attrRefSort, attrProviderID}
 }
 
 // Erase takes everything that is of a person out of a message that is final, and leaves what happened to it: statuses, times

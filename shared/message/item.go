@@ -10,8 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"contactcenter/shared/content"
 	"contactcenter/shared/id"
+	"contactcenter/shared/seal"
 )
 
 // The names of a state item's attributes are short because every write of an item costs its whole size, in units of
@@ -22,8 +22,7 @@ const (
 	attrDirection  = "d"
 	attrChannel    = "ch"
 	attrProvider   = "pv"
-	attrAddress    = "to"
-	attrContent    = "cj"
+	attrSealed     = "z" // sealed: in a state the address with short content, in an item of its own long content
 	attrExternal   = "cx"
 	attrHash       = "ha"
 	attrReference  = "cr"
@@ -65,7 +64,7 @@ const (
 
 	// inlineBytes is the largest state item that takes its content along: with its timeline, an item of this size
 	// stays within one write unit through its life.
-	inlineBytes = 700
+	inlineBytes = 750
 )
 
 type item = map[string]types.AttributeValue
@@ -82,8 +81,12 @@ func key(accountID string, m id.Message, prefix string) item {
 	return item{attrPK: str(partition(accountID, m.Conversation)), attrSK: str(prefix + m.Unique)}
 }
 
-// encode gives the state item of a new message, and the item of its content when that is too long to go inline.
-func encode(m Message, retention time.Duration) (state, long item, err error) {
+// encode gives the state item of a new message, and the item of its content when that is too long to go inline. Address
+// and short content are sealed as one value, so that the sealing is paid for once.
+func encode(m Message, retention time.Duration, sealer Sealer) (state, long item, err error) {
+	if sealer == nil {
+		return nil, nil, errNoSealer
+	}
 	cj, err := json.Marshal(m.Content)
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode content: %w", err)
@@ -96,7 +99,6 @@ func encode(m Message, retention time.Duration) (state, long item, err error) {
 	state[attrDirection] = str(string(m.Direction[:1]))
 	state[attrChannel] = str(m.ChannelID)
 	state[attrProvider] = str(m.ProviderID)
-	state[attrAddress] = str(m.Address)
 	state[attrHash] = binv(hash)
 	state[attrOutcome] = str(string(m.Outcome))
 	optional(state, attrRules, m.RulesVersion)
@@ -120,19 +122,23 @@ func encode(m Message, retention time.Duration) (state, long item, err error) {
 	if len(m.Steps) > 0 {
 		state[attrSteps] = steps(m.Steps...)
 	}
-	size := len(cj) + len(attrContent)
+	plain := packAddress(m.Address)
+	size := len(attrSealed) + seal.Overhead + len(plain) + len(cj)
 	for k, v := range state {
 		size += len(k) + valueBytes(v)
 	}
 	if size <= inlineBytes {
-		state[attrContent] = str(string(cj))
-		return state, nil, nil
+		plain = append(plain, cj...)
+	} else {
+		state[attrExternal] = &types.AttributeValueMemberBOOL{Value: true}
+		long = key(m.AccountID, m.ID, contentPrefix)
+		long[attrTTL] = ttl
+		if long[attrSealed], err = sealed(sealer, m, longPurpose, cj); err != nil {
+			return nil, nil, err
+		}
 	}
-	state[attrExternal] = &types.AttributeValueMemberBOOL{Value: true}
-	long = key(m.AccountID, m.ID, contentPrefix)
-	long[attrContent] = str(string(cj))
-	long[attrTTL] = ttl
-	return state, long, nil
+	state[attrSealed], err = sealed(sealer, m, statePurpose, plain)
+	return state, long, err
 }
 
 func optional(it item, name, value string) {
@@ -175,6 +181,7 @@ func steps(list ...Step) types.AttributeValue {
 	return l
 }
 
+// decode reads a state item; address and content stay sealed.
 func decode(it item) (Message, error) {
 	account, conversation, ok := strings.Cut(text(it, attrPK), "#")
 	unique, isState := strings.CutPrefix(text(it, attrSK), statePrefix)
@@ -183,7 +190,7 @@ func decode(it item) (Message, error) {
 	}
 	m := Message{
 		AccountID: account, ID: id.Message{Unique: unique, Conversation: conversation}, Direction: Outbound,
-		ChannelID: text(it, attrChannel), ProviderID: text(it, attrProvider), Address: text(it, attrAddress),
+		ChannelID: text(it, attrChannel), ProviderID: text(it, attrProvider),
 		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules), TermsVersion: text(it, attrTerms),
 		CreatedBy: text(it, attrCreatedBy), ReplyTo: text(it, attrReplyTo), Outcome: Status(text(it, attrOutcome)), Report: Status(text(it, attrReport)),
 		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), ProviderMessageID: text(it, attrProviderID),
@@ -215,17 +222,8 @@ func decode(it item) (Message, error) {
 	if m.Steps, err = decodeSteps(it); err != nil {
 		return Message{}, err
 	}
-	if cj := text(it, attrContent); cj != "" {
-		if err := json.Unmarshal([]byte(cj), &m.Content); err != nil {
-			return Message{}, errUnreadable(m.ID, "content")
-		}
-	}
+	m.sealed = blob(it)
 	return m, nil
-}
-
-// errUnreadable names the message and the part, and leaves the cause out: a JSON error quotes what it read.
-func errUnreadable(m id.Message, part string) error {
-	return fmt.Errorf("decode message %s: its %s can't be read", m, part)
 }
 
 func decodeSteps(it item) ([]Step, error) {
@@ -295,12 +293,4 @@ func millis(it item, name string) time.Time {
 		return time.UnixMilli(ms).UTC()
 	}
 	return time.Time{}
-}
-
-func contentOf(it item) (content.Content, error) {
-	var c content.Content
-	if err := json.Unmarshal([]byte(text(it, attrContent)), &c); err != nil {
-		return c, fmt.Errorf("decode content: it can't be read")
-	}
-	return c, nil
 }

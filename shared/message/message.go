@@ -122,7 +122,8 @@ type Message struct {
 	ChannelID string
 	// ProviderID is the provider that the channel belonged to when the message was accepted.
 	ProviderID string
-	// Address is the End recipient's: whom an outbound message is for, whom an inbound one is from.
+	// Address is the End recipient's: whom an outbound message is for, whom an inbound one is from. It and Content are
+	// empty until the store has opened them.
 	Address         string
 	Content         content.Content
 	ContentSHA256   string
@@ -165,6 +166,8 @@ type Message struct {
 	ErasedAt time.Time
 	// External says that the content lies in an item of its own, because it is long.
 	External bool
+
+	sealed []byte // address and short content, until they are opened
 }
 
 func (m Message) keptFor(otherwise time.Duration) time.Duration {

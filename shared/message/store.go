@@ -31,12 +31,16 @@ type Store struct {
 	Table string
 	// Retention is how long a message is kept after its creation.
 	Retention time.Duration
+	// Sealer seals addresses and content. Only Create and Receive need it.
+	Sealer Sealer
+	// Opener opens them, for Get, Open and all that lists messages with their content. Nil in functions that must not.
+	Opener Opener
 }
 
 // Create records a new message. Creating the same message again changes nothing, so a retry is safe. Long content
 // is written first, in a request of its own.
 func (s *Store) Create(ctx context.Context, m Message) error {
-	state, long, err := encode(m, s.Retention)
+	state, long, err := encode(m, s.Retention, s.Sealer)
 	if err != nil {
 		return err
 	}
@@ -69,26 +73,10 @@ func (s *Store) Get(ctx context.Context, accountID string, mid id.Message) (Mess
 	if err != nil {
 		return Message{}, err
 	}
-	return m, s.LoadContent(ctx, &m)
+	return m, s.Open(ctx, &m)
 }
 
-// LoadContent fetches long content; it does nothing when the content is there already.
-func (s *Store) LoadContent(ctx context.Context, m *Message) error {
-	if !m.External {
-		return nil
-	}
-	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key(m.AccountID, m.ID, contentPrefix), ConsistentRead: aws.Bool(true)})
-	if err != nil {
-		return fmt.Errorf("get content: %w", err)
-	}
-	if len(out.Item) == 0 {
-		return fmt.Errorf("get content of message %s: %w", m.ID, ErrNotFound)
-	}
-	m.Content, err = contentOf(out.Item)
-	return err
-}
-
-// States reads the state of up to 100 messages of an account, without long content. Missing ones are left out. The
+// States reads the state of up to 100 messages of an account, still sealed. Missing ones are left out. The
 // read is eventually consistent, which is enough for what never changes back: that a message is final.
 func (s *Store) States(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]Message, error) {
 	return s.states(ctx, accountID, ids, types.KeysAndAttributes{})
@@ -158,7 +146,7 @@ const (
 	tailPages = 25
 )
 
-// Tail reads a message and the end of its conversation before it, in one strongly consistent query. A conversation
+// Tail reads a message, still sealed, and the end of its conversation before it, in one strongly consistent query. A conversation
 // in which the recipient wrote several times in a row takes further pages of it. It returns ErrNotFound when the
 // message is not there.
 //
@@ -207,7 +195,7 @@ func (s *Store) Tail(ctx context.Context, accountID string, mid id.Message) (Tai
 		}
 		start = out.LastEvaluatedKey
 	}
-	return tail, s.LoadContent(ctx, &tail.Message)
+	return tail, nil
 }
 
 // passedBy reports whether the message came to its end without an attempt to hand it over, so that it says nothing
@@ -550,11 +538,7 @@ func (s *Store) Receive(ctx context.Context, m Message, replyID string) (Message
 	case errors.As(err, &refused):
 		first = false
 		m.ID.Unique = text(refused.Item, "u")
-		_, err := s.Get(ctx, m.AccountID, m.ID)
-		if err == nil {
-			return m, false, nil
-		}
-		if !errors.Is(err, ErrNotFound) {
+		if recorded, err := s.recorded(ctx, m); err != nil || recorded {
 			return m, false, err
 		}
 	case err != nil:
@@ -564,4 +548,16 @@ func (s *Store) Receive(ctx context.Context, m Message, replyID string) (Message
 		return m, false, err
 	}
 	return m, first, nil
+}
+
+// recorded reports whether a message is there.
+func (s *Store) recorded(ctx context.Context, m Message) (bool, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.Table, Key: key(m.AccountID, m.ID, statePrefix), ConsistentRead: aws.Bool(true),
+		ProjectionExpression: aws.String("#pk"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for message: %w", err)
+	}
+	return len(out.Item) > 0, nil
 }

@@ -14,6 +14,8 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 )
 
 const account = "acc_a"
@@ -28,7 +30,7 @@ const (
 func newStore(t testing.TB) *message.Store {
 	t.Helper()
 	env := awstest.New(t)
-	return &message.Store{DB: env.DynamoDB, Retention: 30 * 24 * time.Hour, Table: env.Table(t.Context(), messageTable)}
+	return &message.Store{DB: env.DynamoDB, Retention: 30 * 24 * time.Hour, Table: env.Table(t.Context(), messageTable), Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 }
 
 // mid gives the id of a message that was made n milliseconds after start.
@@ -254,6 +256,9 @@ func TestTheLifeOfAMessage(t *testing.T) {
 				if w.Applied != e.applied || w.Message.Status() != e.status {
 					t.Fatalf("step %d: applied %v, status %s; want %v, %s", i, w.Applied, w.Message.Status(), e.applied, e.status)
 				}
+				if err := s.Open(t.Context(), &w.Message); err != nil {
+					t.Fatal(err)
+				}
 				if !reflect.DeepEqual(w.Message, after) {
 					t.Fatalf("step %d: the answer is\n%#v\nbut the message is\n%#v", i, w.Message, after)
 				}
@@ -363,6 +368,9 @@ func TestTheTailOfAConversation(t *testing.T) {
 			create(t, s, fresh(mid(101), "a later one"))
 			tail, err := s.Tail(t.Context(), account, this.ID)
 			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Open(t.Context(), &tail.Message); err != nil {
 				t.Fatal(err)
 			}
 			if tail.Message.ID != this.ID || tail.Message.Content.Text != this.Content.Text {

@@ -16,6 +16,27 @@ type Version struct {
 	Documents []Document `json:"documents"`
 	// ProhibitedUses are the categories of content that the Contact Center is not meant for. Nothing filters by them.
 	ProhibitedUses []ProhibitedUse `json:"prohibited_uses"`
+	// Mode says how the version is accepted; "" is Explicit.
+	Mode Mode `json:"acceptance,omitempty"`
+}
+
+// Mode says how an account accepts a version that has come into force.
+type Mode string
+
+// The modes.
+const (
+	// Explicit: a user accepts it by a request of their own, and nothing is sent or activated before.
+	Explicit Mode = "explicit"
+	// Notice: an account that accepted an earlier version accepts this one by using the Contact Center.
+	Notice Mode = "notice"
+)
+
+// Acceptance is how the version is accepted.
+func (v Version) Acceptance() Mode {
+	if v.Mode == "" {
+		return Explicit
+	}
+	return v.Mode
 }
 
 // Document is one document of a version. Its ID is "rules", "terms", "privacy" or "dpa".
@@ -45,11 +66,24 @@ const (
 	LegalEntity Capacity = "legal_entity"
 )
 
+// Kind says by what act a version was accepted.
+type Kind string
+
+// The kinds.
+const (
+	// ByRequest: a user accepted the version expressly.
+	ByRequest Kind = "explicit"
+	// ByUse: a user used the Contact Center while a version was in force of which the account had notice.
+	ByUse Kind = "use"
+)
+
 // Acceptance is an account's acceptance of one version, by a user.
 type Acceptance struct {
 	ID           string
 	AccountID    string
 	RulesVersion string
+	// Kind is ByRequest when it is "".
+	Kind Kind
 	// Documents are those of the version, without their URLs.
 	Documents       []Document
 	Capacity        Capacity
@@ -71,6 +105,15 @@ var (
 
 // Same reports whether two versions say the same.
 func (v Version) Same(o Version) bool {
-	return v.Version == o.Version && v.EffectiveAt.Equal(o.EffectiveAt) &&
+	return v.Version == o.Version && v.EffectiveAt.Equal(o.EffectiveAt) && v.Acceptance() == o.Acceptance() &&
 		slices.Equal(v.Documents, o.Documents) && slices.Equal(v.ProhibitedUses, o.ProhibitedUses)
+}
+
+// Plain are the documents as an acceptance names them: without their URLs.
+func (v Version) Plain() []Document {
+	list := make([]Document, 0, len(v.Documents))
+	for _, d := range v.Documents {
+		list = append(list, Document{ID: d.ID, Version: d.Version, SHA256: d.SHA256})
+	}
+	return list
 }

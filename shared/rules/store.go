@@ -1,9 +1,12 @@
 package rules
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +33,7 @@ const (
 	attrUser         = "user_id"
 	attrSourceIP     = "source_ip"
 	attrAt           = "accepted_at"
+	attrKind         = "kind"
 
 	rulesPartition   = "rules"
 	scheduleSort     = "schedule"
@@ -98,6 +102,44 @@ func (s *Store) Current(ctx context.Context) (Version, error) {
 		return Version{}, ErrNoneInForce
 	}
 	return s.Get(ctx, current)
+}
+
+// List gives the published versions, also those that are not in force yet, the one that comes into force last first. One
+// request, and one for each version that was not read before.
+func (s *Store) List(ctx context.Context, p attr.Page) (list []Version, next string, err error) {
+	s.prepare()
+	start, err := attr.Start(p.Token, nil, "after")
+	if err != nil {
+		return nil, "", err
+	}
+	schedule, err := s.readSchedule(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	names := slices.SortedFunc(maps.Keys(schedule), func(a, b string) int {
+		return cmp.Or(schedule[b].Compare(schedule[a]), cmp.Compare(b, a))
+	})
+	if after := attr.Text(start, "after"); after != "" {
+		at := slices.Index(names, after)
+		if at < 0 {
+			return nil, "", attr.ErrToken
+		}
+		names = names[at+1:]
+	}
+	if len(names) > p.Size {
+		names = names[:p.Size]
+		if next, err = attr.Token(attr.Item{"after": attr.String(names[p.Size-1])}); err != nil {
+			return nil, "", err
+		}
+	}
+	for _, name := range names {
+		v, err := s.Get(ctx, name)
+		if err != nil {
+			return nil, "", err
+		}
+		list = append(list, v)
+	}
+	return list, next, nil
 }
 
 func (s *Store) readSchedule(ctx context.Context) (map[string]time.Time, error) {
@@ -183,6 +225,9 @@ func (s *Store) Accept(ctx context.Context, a Acceptance) error {
 	if a.LegalEntityName != "" {
 		it[attrEntity] = attr.String(a.LegalEntityName)
 	}
+	if a.Kind == ByUse {
+		it[attrKind] = attr.String(string(ByUse))
+	}
 	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
 	})
@@ -238,7 +283,10 @@ func (s *Store) Acceptances(ctx context.Context, accountID string, p attr.Page) 
 		a := Acceptance{
 			ID: strings.TrimPrefix(attr.Text(it, attrSK), acceptancePrefix), AccountID: accountID, RulesVersion: attr.Text(it, attrRulesVersion),
 			Capacity: Capacity(attr.Text(it, attrCapacity)), LegalEntityName: attr.Text(it, attrEntity),
-			UserID: attr.Text(it, attrUser), SourceIP: attr.Text(it, attrSourceIP), At: attr.Moment(it, attrAt),
+			UserID: attr.Text(it, attrUser), SourceIP: attr.Text(it, attrSourceIP), At: attr.Moment(it, attrAt), Kind: ByRequest,
+		}
+		if attr.Text(it, attrKind) == string(ByUse) {
+			a.Kind = ByUse
 		}
 		if err := attr.FromJSON(it, attrDocuments, &a.Documents); err != nil {
 			return nil, "", err

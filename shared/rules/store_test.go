@@ -26,6 +26,7 @@ func version(name string, at time.Time) rules.Version {
 	return rules.Version{Version: name, EffectiveAt: at, Documents: []rules.Document{{ID: "rules", Version: name, SHA256: "ab", URL: "https://example.com"}}}
 }
 
+// what was accepted stays what it was.
 func TestAVersionNeverChanges(t *testing.T) {
 	t.Parallel()
 	s, other, clock := newStores(t)
@@ -40,6 +41,8 @@ func TestAVersionNeverChanges(t *testing.T) {
 		{"the same moment in another zone", func(v *rules.Version) { v.EffectiveAt = v.EffectiveAt.In(time.FixedZone("x", 3600)) }, nil},
 		{"another moment", func(v *rules.Version) { v.EffectiveAt = v.EffectiveAt.Add(time.Hour) }, rules.ErrPublished},
 		{"another hash", func(v *rules.Version) { v.Documents = []rules.Document{{ID: "rules", Version: "v1", SHA256: "cd"}} }, rules.ErrPublished},
+		{"another mode of acceptance", func(v *rules.Version) { v.Mode = rules.Notice }, rules.ErrPublished},
+		{"the same mode, said expressly", func(v *rules.Version) { v.Mode = rules.Explicit }, nil},
 		{"no documents", func(v *rules.Version) { v.Documents = nil }, rules.ErrPublished},
 		{"a use more", func(v *rules.Version) { v.ProhibitedUses = []rules.ProhibitedUse{{ID: "x"}} }, rules.ErrPublished},
 	}
@@ -131,5 +134,91 @@ func TestEveryAcceptanceIsListed(t *testing.T) {
 	}
 	if want := "acc_6 acc_5 acc_4 acc_3 acc_2 acc_1 acc_0 "; got != want {
 		t.Errorf("listed are %q", got)
+	}
+}
+
+// use accepts a version of which the account had notice, once, in the capacity of the acceptance before.
+func TestUseAcceptsAVersionOnceWhereTheVersionProvidesForIt(t *testing.T) {
+	t.Parallel()
+	operator, customer, clock := newStores(t)
+	ctx := t.Context()
+	first, notice, explicit := version("v1", clock.Now()), version("v2", clock.Now().Add(time.Hour)), version("v3", clock.Now().Add(2*time.Hour))
+	notice.Mode = rules.Notice
+	for _, v := range []rules.Version{first, notice, explicit} {
+		if err := operator.Publish(ctx, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accepted := rules.Acceptance{ID: "acc_0000000000000001", AccountID: "acct_1", RulesVersion: "v1", Documents: first.Plain(), Capacity: rules.LegalEntity, LegalEntityName: "n", UserID: "u", SourceIP: "::1", At: clock.Now()}
+	if err := customer.Accept(ctx, accepted); err != nil {
+		t.Fatal(err)
+	}
+	stands := func(account string, v rules.Version, accepted, permits bool) rules.Agreement {
+		t.Helper()
+		a, err := customer.Agreement(ctx, account, v)
+		if err != nil || a.Accepted != accepted || a.Permits() != permits {
+			t.Errorf("%s to %s: %+v, %v", account, v.Version, a, err)
+		}
+		return a
+	}
+	stands("acct_1", first, true, true)
+	stands("acct_1", explicit, false, false)
+	stands("acct_2", notice, false, false)
+	earlier := stands("acct_1", notice, false, true).Earlier
+	if earlier == nil {
+		t.Fatal("there is no earlier acceptance")
+	}
+	clock.Pass(90 * time.Minute)
+	var wg sync.WaitGroup
+	for i, s := range []*rules.Store{operator, customer, operator, customer} {
+		wg.Go(func() {
+			u := rules.Use{AccountID: "acct_1", UserID: fmt.Sprintf("user_%d", i), SourceIP: "192.0.2.1", At: clock.Now()}
+			if err := s.AcceptByUse(ctx, notice, *earlier, u); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	stands("acct_1", notice, true, true)
+	if err := customer.AcceptByUse(ctx, explicit, *earlier, rules.Use{AccountID: "acct_1", UserID: "u", At: clock.Now()}); err == nil {
+		t.Error("a version that wants an express acceptance was accepted by use")
+	}
+	list, _, err := customer.Acceptances(ctx, "acct_1", attr.Page{Size: 10})
+	if err != nil || len(list) != 2 || list[1].Kind != rules.ByRequest {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	got := list[0]
+	if got.Kind != rules.ByUse || got.RulesVersion != "v2" || got.Capacity != rules.LegalEntity || got.LegalEntityName != "n" || got.SourceIP != "192.0.2.1" || !got.At.Equal(clock.Now()) || len(got.Documents) != 1 || got.Documents[0] != notice.Plain()[0] {
+		t.Errorf("recorded is %+v", got)
+	}
+}
+
+func TestVersionsAreListedByWhenTheyComeIntoForce(t *testing.T) {
+	t.Parallel()
+	operator, customer, clock := newStores(t)
+	for i, name := range []string{"b", "c", "a", "d", "e"} {
+		if err := operator.Publish(t.Context(), version(name, clock.Now().Add(time.Duration(i)*time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := ""
+	page := attr.Page{Size: 2}
+	for {
+		list, next, err := customer.List(t.Context(), page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range list {
+			got += v.Version
+		}
+		if page.Token = next; next == "" {
+			break
+		}
+	}
+	if got != "edacb" {
+		t.Errorf("listed are %q", got)
+	}
+	if _, _, err := customer.List(t.Context(), attr.Page{Size: 2, Token: "x"}); !errors.Is(err, attr.ErrToken) {
+		t.Errorf("another token: %v", err)
 	}
 }

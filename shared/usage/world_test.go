@@ -15,6 +15,8 @@ import (
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/usage"
 )
 
@@ -64,7 +66,7 @@ func newWorld(t *rapid.T, db *dynamodb.Client, gateTable, messageTable string, n
 		provider: map[id.Message]*handed{}, exported: map[string]int64{}, takenOver: map[id.Message]bool{}, touched: map[string]bool{gateTable: true, messageTable: true},
 	}
 	w.gates = usage.Store{DB: db, Table: gateTable, Now: w.clock.Now}
-	w.texts = message.Store{DB: db, Table: messageTable, Retention: time.Hour}
+	w.texts = message.Store{DB: db, Table: messageTable, Retention: time.Hour, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 	w.changePlan(rapid.Int64Range(1, 3).Draw(t, "limit"))
 	w.lastPlan = w.plan
 	text := content.Content{Type: content.TypeText, Text: "hello"}
@@ -118,7 +120,7 @@ func (w *world) spawn(name string, body func(*worker)) *worker {
 	w.born++
 	k := &worker{world: w, name: fmt.Sprintf("%s/%d", name, w.born), number: w.born, known: w.plan}
 	k.g = &usage.Store{DB: k, Table: w.gates.Table, Now: w.clock.Now}
-	k.m = &message.Store{DB: k, Table: w.texts.Table, Retention: time.Hour}
+	k.m = &message.Store{DB: k, Table: w.texts.Table, Retention: time.Hour, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 	k.next, k.stop = iter.Pull(func(yield func(string) bool) {
 		defer func() {
 			if r := recover(); r != nil && r != any(crashed{}) {
@@ -187,6 +189,11 @@ func (k *worker) PutItem(ctx context.Context, in *dynamodb.PutItemInput, _ ...fu
 		_, _ = k.db.PutItem(ctx, in)
 	}
 	return k.db.PutItem(ctx, in)
+}
+
+func (k *worker) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	k.step("delete")
+	return k.db.DeleteItem(ctx, in)
 }
 
 func (k *worker) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {

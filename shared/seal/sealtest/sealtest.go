@@ -29,3 +29,9 @@ func Key(g seal.Group) seal.PrivateKey {
 	}
 	return k
 }
+
+// Sealer is the first of Pair.
+func Sealer(g seal.Group) *seal.Sealer { s, _ := Pair(g); return s }
+
+// Opener is the second of Pair.
+func Opener(g seal.Group) *seal.Opener { _, o := Pair(g); return o }
