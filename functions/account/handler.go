@@ -20,7 +20,7 @@ import (
 // Accounts knows accounts and the limits that hold for them.
 type Accounts interface {
 	Get(ctx context.Context, accountID string) (account.Account, error)
-	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
 }
 
 // Gates knows what is used.
@@ -66,7 +66,7 @@ func (h *Handler) GetAccount(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	out := api.Account{ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt)}
+	out := api.Account{ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt), Restrictions: api.RestrictionsOf(a.Restrictions.ActiveAt(h.Now()))}
 	if len(last) > 0 {
 		out.RulesAccepted = last[0].RulesVersion
 	}
@@ -84,7 +84,7 @@ func accountProblem(r *http.Request, err error) error {
 // GetUsage answers GET /v1/usage: as it is now, not as it was some seconds ago.
 func (h *Handler) GetUsage(w http.ResponseWriter, r *http.Request) {
 	ctx, accountID := r.Context(), api.PrincipalFrom(r.Context()).AccountID
-	terms, err := h.Accounts.Terms(ctx, accountID, true)
+	st, err := h.Accounts.Standing(ctx, accountID, true)
 	if err != nil {
 		api.WriteError(w, r, accountProblem(r, err))
 		return
@@ -99,7 +99,7 @@ func (h *Handler) GetUsage(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, showUsage(present(gate, terms, h.Now()), terms, inFlight))
+	api.WriteJSON(w, http.StatusOK, showUsage(present(gate, st.Terms, h.Now()), st, inFlight))
 }
 
 // present gives the gate as it is to be seen now. A plan whose periods have another length begins a new one.
@@ -131,16 +131,24 @@ func (h *Handler) inFlight(ctx context.Context, accountID string, g usage.Gate) 
 	return g.InFlight(func(m id.Message) bool { return final[m] }), nil
 }
 
-func showUsage(g usage.Gate, terms usage.Terms, inFlight int) api.Usage {
+func showUsage(g usage.Gate, st account.Standing, inFlight int) api.Usage {
+	terms := st.Terms
 	out := api.Usage{
 		PlanID: terms.PlanID, Period: g.Period, Limit: terms.Limit, Used: g.Used, Remaining: max(g.Remaining, 0), InFlight: inFlight, ResetsAt: api.At(g.Ends),
-		Rate:         api.Rate{Limit: terms.Rate.Limit, WindowSeconds: int64(terms.Rate.Window / time.Second), Burst: terms.Rate.Burst},
-		Restrictions: []api.Restriction{},
+		Rate: showRate(terms.Rate), Restrictions: api.RestrictionsOf(st.Restrictions), LimitRestrictionID: st.LimitedBy.NumberBy, RateRestrictionID: st.LimitedBy.RateBy,
 	}
-	if g.Blocked {
-		out.Restrictions = append(out.Restrictions, api.Restriction{Kind: "block"})
+	if st.LimitedBy.NumberBy != "" {
+		out.PlanLimit = &st.PlanTerms.Limit
+	}
+	if st.LimitedBy.RateBy != "" {
+		rate := showRate(st.PlanTerms.Rate)
+		out.PlanRate = &rate
 	}
 	return out
+}
+
+func showRate(r usage.Rate) api.Rate {
+	return api.Rate{Limit: r.Limit, WindowSeconds: int64(r.Window / time.Second), Burst: r.Burst}
 }
 
 // GetCurrentRules answers GET /v1/rules/current.

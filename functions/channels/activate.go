@@ -24,55 +24,77 @@ func (h *Handler) ActivateChannel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel, error) {
-	ctx, p := r.Context(), api.PrincipalFrom(r.Context())
-	current, err := h.Rules.Current(ctx)
-	if errors.Is(err, rules.ErrNoneInForce) {
-		return channel.Channel{}, api.TryAgain(r, err).WithDetail("The operator has not published any Rules yet.")
-	}
+	current, agreement, err := h.agreed(r, c.AccountID)
 	if err != nil {
-		return channel.Channel{}, api.TryAgain(r, err)
+		return channel.Channel{}, err
 	}
-	agreement, err := h.Rules.Agreement(ctx, p.AccountID, current)
-	if err != nil {
-		return channel.Channel{}, api.TryAgain(r, err)
-	}
-	if !agreement.Permits() {
-		return channel.Channel{}, api.NewProblem(api.CodeRulesNotAccepted)
+	if err := h.permitted(r, c.AccountID, c.ID); err != nil {
+		return channel.Channel{}, err
 	}
 	var req api.ActivateChannelRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
 		return channel.Channel{}, err
 	}
-	e, err := h.Providers.Read(ctx, c.ProviderID)
-	if errors.Is(err, registry.ErrNotFound) {
-		return channel.Channel{}, api.NewProblem(api.CodeProviderRemoved)
-	}
+	confirmed := channel.Confirmation{RulesVersion: req.RulesVersion, ProviderTermsVersion: req.ProviderTermsVersion, TransferCountries: req.TransferCountries}
+	inForce, err := h.confirm(r, c, current, confirmed)
 	if err != nil {
-		return channel.Channel{}, api.TryAgain(r, err)
-	}
-	if err := h.usable(e); err != nil {
 		return channel.Channel{}, err
 	}
-	confirmed := channel.Confirmation{RulesVersion: req.RulesVersion, ProviderTermsVersion: req.ProviderTermsVersion, TransferCountries: req.TransferCountries}
-	inForce := channel.Confirmation{RulesVersion: current.Version, ProviderTermsVersion: e.TermsVersion, TransferCountries: e.TransferCountries}
-	if !confirmed.Matches(inForce) {
-		return channel.Channel{}, outdated(inForce)
-	}
 	if !agreement.Accepted { // activating is a use, and here the version is even named
-		u := rules.Use{AccountID: p.AccountID, UserID: p.UserID, SourceIP: api.CallFrom(ctx).SourceIP, At: h.Now()}
-		if err := h.Rules.AcceptByUse(ctx, current, *agreement.Earlier, u); err != nil {
+		p := api.PrincipalFrom(r.Context())
+		u := rules.Use{AccountID: p.AccountID, UserID: p.UserID, SourceIP: api.CallFrom(r.Context()).SourceIP, At: h.Now()}
+		if err := h.Rules.AcceptByUse(r.Context(), current, *agreement.Earlier, u); err != nil {
 			return channel.Channel{}, api.TryAgain(r, err)
 		}
 	}
 	if c.Status == channel.Active && c.Confirmation.Matches(inForce) {
 		return c, nil
 	}
-	a := channel.Activation{By: p.UserID, Confirmation: inForce}
+	a := channel.Activation{By: api.PrincipalFrom(r.Context()).UserID, Confirmation: inForce}
 	if a.Settings, a.Address, err = h.arrange(r, c); err != nil {
 		return channel.Channel{}, err
 	}
 	a.At = h.Now()
-	return h.Channels.Activate(ctx, c.ID, a)
+	return h.Channels.Activate(r.Context(), c.ID, a, api.AuditEvent(r.Context()))
+}
+
+// agreed gives the Rules in force, and how the account has agreed to them: it must have, before any of its channels is
+// activated.
+func (h *Handler) agreed(r *http.Request, accountID string) (rules.Version, rules.Agreement, error) {
+	current, err := h.Rules.Current(r.Context())
+	if errors.Is(err, rules.ErrNoneInForce) {
+		return rules.Version{}, rules.Agreement{}, api.TryAgain(r, err).WithDetail("The operator has not published any Rules yet.")
+	}
+	if err != nil {
+		return rules.Version{}, rules.Agreement{}, api.TryAgain(r, err)
+	}
+	agreement, err := h.Rules.Agreement(r.Context(), accountID, current)
+	if err != nil {
+		return rules.Version{}, rules.Agreement{}, api.TryAgain(r, err)
+	}
+	if !agreement.Permits() {
+		return rules.Version{}, rules.Agreement{}, api.NewProblem(api.CodeRulesNotAccepted)
+	}
+	return current, agreement, nil
+}
+
+// confirm gives what is in force for a channel, which must be what was confirmed. Its provider must be usable.
+func (h *Handler) confirm(r *http.Request, c channel.Channel, current rules.Version, confirmed channel.Confirmation) (channel.Confirmation, error) {
+	e, err := h.Providers.Read(r.Context(), c.ProviderID)
+	if errors.Is(err, registry.ErrNotFound) {
+		return channel.Confirmation{}, api.NewProblem(api.CodeProviderRemoved)
+	}
+	if err != nil {
+		return channel.Confirmation{}, api.TryAgain(r, err)
+	}
+	if err := h.usable(e); err != nil {
+		return channel.Confirmation{}, err
+	}
+	inForce := channel.Confirmation{RulesVersion: current.Version, ProviderTermsVersion: e.TermsVersion, TransferCountries: e.TransferCountries}
+	if !confirmed.Matches(inForce) {
+		return channel.Confirmation{}, outdated(inForce)
+	}
+	return inForce, nil
 }
 
 func outdated(inForce channel.Confirmation) error {

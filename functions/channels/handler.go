@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -41,24 +43,30 @@ type Providers interface {
 type Channels interface {
 	Get(ctx context.Context, id string) (channel.Channel, error)
 	Lookup(ctx context.Context, id string) (channel.Channel, error)
-	Create(ctx context.Context, c channel.Channel) error
+	Create(ctx context.Context, c channel.Channel, e audit.Event) error
 	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
-	Rename(ctx context.Context, id, name string) (channel.Channel, error)
-	Activate(ctx context.Context, id string, a channel.Activation) (channel.Channel, error)
-	Deactivate(ctx context.Context, id string) (channel.Channel, error)
-	Delete(ctx context.Context, id string, at time.Time) (channel.Channel, error)
+	Rename(ctx context.Context, id, name string, e audit.Event) (channel.Channel, error)
+	Activate(ctx context.Context, id string, a channel.Activation, e audit.Event) (channel.Channel, error)
+	Deactivate(ctx context.Context, id string, e audit.Event) (channel.Channel, error)
+	Delete(ctx context.Context, id string, at time.Time, e audit.Event) (channel.Channel, error)
+	Instruct(ctx context.Context, i channel.Instruction, token string, e audit.Event) error
+	FindInstruction(ctx context.Context, token string, now time.Time) (channel.Instruction, error)
+	WithdrawInstruction(ctx context.Context, channelID, instructionID string, at time.Time, e audit.Event) error
 }
 
 // Handler answers the routes of providers and channels.
 type Handler struct {
 	Rules     Rules
+	Accounts  Accounts
 	Providers Providers
 	Channels  Channels
 	// Adapters are the providers that this software can speak to, by id.
 	Adapters map[string]provider.Adapter
 	Keys     *idempotency.Middleware
 	IDs      id.Source
-	Now      func() time.Time
+	// Random makes the secrets of instructions.
+	Random io.Reader
+	Now    func() time.Time
 	// PublicBaseURL is where providers call back, without a final slash; "": the domain of the request.
 	PublicBaseURL string
 }
@@ -139,6 +147,9 @@ func (h *Handler) create(r *http.Request) (channel.Channel, error) {
 	if err := validName(req.Name); err != nil {
 		return channel.Channel{}, err
 	}
+	if err := h.permitted(r, api.PrincipalFrom(r.Context()).AccountID, ""); err != nil {
+		return channel.Channel{}, err
+	}
 	e, err := h.provider(r, req.ProviderID)
 	if err != nil {
 		return channel.Channel{}, err
@@ -168,7 +179,7 @@ func (h *Handler) create(r *http.Request) (channel.Channel, error) {
 	}
 	// When this fails, the channel may be there all the same. The sender is not given back: if the channel is not there,
 	// somebody who finds the pool empty does that.
-	if err := h.Channels.Create(r.Context(), c); err != nil {
+	if err := h.Channels.Create(r.Context(), c, api.AuditEvent(r.Context())); err != nil {
 		return channel.Channel{}, api.TryAgain(r, err)
 	}
 	return c, nil
@@ -313,14 +324,14 @@ func (h *Handler) UpdateChannel(w http.ResponseWriter, r *http.Request) {
 		if err := validName(*req.Name); err != nil {
 			return channel.Channel{}, err
 		}
-		return h.Channels.Rename(ctx, c.ID, *req.Name)
+		return h.Channels.Rename(ctx, c.ID, *req.Name, api.AuditEvent(ctx))
 	})
 }
 
 // DeactivateChannel answers POST /v1/channels/{id}/deactivate.
 func (h *Handler) DeactivateChannel(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, r, func(ctx context.Context, c channel.Channel) (channel.Channel, error) {
-		return h.Channels.Deactivate(ctx, c.ID)
+		return h.Channels.Deactivate(ctx, c.ID, api.AuditEvent(ctx))
 	})
 }
 
@@ -332,7 +343,7 @@ func (h *Handler) DeleteChannel(w http.ResponseWriter, r *http.Request) {
 	}
 	wasDeleted := err == nil && c.Deleted()
 	if err == nil && !wasDeleted {
-		_, err = h.Channels.Delete(r.Context(), c.ID, h.Now())
+		_, err = h.Channels.Delete(r.Context(), c.ID, h.Now(), api.AuditEvent(r.Context()))
 	}
 	if err != nil {
 		api.WriteError(w, r, problemOf(r, err))

@@ -13,9 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -59,6 +61,7 @@ type world struct {
 	providers *registry.Store
 	channels  *channel.Store
 	edna      *arranger
+	accounts  *account.Store
 }
 
 func ednaEntry() registry.Entry {
@@ -82,7 +85,7 @@ func newWorld(t *testing.T, senders int) *world {
 		clock:     clock,
 		rules:     &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
 		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now},
-		channels:  &channel.Store{DB: env.DynamoDB, Table: channels},
+		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)},
 		edna:      &arranger{},
 	}
 	w.put(t, ednaEntry())
@@ -100,10 +103,14 @@ func newWorld(t *testing.T, senders int) *world {
 			t.Fatal(err)
 		}
 	}
+	w.accounts = &account.Store{
+		DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo",
+		Audit: audittest.New(t, env),
+	}
 	h := &Handler{
-		Rules: w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna},
+		Accounts: w.accounts, Rules: w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
-		IDs:  id.Source{Now: clock.Now, Random: rand.Reader}, Now: clock.Now,
+		IDs:  id.Source{Now: clock.Now, Random: rand.Reader}, Random: rand.Reader, Now: clock.Now,
 	}
 	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: log, Now: clock.Now}, api.ChannelsRoutes(h)))
@@ -113,6 +120,20 @@ func newWorld(t *testing.T, senders int) *world {
 func (w *world) put(t *testing.T, e registry.Entry) {
 	t.Helper()
 	if _, err := w.providers.Put(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) publish(t *testing.T, v rules.Version) {
+	t.Helper()
+	if err := w.rules.Publish(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) accept(t *testing.T, a rules.Acceptance) {
+	t.Helper()
+	if err := w.rules.Accept(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -12,7 +12,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
@@ -38,22 +40,25 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
-	accounts, channels := getenv("ACCOUNTS_TABLE"), getenv("CHANNELS_TABLE")
-	if accounts == "" || channels == "" {
-		return nil, fmt.Errorf("the environment variables ACCOUNTS_TABLE and CHANNELS_TABLE must be set")
+	accounts, channels, events := getenv("ACCOUNTS_TABLE"), getenv("CHANNELS_TABLE"), getenv("AUDIT_TABLE")
+	if accounts == "" || channels == "" || events == "" {
+		return nil, fmt.Errorf("the environment variables ACCOUNTS_TABLE, CHANNELS_TABLE and AUDIT_TABLE must be set")
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	ids := id.Source{Now: now, Random: rand.Reader}
 	h := &Handler{
+		Accounts:      &account.Store{DB: db, Table: accounts, Now: now},
 		Rules:         &rules.Store{DB: db, Table: accounts, Now: now},
 		Providers:     &registry.Store{DB: db, Table: channels, Now: now},
-		Channels:      &channel.Store{DB: db, Table: channels},
+		Channels:      &channel.Store{DB: db, Table: channels, Audit: &audit.Log{DB: db, Table: events, IDs: ids, Now: now}},
 		Adapters:      map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
 		Keys:          &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: accounts, Now: now}, Timeout: timeout},
-		IDs:           id.Source{Now: now, Random: rand.Reader},
+		IDs:           ids,
+		Random:        rand.Reader,
 		Now:           now,
 		PublicBaseURL: getenv("PUBLIC_BASE_URL"),
 	}

@@ -208,6 +208,13 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	case ch.Status != channel.Active:
 		return end(message.Rejected, problemChannel())
 	}
+	switch by, blocked, err := a.blocked(ctx); {
+	case err != nil:
+		return v, nil, true, err
+	case blocked:
+		a.m.HeldBy = by.ID
+		return hold(message.HeldAccountRestricted, by.Until)
+	}
 	entry, err := a.provider(ctx, ch.ProviderID)
 	switch {
 	case err != nil:
@@ -316,7 +323,11 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 			if err != nil {
 				return verdict{}, nil, err
 			}
-			if entry.Status == registry.Enabled {
+			_, blocked, err := a.blocked(ctx)
+			if err != nil {
+				return verdict{}, nil, err
+			}
+			if entry.Status == registry.Enabled && !blocked {
 				continue
 			}
 		}
@@ -417,6 +428,9 @@ func (a *attempt) end(ctx context.Context, status message.Status, p message.Prob
 
 // hold sets the message aside. After a takeover the provider may have it, so it waits as it is.
 func (a *attempt) hold(ctx context.Context, reason string, until time.Time) (verdict, *usage.Standing, error) {
+	if reason != message.HeldAccountRestricted && reason != message.HeldUsageLimit {
+		a.m.HeldBy = "" // of an earlier time
+	}
 	if a.resumed {
 		v, s := a.later(5 * time.Second)
 		return v, s, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"golang.org/x/sync/errgroup"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
@@ -47,9 +48,14 @@ type Messages interface {
 	Touch(ctx context.Context, m message.Message) error
 }
 
-// Accounts gives the terms of an account's Service Plan.
+// Accounts gives the terms of an account's Service Plan and its restrictions, at most 5 s old unless fresh.
 type Accounts interface {
-	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
+}
+
+// Recipients tells whose an address is; "" when it is no recipient's.
+type Recipients interface {
+	Owner(ctx context.Context, accountID, address string) (recipientID string, err error)
 }
 
 // Channels gives channels, at most 5 s old unless fresh, and pauses one that its provider asks us to leave alone.
@@ -88,13 +94,15 @@ type Dispatcher struct {
 	Providers Providers
 	OptOuts   OptOuts
 	Waiting   Waiting
-	Adapters  map[string]provider.Adapter
-	SQS       Visibility
-	QueueURL  string
-	Breakers  *Breakers
-	Hints     *Hints
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Recipients is asked only for accounts with a restriction of a recipient; nil: there are none.
+	Recipients Recipients
+	Adapters   map[string]provider.Adapter
+	SQS        Visibility
+	QueueURL   string
+	Breakers   *Breakers
+	Hints      *Hints
+	Log        *slog.Logger
+	Now        func() time.Time
 	// Sleep waits within an invocation, for less than maxNap at a time.
 	Sleep func(ctx context.Context, d time.Duration) error
 	// Random is the source of nonces and of jitter; safe for concurrent use.
@@ -220,11 +228,11 @@ func (d *Dispatcher) account(ctx context.Context, accountID string, list []deliv
 // terms is the account's usage.TermsOf.
 func (d *Dispatcher) terms(accountID string) usage.TermsOf {
 	return func(ctx context.Context, fresh bool) (usage.Terms, error) {
-		t, err := d.Accounts.Terms(ctx, accountID, fresh)
+		st, err := d.Accounts.Standing(ctx, accountID, fresh)
 		if err != nil {
-			return t, fmt.Errorf("plan of %s: %w", accountID, err)
+			return st.Terms, fmt.Errorf("plan of %s: %w", accountID, err)
 		}
-		return t, nil
+		return st.Terms, nil
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"contactcenter/shared/account"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
@@ -139,8 +140,9 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.gates = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: b.Now}
 	b.waiting = &release.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}
 	b.accounts = &account.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AccountsTable()), Now: b.Now, DefaultPlanID: "test"}
+	b.accounts.Audit = audittest.New(t, env)
 	channels := env.Table(ctx, awstest.ChannelsTable())
-	b.channels = &channel.Store{DB: env.DynamoDB, Table: channels}
+	b.channels = &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)}
 	b.registry = &registry.Store{DB: env.DynamoDB, Table: channels, Now: b.Now}
 	if _, _, err := b.accounts.PutPlan(ctx, account.Plan{ID: "test", Limit: limit, Period: usage.Month, Rate: rate}); err != nil {
 		t.Fatal(err)
@@ -207,11 +209,11 @@ func (b *bench) newChannel() string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	err = b.channels.Create(b.t.Context(), channel.Channel{ID: channelID, AccountID: testAccount, ProviderID: testProvider, Type: "whatsapp", Name: "test", CreatedAt: b.Now(), CreatedBy: "user"})
+	err = b.channels.Create(b.t.Context(), channel.Channel{ID: channelID, AccountID: testAccount, ProviderID: testProvider, Type: "whatsapp", Name: "test", CreatedAt: b.Now(), CreatedBy: "user"}, audittest.By(testAccount))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if _, err := b.channels.Activate(b.t.Context(), channelID, channel.Activation{By: "user", At: b.Now()}); err != nil {
+	if _, err := b.channels.Activate(b.t.Context(), channelID, channel.Activation{By: "user", At: b.Now()}, audittest.By(testAccount)); err != nil {
 		b.t.Fatal(err)
 	}
 	return channelID
@@ -564,10 +566,12 @@ func TestWhatKeepsAMessageFromBeingHandedOver(t *testing.T) {
 	}{
 		{"it has expired", func(m *message.Message) { m.ExpiresAt = m.ID.Time().Add(time.Second) }, func(b *bench, _ id.Message) { b.pass(2 * time.Second) }, message.Expired, "delivery_expired", ""},
 		{"its content is not what was accepted", func(m *message.Message) { m.ContentSHA256 = strings.Repeat("0", 64) }, nil, message.Rejected, "content_changed", ""},
-		{"its channel was deactivated", nil, func(b *bench, _ id.Message) { b.must(b.channels.Deactivate(b.t.Context(), b.channel)) }, message.Rejected, "channel_inactive", ""},
+		{"its channel was deactivated", nil, func(b *bench, _ id.Message) {
+			b.must(b.channels.Deactivate(b.t.Context(), b.channel, audittest.By(testAccount)))
+		}, message.Rejected, "channel_inactive", ""},
 		{"its channel was deleted", nil, func(b *bench, _ id.Message) {
-			b.must(b.channels.Deactivate(b.t.Context(), b.channel))
-			b.must(b.channels.Delete(b.t.Context(), b.channel, b.Now()))
+			b.must(b.channels.Deactivate(b.t.Context(), b.channel, audittest.By(testAccount)))
+			b.must(b.channels.Delete(b.t.Context(), b.channel, b.Now(), audittest.By(testAccount)))
 		}, message.Rejected, "channel_inactive", ""},
 		{"its provider is disabled", nil, func(b *bench, _ id.Message) { b.setProvider(registry.Disabled); b.pass(registry.CacheAge) }, message.Held, "", message.HeldProviderDisabled},
 		{"its provider was removed", nil, func(b *bench, _ id.Message) { b.setProvider(registry.Removed); b.pass(registry.CacheAge) }, message.Rejected, "provider_removed", ""},

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
@@ -35,9 +36,9 @@ type Rules interface {
 	AcceptByUse(ctx context.Context, v rules.Version, earlier rules.Acceptance, u rules.Use) error
 }
 
-// Accounts gives the limits that hold for an account.
+// Accounts gives the limits and restrictions that hold for an account.
 type Accounts interface {
-	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
 }
 
 // Channels gives channels. Peek may miss a change of the last moment, Lookup knows deleted channels too.

@@ -69,12 +69,18 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if err := api.Decode(body, &in.req); err != nil {
 		return message.Message{}, err
 	}
+	if err := in.allowed("", ""); err != nil {
+		return message.Message{}, err
+	}
 	channelID, to, err := in.destination(ctx, accountID)
 	if err != nil {
 		return message.Message{}, err
 	}
 	ch, err := in.channel(ctx, accountID, channelID)
 	if err != nil {
+		return message.Message{}, err
+	}
+	if err := in.allowed(ch.ID, ""); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.supported(ch, to); err != nil {
@@ -88,9 +94,6 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	}
 	if limitsErr != nil {
 		return message.Message{}, api.TryAgain(in.r, limitsErr)
-	}
-	if in.limits.gate.Blocked {
-		return message.Message{}, api.NewProblem(api.CodeAccountRestricted)
 	}
 	if err := in.usageLeft(ctx, accountID); err != nil {
 		return message.Message{}, err

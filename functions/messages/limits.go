@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
@@ -14,15 +15,16 @@ import (
 
 // limits are what an account may send, as it stood a moment ago. The answer that counts is the dispatcher's.
 type limits struct {
-	known bool
-	gate  usage.Gate
-	terms usage.Terms
+	known    bool
+	gate     usage.Gate
+	terms    usage.Terms
+	standing account.Standing
 }
 
 // readLimits reads the gate. It is eventually consistent: nothing is decided by it that the gate's own write would not
 // decide the same way later.
 func (in *intake) readLimits(ctx context.Context, accountID string) error {
-	terms, err := in.Accounts.Terms(ctx, accountID, false)
+	st, err := in.Accounts.Standing(ctx, accountID, false)
 	if err != nil {
 		return err
 	}
@@ -30,12 +32,22 @@ func (in *intake) readLimits(ctx context.Context, accountID string) error {
 	if err != nil && !errors.Is(err, usage.ErrNoGate) {
 		return err
 	}
-	if gate.Version != "" && gate.Version != terms.Version {
-		if terms, err = in.Accounts.Terms(ctx, accountID, true); err != nil {
+	if gate.Version != "" && gate.Version != st.Terms.Version {
+		if st, err = in.Accounts.Standing(ctx, accountID, true); err != nil {
 			return err
 		}
 	}
-	in.limits = limits{known: true, gate: gate.InPresent(in.began, terms), terms: terms}
+	in.limits = limits{known: true, gate: gate.InPresent(in.began, st.Terms), terms: st.Terms, standing: st}
+	return nil
+}
+
+// allowed refuses what a restriction blocks: at first for the whole account, then, once they are known, on the channel
+// and to the recipient. The standing is as the gate's version says, so a block holds from the moment on at which it reached
+// the gate.
+func (in *intake) allowed(channelID, recipientID string) error {
+	if r, blocked := in.limits.standing.Restrictions.Blocking(channelID, recipientID); blocked {
+		return api.Restricted(r)
+	}
 	return nil
 }
 
@@ -54,6 +66,7 @@ func (in *intake) usageLeft(ctx context.Context, accountID string) error {
 	}
 	p := api.NewProblem(api.CodeUsageLimitReached).WithRetryAfter(g.Ends.Sub(in.Now()))
 	p.Limit, p.Used, p.ResetsAt, p.PlanID = &g.Limit, &g.Used, api.OptionalTime(g.Ends), g.PlanID
+	p.RestrictionID = in.limits.standing.LimitedBy.NumberBy
 	return p
 }
 

@@ -57,3 +57,11 @@ func TestAConversationShowsItsRecipient(t *testing.T) {
 		t.Errorf("%s\n%s", one.body, again.body)
 	}
 }
+
+// recipientOf gives the id of the recipient that has an address.
+func (s *stack) recipientOf(address string) string {
+	s.t.Helper()
+	found, err := s.recipients.Of(s.t.Context(), testAccount, address)
+	s.must(err)
+	return found[address]
+}

@@ -25,6 +25,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
@@ -87,9 +88,10 @@ func newStack(t *testing.T) *stack {
 	gates, accounts, channels := env.Table(ctx, table("usage", "due:sh,due")), env.Table(ctx, table("accounts")), env.Table(ctx, table("channels", "account:ak,as"))
 	s.writes = &faultyDynamoDB{DynamoDB: db}
 	s.queue = &faultyQueue{Queue: &queue.Queue{SQS: sqs.NewFromConfig(cfg, func(o *sqs.Options) { o.BaseEndpoint = &env.SQSURL }), URL: s.queueURL}}
-	s.channels = &channel.Store{DB: db, Table: channels}
+	s.channels = &channel.Store{DB: db, Table: channels, Audit: audittest.New(t, env)}
 	s.registry = &registry.Store{DB: db, Table: channels, Now: s.clock}
 	s.accounts = &account.Store{DB: db, Table: accounts, Now: s.clock, DefaultPlanID: "demo"}
+	s.accounts.Audit = audittest.New(t, env)
 	s.rules = &rules.Store{DB: db, Table: accounts, Now: s.clock}
 	keyer, err := id.NewConversationKeyer([]byte("a secret of the deployment"))
 	s.must(err)
@@ -120,7 +122,7 @@ func (s *stack) seed(ctx context.Context) {
 	s.must(err)
 	s.provider(registry.Enabled)
 	s.channel = channel.Channel{ID: "chn_0123456789abcdef", AccountID: testAccount, ProviderID: edna.ID, Type: "whatsapp", Name: "n", Address: "+35799001001", CreatedAt: s.clock(), CreatedBy: "user_7"}
-	s.must(s.channels.Create(ctx, s.channel))
+	s.must(s.channels.Create(ctx, s.channel, audittest.By(testAccount)))
 	s.activate()
 }
 
@@ -133,7 +135,7 @@ func (s *stack) provider(status registry.Status) {
 
 func (s *stack) activate() {
 	s.t.Helper()
-	_, err := s.channels.Activate(s.t.Context(), s.channel.ID, channel.Activation{By: "user_7", At: s.clock()})
+	_, err := s.channels.Activate(s.t.Context(), s.channel.ID, channel.Activation{By: "user_7", At: s.clock()}, audittest.By(testAccount))
 	s.must(err)
 }
 

@@ -9,8 +9,12 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/usage"
 )
@@ -23,12 +27,17 @@ type Accounts interface {
 	PutPlan(ctx context.Context, p account.Plan) (account.Plan, bool, error)
 	Members(ctx context.Context, planID string, p attr.Page) ([]string, string, error)
 	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+	Restrict(ctx context.Context, r restriction.Restriction, e audit.Event) error
+	Lift(ctx context.Context, restrictionID, by string, e audit.Event) (restriction.Restriction, bool, error)
+	Restriction(ctx context.Context, restrictionID string) (restriction.Restriction, error)
+	ListRestrictions(ctx context.Context, accountID string, p attr.Page) ([]restriction.Restriction, string, error)
 }
 
 // Gates keeps the accounts' gates.
 type Gates interface {
 	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
 	AdoptTerms(ctx context.Context, g usage.Gate, terms usage.Terms) (usage.Gate, error)
+	Create(ctx context.Context, accountID string, terms usage.Terms) error
 }
 
 // Release makes what is held go as soon as there is room for it again.
@@ -45,8 +54,14 @@ type Providers interface {
 	PutSender(ctx context.Context, providerID string, sender registry.Sender) (registry.Sender, error)
 }
 
-// Rules publishes the Rules.
+// Channels tells whose a channel is. Nothing here changes a channel: an operator activates none.
+type Channels interface {
+	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
+}
+
+// Rules publishes the Rules, and knows those in force.
 type Rules interface {
+	Current(ctx context.Context) (rules.Version, error)
 	Publish(ctx context.Context, v rules.Version) error
 }
 
@@ -56,8 +71,10 @@ type Handler struct {
 	Gates     Gates
 	Providers Providers
 	Release   Release
+	Channels  Channels
 	Rules     Rules
 	Keys      *idempotency.Middleware
+	IDs       id.Source
 	Now       func() time.Time
 }
 

@@ -14,6 +14,8 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/audit"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -32,6 +34,7 @@ type world struct {
 	channels  *channel.Store
 	ids       id.Source
 	released  *released
+	audit     *audit.Log
 }
 
 // released keeps what the operator asked to release. It can be made to fail.
@@ -72,13 +75,15 @@ func newWorld(t *testing.T) *world {
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
 		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now},
-		channels:  &channel.Store{DB: env.DynamoDB, Table: channels},
+		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)},
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
 		released:  &released{},
 	}
+	w.audit = &audit.Log{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AuditTable()), IDs: w.ids, Now: clock.Now}
 	h := &Handler{
-		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"}, // another container's
-		Gates:    w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
+		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
+		Channels: w.channels, IDs: w.ids,
+		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,
 	}
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Now: clock.Now}, api.OperatorRoutes(h)))
@@ -306,7 +311,7 @@ func TestAProviderIsPutWholeAndItsSwitchWakesItsAccounts(t *testing.T) {
 	if _, err := w.providers.TakeSender(t.Context(), "edna", "chn_1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.channels.Create(t.Context(), channel.Channel{ID: "chn_1", AccountID: "acct_1", ProviderID: "edna", Type: "whatsapp", Name: "n", SenderID: "1001", CreatedBy: "u"}); err != nil {
+	if err := w.channels.Create(t.Context(), channel.Channel{ID: "chn_1", AccountID: "acct_1", ProviderID: "edna", Type: "whatsapp", Name: "n", SenderID: "1001", CreatedBy: "u"}, audittest.By("acct_1")); err != nil {
 		t.Fatal(err)
 	}
 	w.released.take()

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,7 +15,10 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/release"
@@ -38,7 +42,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "DEFAULT_PLAN_ID"} {
+	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "AUDIT_TABLE", "DEFAULT_PLAN_ID"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -48,8 +52,12 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	ids := id.Source{Now: now, Random: rand.Reader}
+	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	h := &Handler{
-		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
+		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events},
+		Channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		IDs:       ids,
 		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Release:   &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},

@@ -32,7 +32,8 @@ func (h *Handler) reachMembers(r *http.Request, planID string) {
 	}
 }
 
-// reach brings the terms of an account to its gate. An account that sent nothing yet has none.
+// reach brings the terms of an account to its gate. An account that sent nothing yet has none; a restricted one gets it
+// now, so that its restrictions hold at once.
 func (h *Handler) reach(ctx context.Context, accountID string) error {
 	terms, err := h.Accounts.Terms(ctx, accountID, true)
 	if err != nil {
@@ -40,6 +41,13 @@ func (h *Handler) reach(ctx context.Context, accountID string) error {
 	}
 	gate, err := h.Gates.Read(ctx, accountID, true)
 	for range reachTries {
+		if errors.Is(err, usage.ErrNoGate) && terms.Restricted() {
+			if err := h.Gates.Create(ctx, accountID, terms); err != nil {
+				return err
+			}
+			gate, err = h.Gates.Read(ctx, accountID, true)
+			continue
+		}
 		if errors.Is(err, usage.ErrNoGate) || err == nil && gate.Version == terms.Version {
 			return nil
 		}

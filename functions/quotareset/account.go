@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
@@ -27,9 +28,9 @@ const (
 	standAtOnce = 100
 )
 
-// terms gives an account's terms, read anew.
+// terms gives an account's terms and restrictions, read anew.
 type terms interface {
-	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
 }
 
 // channels names what stands in the way of a channel's messages: message.HeldProviderDisabled, HeldChannelInactive, or
@@ -79,15 +80,15 @@ func (r *Reset) Account(ctx, work context.Context, accountID string, asked bool)
 
 // account does the work and says when to look again; g is the gate as it was seen last before the held messages were.
 func (r *Reset) account(ctx, work context.Context, g *usage.Gate, sum *ShardSummary) (time.Time, error) {
-	t, err := r.Terms.Terms(ctx, g.AccountID, true)
+	st, err := r.Terms.Standing(ctx, g.AccountID, true)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("terms: %w", err)
 	}
-	woken := g.Due
+	t, woken := st.Terms, g.Due
 	if err := r.present(ctx, g, t, sum); err != nil {
 		return time.Time{}, err
 	}
-	rel := releasing{Reset: r, gate: *g, terms: t, sum: sum}
+	rel := releasing{Reset: r, gate: *g, terms: t, restrictions: st.Restrictions, sum: sum}
 	if err := rel.run(ctx, work); err != nil {
 		return time.Time{}, err
 	}
@@ -99,10 +100,14 @@ func (r *Reset) account(ctx, work context.Context, g *usage.Gate, sum *ShardSumm
 	case ok && !now.Before(at) && now.Sub(at) < staleness:
 		// Somebody may still be holding a message for a reason that has just gone.
 		return at.Add(staleness), nil
-	case !rel.nextExpiry.IsZero() && rel.nextExpiry.Before(g.Ends):
-		return rel.nextExpiry, nil
 	}
-	return g.Ends, nil
+	next := g.Ends
+	for _, at := range []time.Time{rel.nextExpiry, t.Changes} { // a restriction that ends makes room
+		if !at.IsZero() && at.Before(next) {
+			next = at
+		}
+	}
+	return next, nil
 }
 
 // postpone never passes over a time that is still to come.

@@ -12,6 +12,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
 )
 
@@ -29,7 +30,9 @@ type releasing struct {
 	*Reset
 	gate  usage.Gate
 	terms usage.Terms
-	sum   *ShardSummary
+	// restrictions are those in force.
+	restrictions restriction.Set
+	sum          *ShardSummary
 
 	// room is how many units are free; start and interval spread the released messages at the plan's rate.
 	room            int64
@@ -153,7 +156,7 @@ func (rel *releasing) judge(ctx, work context.Context, m message.Message) (verdi
 		return wakes, nil // also out of turn: an entry that stays would hold its unit, and its period, open
 	case rel.stuck[m.ID.Conversation]:
 		return stays, nil
-	case rel.gate.Blocked, m.OnLimit == message.Hold && rel.room <= 0:
+	case rel.gate.Blocked, m.OnLimit == message.Hold && rel.room <= 0, rel.restricted(m):
 		return stays, nil
 	}
 	obstacle, err := rel.obstacle(ctx, m.ChannelID)
@@ -164,6 +167,16 @@ func (rel *releasing) judge(ctx, work context.Context, m message.Message) (verdi
 		return stays, nil
 	}
 	return goes, nil
+}
+
+// restricted reports whether a restriction of channel or recipient still holds the message. Which recipients a message is
+// for is not known here: for those the restriction counts that it was held for.
+func (rel *releasing) restricted(m message.Message) bool {
+	if _, blocked := rel.restrictions.Blocking(m.ChannelID, ""); blocked {
+		return true
+	}
+	by, inForce := rel.restrictions.Find(m.HeldBy)
+	return inForce && (by.Kind == restriction.Block || rel.Now().Before(m.ReleaseAt))
 }
 
 // delay is when the next released message is to become visible.

@@ -15,11 +15,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/usage"
@@ -34,14 +36,21 @@ func (c *clock) advance(d time.Duration) { c.us.Add(d.Microseconds()) }
 
 // plans gives every account the same terms, and channels says which are closed.
 type plans struct {
-	mu    sync.Mutex
-	terms usage.Terms
+	mu           sync.Mutex
+	terms        usage.Terms
+	restrictions restriction.Set
 }
 
 func (p *plans) Terms(context.Context, string, bool) (usage.Terms, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.terms, nil
+}
+
+func (p *plans) Standing(context.Context, string, bool) (account.Standing, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return account.Standing{Terms: p.terms, Restrictions: p.restrictions}, nil
 }
 
 type closedChannels struct {

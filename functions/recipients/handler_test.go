@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
@@ -70,7 +71,7 @@ func newWorld(t *testing.T) *world {
 	sealer, opener := sealtest.Sealer(seal.Content), sealtest.Opener(seal.Content)
 	w.store = &recipient.Store{DB: env.DynamoDB, Table: recipients, Keys: w.keyer, Seal: sealer, Open: opener, Audit: w.audit, IDs: w.ids, Now: w.clock.Now}
 	w.messages = &message.Store{DB: env.DynamoDB, Table: messages, Retention: message.DefaultRetention, Sealer: sealer, Opener: opener}
-	w.channels = &channel.Store{DB: env.DynamoDB, Table: channels}
+	w.channels = &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)}
 	h := &Handler{
 		Recipients: w.store, Messages: w.messages, Channels: w.channels, Queue: &recipient.Queue{SQS: env.SQS, URL: w.queueURL},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: w.clock.Now}, Timeout: timeout},
@@ -85,7 +86,7 @@ func (w *world) newChannel(accountID string) string {
 	w.t.Helper()
 	channelID, err := w.ids.New(id.ChannelPrefix)
 	if err == nil {
-		err = w.channels.Create(w.t.Context(), channel.Channel{ID: channelID, AccountID: accountID, ProviderID: "edna", Type: "whatsapp", Name: "Shop", CreatedAt: w.clock.Now(), CreatedBy: "user_7"})
+		err = w.channels.Create(w.t.Context(), channel.Channel{ID: channelID, AccountID: accountID, ProviderID: "edna", Type: "whatsapp", Name: "Shop", CreatedAt: w.clock.Now(), CreatedBy: "user_7"}, audittest.By(accountID))
 	}
 	if err != nil {
 		w.t.Fatal(err)
@@ -279,7 +280,7 @@ func TestAnAddressOfAConversationHasARecipient(t *testing.T) {
 	w := newWorld(t)
 	gone := w.newChannel(acct)
 	w.message(acct, gone, anna, "hello")
-	if _, err := w.channels.Delete(t.Context(), gone, w.clock.Now()); err != nil {
+	if _, err := w.channels.Delete(t.Context(), gone, w.clock.Now(), audittest.By(acct)); err != nil {
 		t.Fatal(err)
 	}
 	found := w.user().Do("POST", "/v1/recipients/lookup", `{"address":"`+anna+`"}`).Want(t, "look up", 200, "")

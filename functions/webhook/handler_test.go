@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/content"
 	"contactcenter/shared/message"
 )
@@ -20,7 +21,7 @@ func TestCallbackURLIsCheckedByHeadAndGet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	gone := w.channel("1003")
-	if _, err := w.channels.Delete(context.Background(), gone, noon); err != nil {
+	if _, err := w.channels.Delete(context.Background(), gone, noon, audittest.By(acct)); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

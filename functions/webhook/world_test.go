@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
@@ -111,7 +112,7 @@ func newWorld(t testing.TB) *world {
 	env := awstest.New(t)
 	w := &world{t: t, env: env, db: &flaky{DynamoDB: env.DynamoDB}, clock: apitest.NewClock(noon), log: &buffer{}}
 	w.messages = &message.Store{DB: w.db, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
-	w.channels = &channel.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.ChannelsTable())}
+	w.channels = &channel.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.ChannelsTable()), Audit: audittest.New(t, env)}
 	w.ids = id.Source{Now: w.clock.Now, Random: rand.Reader}
 	var err error
 	if w.keyer, err = id.NewConversationKeyer([]byte("0123456789abcdef")); err != nil {
@@ -139,7 +140,7 @@ func (w *world) channel(senderID string) string {
 	}
 	if err := w.channels.Create(context.Background(), channel.Channel{
 		ID: channelID, AccountID: acct, ProviderID: edna.ID, Type: "whatsapp", Name: "Shop", SenderID: senderID, CreatedAt: noon,
-	}); err != nil {
+	}, audittest.By(acct)); err != nil {
 		w.t.Fatal(err)
 	}
 	return channelID

@@ -3,11 +3,14 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 )
 
+// bytes in, bytes to the provider, bytes back, and the same from the recipient.
 func TestTextReachesTheProviderByteForByte(t *testing.T) {
 	t.Parallel()
 	s := common.shared
@@ -72,6 +75,7 @@ func TestTextReachesTheProviderByteForByte(t *testing.T) {
 	}
 }
 
+// what is no text is refused, and not repaired.
 func TestTextThatIsNoTextIsRefused(t *testing.T) {
 	t.Parallel()
 	s := common.shared
@@ -102,4 +106,33 @@ func TestTextThatIsNoTextIsRefused(t *testing.T) {
 	a.until(m.ID, 10*time.Second, "read", status("read"))
 	a.until(n.ID, 10*time.Second, "read", status("read"))
 	a.untilUsed(10*time.Second, 2)
+}
+
+// what a filter would look at goes the very way of everything else: one attempt, no other status, the same call, and the bytes as they were written.
+func TestUnwelcomeTextsGoTheWayOfAllOthers(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 1000})
+	way := func(body string) string {
+		m := a.send(order(ch, person(), text(body)))
+		m = a.until(m.ID, 30*time.Second, "read", status("read"))
+		calls := s.callsFor(t, m.ID)
+		if len(calls) != 1 || *m.Content.Text != body || m.ContentSHA256 != sha(body) || *calls[0].Request.Content.WhatsApp.Text != body {
+			t.Fatalf("%q: %v %+v", body, m, calls)
+		}
+		out := fmt.Sprintf("%d attempts, error %v, held %q:", m.Attempts, m.Error, m.HeldReason)
+		for _, step := range m.Timeline {
+			// A report may overtake our own writing; anything else would be a way of its own.
+			if !slices.Contains([]string{"queued", "sent", "delivered", "read"}, step.Status) || step.Reason != "" {
+				out += " " + step.Status + " " + step.Reason
+			}
+		}
+		return out + fmt.Sprintf(" as %s, accepted %v", calls[0].Request.Content.WhatsApp.ContentType, calls[0].Accepted)
+	}
+	usual := way("Your order is ready " + unique(""))
+	for _, body := range unwelcome {
+		if got := way(body + " " + unique("")); got != usual {
+			t.Errorf("%q went another way: %s, others go %s", body, got, usual)
+		}
+	}
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"maps"
 	"net/http"
 	"sync"
 	"testing"
@@ -141,5 +142,84 @@ func TestUnknownAccountHasTheDemoPlan(t *testing.T) {
 	u := decode[usage](t, c.call(t, http.MethodGet, "/v1/usage", nil), http.StatusOK)
 	if u.PlanID != "demo" || u.Limit != 1000 || u.Used != 0 || u.Remaining != 1000 || u.Rate.Limit != 20 || u.Rate.WindowSeconds != 1 || u.Restrictions == nil || u.ResetsAt.Before(time.Now()) || u.Period != time.Now().UTC().Format("2006-01") {
 		t.Errorf("%+v", u)
+	}
+}
+
+// R-3.3, R-3.2: an operator activates by a customer's instruction alone: that channel, once, in the customer's name. The
+// token does nothing else, and nothing twice.
+func TestAnInstructionActivatesOneChannelOnce(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 10})
+	operator := s.operator(t)
+	activate := func(body map[string]any) *answer {
+		return operator.call(t, http.MethodPost, "/v1/operator/activations", body)
+	}
+	var told struct {
+		ID          string    `json:"id"`
+		ChannelID   string    `json:"channel_id"`
+		Instruction string    `json:"instruction"`
+		ExpiresAt   timestamp `json:"expires_at"`
+	}
+	instruct := func(seconds int) map[string]any {
+		t.Helper()
+		got := a.call(t, http.MethodPost, "/v1/channels/"+ch.ID+"/activation-instructions", map[string]any{"expires_in_seconds": seconds})
+		if err := strictly(got.body, &told); err != nil || got.status != http.StatusCreated || told.ChannelID != ch.ID || told.Instruction == "" {
+			t.Fatalf("%v %v", err, got)
+		}
+		body := a.confirmations(a.accept().Version)
+		body["instruction"] = told.Instruction
+		return body
+	}
+	state := func() channel {
+		return decode[channel](t, a.call(t, http.MethodGet, "/v1/channels/"+ch.ID, nil), http.StatusOK)
+	}
+	a.call(t, http.MethodPost, "/v1/channels/"+ch.ID+"/deactivate", nil)
+
+	// Withdrawn, and expired.
+	withdrawn := instruct(60)
+	if got := a.call(t, http.MethodDelete, "/v1/channels/"+ch.ID+"/activation-instructions/"+told.ID, nil); got.status != http.StatusNoContent {
+		t.Error(got)
+	}
+	activate(withdrawn).refused(t, http.StatusForbidden, "forbidden")
+	late := instruct(1)
+	wait(t, 5*time.Second, func() (bool, string) { return time.Now().After(told.ExpiresAt.Add(10 * time.Millisecond)), "not yet" })
+	activate(late).refused(t, http.StatusForbidden, "forbidden")
+	if got := state(); got.Status != "inactive" {
+		t.Errorf("%+v", got)
+	}
+
+	// It is no token for anything else, whoever holds it.
+	good := instruct(60)
+	token := good["instruction"].(string)
+	for _, path := range []string{"/v1/channels/" + ch.ID + "/activate", "/v1/channels/" + ch.ID + "/deactivate"} {
+		if got := (&caller{s, token}).call(t, http.MethodPost, path, a.confirmations("x")); got.status != http.StatusUnauthorized {
+			t.Errorf("the instruction as a token: %v", got)
+		}
+		if got := operator.call(t, http.MethodPost, path, good); got.status != http.StatusUnauthorized && got.status != http.StatusForbidden {
+			t.Errorf("the operator with an instruction: %v", got)
+		}
+	}
+	other := maps.Clone(good)
+	other["channel_id"] = "chn_0000000000000000"
+	activate(other).refused(t, http.StatusUnprocessableEntity, "invalid_request")
+	outdated := maps.Clone(good)
+	outdated["transfer_countries"] = []string{"AQ"}
+	activate(outdated).refused(t, http.StatusConflict, "confirmation_outdated")
+	if got := state(); got.Status != "inactive" {
+		t.Errorf("%+v", got)
+	}
+
+	// Once.
+	if got := activate(good); got.status != http.StatusOK {
+		t.Fatal(got)
+	}
+	if got := state(); got.Status != "active" || got.ActivatedBy != "user_1" {
+		t.Errorf("%+v", got)
+	}
+	a.call(t, http.MethodPost, "/v1/channels/"+ch.ID+"/deactivate", nil)
+	activate(good).refused(t, http.StatusForbidden, "forbidden")
+	if got := state(); got.Status != "inactive" {
+		t.Errorf("after a replay: %+v", got)
 	}
 }

@@ -48,6 +48,7 @@ type victim struct {
 	*account
 	channel       channel
 	sent, waiting message
+	recipient     string // of what was sent
 }
 
 func newVictim(t *testing.T, s *stack) *victim {
@@ -59,6 +60,7 @@ func newVictim(t *testing.T, s *stack) *victim {
 	a.untilUsed(20*time.Second, 1)
 	v.waiting = a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold", "client_reference", "victim"))
 	a.until(v.waiting.ID, 60*time.Second, "held", status("held"))
+	v.recipient = decode[recipient](t, a.call(t, http.MethodPost, "/v1/recipients/lookup", map[string]any{"address": v.sent.To}), http.StatusOK).ID
 	return v
 }
 
@@ -69,6 +71,7 @@ func (v *victim) everything(t *testing.T) string {
 	for _, path := range []string{
 		"/v1/account", "/v1/usage", "/v1/channels", "/v1/channels/" + v.channel.ID, "/v1/conversations?channel_id=" + v.channel.ID, "/v1/messages?client_reference=victim",
 		"/v1/messages/" + v.sent.ID, "/v1/messages/" + v.waiting.ID, "/v1/rules/acceptances", "/v1/rules/current", "/v1/providers/edna",
+		"/v1/recipients/" + v.recipient, "/v1/recipients/" + v.recipient + "/consents",
 	} {
 		got := v.call(t, http.MethodGet, path, nil)
 		if got.status != http.StatusOK {
@@ -133,6 +136,10 @@ func attempts() map[string]attempt {
 	sent := func(v *victim) string { return "/v1/messages/" + v.sent.ID }
 	one := func(v *victim) string { return "/v1/channels/" + v.channel.ID }
 	callback := func(v *victim) string { return "/v1/callbacks/edna/" + v.channel.ID }
+	theirs := func(v *victim) string { return "/v1/recipients/" + v.recipient }
+	of := func(what string) func(*victim) string {
+		return func(v *victim) string { return theirs(v) + "/" + what }
+	}
 	registry := map[string]any{
 		"name": "edna", "legal_entity": "x", "website": "https://example.com", "onboarding": "native", "channel_types": []string{"whatsapp"}, "transfer_countries": []string{"AQ"},
 		"documents": []any{}, "terms_version": "x", "status": "removed",
@@ -155,15 +162,36 @@ func attempts() map[string]attempt {
 			path: func(v *victim) string { return one(v) + "/activate" }, foreign: http.StatusNotFound, code: "channel_not_found",
 			body: func(_ *testing.T, v *victim) any { return v.confirmations(v.sent.RulesVersion) },
 		},
-		"POST /v1/channels/{id}/deactivate":     {path: func(v *victim) string { return one(v) + "/deactivate" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
-		"GET /v1/account":                       {path: at("/v1/account"), body: noBody},
-		"GET /v1/usage":                         {path: at("/v1/usage"), body: noBody},
-		"GET /v1/rules/current":                 {path: at("/v1/rules/current"), body: noBody},
-		"GET /v1/rules":                         {path: at("/v1/rules"), body: noBody},
-		"GET /v1/rules/current/prohibited-uses": {path: at("/v1/rules/current/prohibited-uses"), body: noBody},
-		"GET /v1/rules/{version}":               {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},
-		"POST /v1/rules/acceptances":            {path: at("/v1/rules/acceptances"), body: object(map[string]any{"rules_version": "x", "documents": []any{}, "capacity": "self"})},
-		"GET /v1/rules/acceptances":             {path: at("/v1/rules/acceptances"), body: noBody},
+		"POST /v1/channels/{id}/activation-instructions": {
+			path: func(v *victim) string { return one(v) + "/activation-instructions" }, body: object(map[string]any{}), foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"DELETE /v1/channels/{id}/activation-instructions/{instruction_id}": {
+			path: func(v *victim) string { return one(v) + "/activation-instructions/ins_0000000000000000" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"POST /v1/operator/activations": {path: at("/v1/operator/activations"), body: object(map[string]any{
+			"instruction": "x", "rules_version": "x", "provider_terms_version": "x", "transfer_countries": []any{},
+		})},
+		"POST /v1/channels/{id}/deactivate":                {path: func(v *victim) string { return one(v) + "/deactivate" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"POST /v1/recipients":                              {path: at("/v1/recipients"), body: object(map[string]any{"addresses": []string{}})},
+		"POST /v1/recipients/lookup":                       {path: at("/v1/recipients/lookup"), body: func(_ *testing.T, v *victim) any { return map[string]any{"address": v.sent.To} }, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/recipients/{id}":                          {path: theirs, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"PATCH /v1/recipients/{id}":                        {path: theirs, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "not_found"},
+		"DELETE /v1/recipients/{id}":                       {path: theirs, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"PUT /v1/recipients/{id}/consents":                 {path: of("consents"), body: object(map[string]any{"consents": []any{}}), foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/recipients/{id}/consents":                 {path: of("consents"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"PUT /v1/recipients/{id}/opt-outs/{channel_id}":    {path: func(v *victim) string { return theirs(v) + "/opt-outs/" + v.channel.ID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"DELETE /v1/recipients/{id}/opt-outs/{channel_id}": {path: func(v *victim) string { return theirs(v) + "/opt-outs/" + v.channel.ID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/recipients/{id}/export":                  {path: of("export"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/recipients/{id}/erase":                   {path: of("erase"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/erasures/{id}":                            {path: at("/v1/erasures/ers_0123456789abcdef"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/account":                                  {path: at("/v1/account"), body: noBody},
+		"GET /v1/usage":                                    {path: at("/v1/usage"), body: noBody},
+		"GET /v1/rules/current":                            {path: at("/v1/rules/current"), body: noBody},
+		"GET /v1/rules":                                    {path: at("/v1/rules"), body: noBody},
+		"GET /v1/rules/current/prohibited-uses":            {path: at("/v1/rules/current/prohibited-uses"), body: noBody},
+		"GET /v1/rules/{version}":                          {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},
+		"POST /v1/rules/acceptances":                       {path: at("/v1/rules/acceptances"), body: object(map[string]any{"rules_version": "x", "documents": []any{}, "capacity": "self"})},
+		"GET /v1/rules/acceptances":                        {path: at("/v1/rules/acceptances"), body: noBody},
 
 		"PUT /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: object(registry)},
 		"GET /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: noBody},
@@ -172,6 +200,13 @@ func attempts() map[string]attempt {
 		"GET /v1/operator/plans/{id}":                         {path: func(v *victim) string { return "/v1/operator/plans/" + v.planID }, body: noBody},
 		"PUT /v1/operator/accounts/{id}":                      {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id }, body: object(map[string]any{"plan_id": "demo"})},
 		"GET /v1/operator/accounts/{id}":                      {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id }, body: noBody},
+		"POST /v1/operator/accounts/{id}/restrictions": {
+			path: func(v *victim) string { return "/v1/operator/accounts/" + v.id + "/restrictions" },
+			body: object(map[string]any{"kind": "block", "reason": "none", "clause": "13"}),
+		},
+		"GET /v1/operator/accounts/{id}/restrictions": {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id + "/restrictions" }, body: noBody},
+		"GET /v1/operator/restrictions/{id}":          {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
+		"DELETE /v1/operator/restrictions/{id}":       {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
 		"POST /v1/operator/rules": {path: at("/v1/operator/rules"), body: object(map[string]any{
 			"version": "9999-01-01", "effective_at": "2026-01-01T00:00:00.000Z", "documents": []any{}, "prohibited_uses": []any{},
 		})},
@@ -401,6 +436,11 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{name: "activation without confirmations", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activate", body: map[string]any{}, status: 422, code: "invalid_request"},
 		{name: "activation without countries", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activate", body: map[string]any{"rules_version": "x", "provider_terms_version": "x"}, status: 422, code: "invalid_request"},
 		{name: "activation with what is not in force", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activate", body: map[string]any{"rules_version": "x", "provider_terms_version": "x", "transfer_countries": []string{}}, status: 409, code: "confirmation_outdated"},
+		{name: "an instruction with a field of its own", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activation-instructions", body: map[string]any{"operator": "operator_1"}, status: 422, code: "invalid_request"},
+		{name: "an instruction for 8 days", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activation-instructions", body: map[string]any{"expires_in_seconds": 8 * 24 * 3600}, status: 422, code: "invalid_request"},
+		{name: "an instruction for no time", method: "POST", path: "/v1/channels/" + v.channel.ID + "/activation-instructions", body: map[string]any{"expires_in_seconds": 0}, status: 422, code: "invalid_request"},
+		{name: "an instruction for no channel", method: "POST", path: "/v1/channels/chn_x/activation-instructions", body: map[string]any{}, status: 404, code: "channel_not_found"},
+		{name: "withdrawal of what was never given", method: "DELETE", path: "/v1/channels/" + v.channel.ID + "/activation-instructions/ins_x", status: 404, code: "not_found"},
 		{name: "another status by PATCH", method: "PATCH", path: "/v1/channels/" + v.channel.ID, body: map[string]any{"status": "inactive"}, status: 422, code: "invalid_request"},
 		{name: "a malformed channel", method: "GET", path: "/v1/channels/chn_x", status: 404, code: "channel_not_found"},
 
@@ -505,6 +545,18 @@ func TestOperatorInputIsChecked(t *testing.T) {
 	}
 	if got := operator.call(t, http.MethodPost, "/v1/operator/rules", map[string]any{"version": "x"}); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("Rules without documents: %v", got)
+	}
+	for name, c := range map[string]struct {
+		body   map[string]any
+		status int
+	}{
+		"an activation without an instruction":         {map[string]any{"rules_version": "x", "provider_terms_version": "x", "transfer_countries": []string{}}, http.StatusUnprocessableEntity},
+		"an activation of a channel by name":           {map[string]any{"channel_id": "chn_0000000000000000"}, http.StatusUnprocessableEntity},
+		"an activation by an instruction that is none": {map[string]any{"instruction": "nonsense", "rules_version": "x", "provider_terms_version": "x", "transfer_countries": []string{}}, http.StatusForbidden},
+	} {
+		if got := operator.call(t, http.MethodPost, "/v1/operator/activations", c.body); got.status != c.status {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 	// A published version never changes.
 	current := decode[rules](t, (&caller{stack: s}).call(t, http.MethodGet, "/v1/rules/current", nil), http.StatusOK)

@@ -81,11 +81,12 @@ func TestNoAnswerToAnOperatorHasAPlaceForContent(t *testing.T) {
 	doc, operations := document(t)
 	// What would be a recipient's elsewhere, and is not here.
 	allowed := map[property]string{
-		{"Sender", "address"}:        "the operator's own number",
-		{"CredentialField", "name"}:  "what a credential is called",
-		{"Provider", "name"}:         "the provider's",
-		{"Problem", "errors"}:        "fields by name, never by value",
-		{"OperatorProvider", "name"}: "the provider's",
+		{"Sender", "address"}:           "the operator's own number",
+		{"CredentialField", "name"}:     "what a credential is called",
+		{"Provider", "name"}:            "the provider's",
+		{"Problem", "errors"}:           "fields by name, never by value",
+		{"OperatorProvider", "name"}:    "the provider's",
+		{"OperatorRestriction", "from"}: "since when it holds",
 	}
 	forbidden := []string{"content", "text", "to", "from", "body", "variables", "address", "addresses", "name", "recipient", "recipients", "message", "messages", "payload", "caption", "filename", "raw", "last_inbound_at"}
 	n := 0

@@ -29,6 +29,7 @@ type pkg struct {
 	imports []string
 	files   []*ast.File
 	info    *types.Info
+	types   *types.Package
 }
 
 // source is all of the project's Go code that is not a test.
@@ -107,7 +108,8 @@ func check(set *token.FileSet, imports types.Importer, l listed) (*pkg, error) {
 		}
 		p.files = append(p.files, f)
 	}
-	if _, err := (&types.Config{Importer: imports}).Check(l.ImportPath, set, p.files, p.info); err != nil {
+	var err error
+	if p.types, err = (&types.Config{Importer: imports}).Check(l.ImportPath, set, p.files, p.info); err != nil {
 		return nil, fmt.Errorf("check %s: %w", l.ImportPath, err)
 	}
 	return p, nil

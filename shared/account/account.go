@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
 )
 
@@ -20,6 +21,24 @@ type Account struct {
 	ID        string
 	PlanID    string
 	CreatedAt time.Time
+	// Restrictions are those that were in force when one was made or lifted last; some may have ended since.
+	Restrictions restriction.Set
+}
+
+// Standing is what an account may do at a moment: its Service Plan under the restrictions in force.
+type Standing struct {
+	// PlanTerms are what the Service Plan alone sets, Terms what holds. LimitedBy says what makes the difference.
+	PlanTerms, Terms usage.Terms
+	LimitedBy        restriction.Limits
+	// Restrictions are those in force.
+	Restrictions restriction.Set
+}
+
+// standing joins an account with its plan, as it is at a moment.
+func standing(a Account, p Plan, now time.Time) Standing {
+	st := Standing{PlanTerms: p.Terms(), Restrictions: a.Restrictions.ActiveAt(now)}
+	st.Terms, st.LimitedBy = st.Restrictions.Apply(st.PlanTerms)
+	return st
 }
 
 // Plan is a Service Plan: how many messages in a period, and how often.

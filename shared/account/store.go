@@ -13,7 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/cache"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
 )
 
@@ -60,16 +62,18 @@ type Store struct {
 	Now   func() time.Time
 	// DefaultPlanID is the plan of an account that nobody gave another one.
 	DefaultPlanID string
+	// Audit is where the acts of the operator are noted, with the change itself. Only Restrict and Lift need it.
+	Audit *audit.Log
 
 	once  sync.Once
 	plans *cache.Cache[string, Plan]
-	of    *cache.Cache[string, string] // account → plan
+	of    *cache.Cache[string, Account]
 }
 
-func (s *Store) caches() (plans *cache.Cache[string, Plan], of *cache.Cache[string, string]) {
+func (s *Store) caches() (plans *cache.Cache[string, Plan], of *cache.Cache[string, Account]) {
 	s.once.Do(func() {
 		s.plans = cache.New[string, Plan](TermsAge, cacheSize, s.Now)
-		s.of = cache.New[string, string](TermsAge, cacheSize, s.Now)
+		s.of = cache.New[string, Account](TermsAge, cacheSize, s.Now)
 	})
 	return s.plans, s.of
 }
@@ -99,7 +103,7 @@ func (s *Store) Find(ctx context.Context, accountID string) (Account, error) {
 	if len(out.Item) == 0 {
 		return Account{}, ErrNotFound
 	}
-	return decodeAccount(out.Item), nil
+	return decodeAccount(out.Item)
 }
 
 var errExists = errors.New("account exists")
@@ -178,25 +182,30 @@ func (s *Store) leave(ctx context.Context, planID, accountID string) error {
 // Terms gives the limits that hold for an account, at most TermsAge old; with fresh set, as they are now. An account
 // that is not yet known is made, as by Get.
 func (s *Store) Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error) {
+	st, err := s.Standing(ctx, accountID, fresh)
+	return st.Terms, err
+}
+
+// Standing gives plan and restrictions of an account, at most TermsAge old; with fresh set, as they are now. A
+// restriction that ends by itself does so at its time, however old the answer is. An account that is not yet known is
+// made, as by Get.
+func (s *Store) Standing(ctx context.Context, accountID string, fresh bool) (Standing, error) {
 	plans, of := s.caches()
 	if fresh {
 		of.Forget(accountID)
 	}
-	planID, err := of.Load(accountID, func() (string, error) {
-		a, err := s.Get(ctx, accountID)
-		return a.PlanID, err
-	})
+	a, err := of.Load(accountID, func() (Account, error) { return s.Get(ctx, accountID) })
 	if err != nil {
-		return usage.Terms{}, err
+		return Standing{}, err
 	}
 	if fresh {
-		plans.Forget(planID)
+		plans.Forget(a.PlanID)
 	}
-	p, err := plans.Load(planID, func() (Plan, error) { return s.Plan(ctx, planID) })
+	p, err := plans.Load(a.PlanID, func() (Plan, error) { return s.Plan(ctx, a.PlanID) })
 	if err != nil {
-		return usage.Terms{}, err
+		return Standing{}, err
 	}
-	return p.Terms(), nil
+	return standing(a, p, s.Now()), nil
 }
 
 // Plan gives a plan, or ErrPlanNotFound. One strongly consistent request.
@@ -297,8 +306,13 @@ func memberKey(planID, accountID string) attr.Item {
 	return attr.Item{attrPK: attr.String(planPrefix + planID), attrSK: attr.String(memberPrefix + accountID)}
 }
 
-func decodeAccount(it attr.Item) Account {
-	return Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated)}
+func decodeAccount(it attr.Item) (Account, error) {
+	a := Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated)}
+	var err error
+	if a.Restrictions, err = restriction.Decode(attr.Text(it, attrRestrictions)); err != nil {
+		return Account{}, fmt.Errorf("account %s: %w", a.ID, err)
+	}
+	return a, nil
 }
 
 func decodePlan(it attr.Item) Plan {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -66,7 +67,7 @@ func TestAnUnknownAccountGetsTheDefaultPlanOnceAtItsFirstCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first != second || first.PlanID != "demo" || first.CreatedAt.IsZero() {
+	if !reflect.DeepEqual(first, second) || first.PlanID != "demo" || first.CreatedAt.IsZero() {
 		t.Errorf("account is %+v, later %+v", first, second)
 	}
 	if got := members(t, s, "demo"); !slices.Equal(got, []string{"acct_new"}) {

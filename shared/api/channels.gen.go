@@ -23,8 +23,14 @@ type ChannelsServer interface {
 	UpdateChannel(w http.ResponseWriter, r *http.Request)
 	// ActivateChannel answers POST /v1/channels/{id}/activate.
 	ActivateChannel(w http.ResponseWriter, r *http.Request)
+	// InstructActivation answers POST /v1/channels/{id}/activation-instructions.
+	InstructActivation(w http.ResponseWriter, r *http.Request)
+	// WithdrawInstruction answers DELETE /v1/channels/{id}/activation-instructions/{instruction_id}.
+	WithdrawInstruction(w http.ResponseWriter, r *http.Request)
 	// DeactivateChannel answers POST /v1/channels/{id}/deactivate.
 	DeactivateChannel(w http.ResponseWriter, r *http.Request)
+	// FollowInstruction answers POST /v1/operator/activations.
+	FollowInstruction(w http.ResponseWriter, r *http.Request)
 	// ListProviders answers GET /v1/providers.
 	ListProviders(w http.ResponseWriter, r *http.Request)
 	// GetProvider answers GET /v1/providers/{id}.
@@ -45,5 +51,8 @@ func ChannelsRoutes(s ChannelsServer) []Route {
 		{Method: "PATCH", Path: "/v1/channels/{id}", Authorizer: "CrmJwt", Scopes: []string{"channels:write"}, Handle: s.UpdateChannel},
 		{Method: "POST", Path: "/v1/channels/{id}/activate", Authorizer: "CrmJwt", Scopes: []string{"channels:activate"}, Handle: s.ActivateChannel},
 		{Method: "POST", Path: "/v1/channels/{id}/deactivate", Authorizer: "CrmJwt", Scopes: []string{"channels:activate"}, Handle: s.DeactivateChannel},
+		{Method: "POST", Path: "/v1/channels/{id}/activation-instructions", Authorizer: "CrmJwt", Scopes: []string{"channels:activate"}, Handle: s.InstructActivation},
+		{Method: "DELETE", Path: "/v1/channels/{id}/activation-instructions/{instruction_id}", Authorizer: "CrmJwt", Scopes: []string{"channels:activate"}, Handle: s.WithdrawInstruction},
+		{Method: "POST", Path: "/v1/operator/activations", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.FollowInstruction},
 	}
 }

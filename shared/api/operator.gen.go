@@ -15,6 +15,10 @@ type OperatorServer interface {
 	GetOperatorAccount(w http.ResponseWriter, r *http.Request)
 	// PutOperatorAccount answers PUT /v1/operator/accounts/{id}.
 	PutOperatorAccount(w http.ResponseWriter, r *http.Request)
+	// ListRestrictions answers GET /v1/operator/accounts/{id}/restrictions.
+	ListRestrictions(w http.ResponseWriter, r *http.Request)
+	// CreateRestriction answers POST /v1/operator/accounts/{id}/restrictions.
+	CreateRestriction(w http.ResponseWriter, r *http.Request)
 	// GetPlan answers GET /v1/operator/plans/{id}.
 	GetPlan(w http.ResponseWriter, r *http.Request)
 	// PutPlan answers PUT /v1/operator/plans/{id}.
@@ -25,6 +29,10 @@ type OperatorServer interface {
 	PutProvider(w http.ResponseWriter, r *http.Request)
 	// PutSender answers PUT /v1/operator/providers/{id}/senders/{sender_id}.
 	PutSender(w http.ResponseWriter, r *http.Request)
+	// LiftRestriction answers DELETE /v1/operator/restrictions/{id}.
+	LiftRestriction(w http.ResponseWriter, r *http.Request)
+	// GetRestriction answers GET /v1/operator/restrictions/{id}.
+	GetRestriction(w http.ResponseWriter, r *http.Request)
 	// PublishRules answers POST /v1/operator/rules.
 	PublishRules(w http.ResponseWriter, r *http.Request)
 }
@@ -41,6 +49,10 @@ func OperatorRoutes(s OperatorServer) []Route {
 		{Method: "PUT", Path: "/v1/operator/plans/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutPlan},
 		{Method: "GET", Path: "/v1/operator/accounts/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorAccount},
 		{Method: "PUT", Path: "/v1/operator/accounts/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutOperatorAccount},
+		{Method: "GET", Path: "/v1/operator/accounts/{id}/restrictions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListRestrictions},
+		{Method: "POST", Path: "/v1/operator/accounts/{id}/restrictions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.CreateRestriction},
+		{Method: "DELETE", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.LiftRestriction},
+		{Method: "GET", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetRestriction},
 		{Method: "POST", Path: "/v1/operator/rules", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PublishRules},
 	}
 }

@@ -202,6 +202,9 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	ResetsAt *Time  `json:"resets_at,omitempty"`
 	PlanID   string `json:"plan_id,omitempty"`
 
+	// The restriction that forbids it, or whose limit is reached.
+	RestrictionID string `json:"restriction_id,omitempty"`
+
 	// What is in force, with confirmation_outdated: members of the problem, named as in the request.
 	*Confirmations
 

@@ -1,7 +1,10 @@
 package api
 
 import (
+	"time"
+
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 )
 
@@ -32,4 +35,46 @@ func RulesOf(v rules.Version) Rules {
 		out.ProhibitedUses = append(out.ProhibitedUses, ProhibitedUse(u))
 	}
 	return out
+}
+
+// RestrictionOf shows a restriction to the account that it concerns. Of a complaint that led to it there is only the id.
+func RestrictionOf(r restriction.Restriction) Restriction {
+	return Restriction{
+		ID: r.ID, Kind: RestrictionKind(r.Kind), Scope: RestrictionScope{ChannelID: r.Scope.ChannelID, RecipientID: r.Scope.RecipientID},
+		Reason: r.Reason, Clause: r.Clause, ComplaintID: r.ComplaintID, From: At(r.From), Until: OptionalTime(r.Until), Limit: r.Limit, Rate: restrictionRate(r.Rate),
+	}
+}
+
+// RestrictionsOf shows restrictions to the account that they concern.
+func RestrictionsOf(set restriction.Set) []Restriction {
+	list := make([]Restriction, 0, len(set))
+	for _, r := range set {
+		list = append(list, RestrictionOf(r))
+	}
+	return list
+}
+
+// OperatorRestrictionOf shows a restriction to the operator, as it stands at a moment.
+func OperatorRestrictionOf(r restriction.Restriction, now time.Time) OperatorRestriction {
+	return OperatorRestriction{
+		ID: r.ID, AccountID: r.AccountID, Kind: RestrictionKind(r.Kind), Scope: RestrictionScope{ChannelID: r.Scope.ChannelID, RecipientID: r.Scope.RecipientID},
+		Reason: r.Reason, Clause: r.Clause, ComplaintID: r.ComplaintID, From: At(r.From), Until: OptionalTime(r.Until), Limit: r.Limit, Rate: restrictionRate(r.Rate),
+		Status: OperatorRestrictionStatus(r.StatusAt(now)), CreatedBy: r.CreatedBy, LiftedAt: OptionalTime(r.LiftedAt), LiftedBy: r.LiftedBy,
+	}
+}
+
+func restrictionRate(r *restriction.Rate) *Rate {
+	if r == nil {
+		return nil
+	}
+	return &Rate{Limit: r.Limit, WindowSeconds: r.WindowSeconds, Burst: r.Usage().Burst}
+}
+
+// Restricted is the answer to whom a restriction forbids what was asked for. The reason is the operator's words to the
+// customer.
+func Restricted(r restriction.Restriction) *Problem {
+	p := NewProblem(CodeAccountRestricted)
+	p.RestrictionID = r.ID
+	p.Detail = "Clause " + r.Clause + ": " + r.Reason
+	return p
 }

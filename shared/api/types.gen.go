@@ -163,6 +163,27 @@ func (e Onboarding) Valid() bool {
 	}
 }
 
+// Defines values for OperatorRestrictionStatus.
+const (
+	OperatorRestrictionStatusActive  OperatorRestrictionStatus = "active"
+	OperatorRestrictionStatusExpired OperatorRestrictionStatus = "expired"
+	OperatorRestrictionStatusLifted  OperatorRestrictionStatus = "lifted"
+)
+
+// Valid indicates whether the value is a known member of the OperatorRestrictionStatus enum.
+func (e OperatorRestrictionStatus) Valid() bool {
+	switch e {
+	case OperatorRestrictionStatusActive:
+		return true
+	case OperatorRestrictionStatusExpired:
+		return true
+	case OperatorRestrictionStatusLifted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PeriodKind.
 const (
 	PeriodKindDay   PeriodKind = "day"
@@ -196,6 +217,24 @@ func (e ProviderStatus) Valid() bool {
 	case ProviderStatusEnabled:
 		return true
 	case ProviderStatusRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RestrictionKind.
+const (
+	RestrictionKindBlock RestrictionKind = "block"
+	RestrictionKindLimit RestrictionKind = "limit"
+)
+
+// Valid indicates whether the value is a known member of the RestrictionKind enum.
+func (e RestrictionKind) Valid() bool {
+	switch e {
+	case RestrictionKindBlock:
+		return true
+	case RestrictionKindLimit:
 		return true
 	default:
 		return false
@@ -302,6 +341,9 @@ type Account struct {
 	ID        string `json:"id"`
 	PlanID    string `json:"plan_id"`
 
+	// Restrictions Those in force.
+	Restrictions []Restriction `json:"restrictions"`
+
 	// RulesAccepted The version of the Rules accepted last.
 	RulesAccepted string `json:"rules_accepted,omitempty"`
 }
@@ -311,6 +353,20 @@ type ActivateChannelRequest struct {
 	ProviderTermsVersion string   `json:"provider_terms_version"`
 	RulesVersion         string   `json:"rules_version"`
 	TransferCountries    []string `json:"transfer_countries"`
+}
+
+// ActivationInstruction defines model for ActivationInstruction.
+type ActivationInstruction struct {
+	ChannelID string `json:"channel_id"`
+
+	// ExpiresAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ExpiresAt Time   `json:"expires_at"`
+	ID        string `json:"id"`
+
+	// Instruction The single-use token; only in the first answer.
+	Instruction string `json:"instruction,omitempty"`
 }
 
 // Capacity In whose name the user accepts.
@@ -424,6 +480,29 @@ type CreateRecipientRequest struct {
 	Name      *string  `json:"name,omitempty"`
 }
 
+// CreateRestrictionRequest `until` is when it ends by itself.
+type CreateRestrictionRequest struct {
+	// Clause A clause of the Rules, like 13 or 9.3, or the id of a prohibited use of the Rules in force.
+	Clause      string          `json:"clause"`
+	ComplaintID *string         `json:"complaint_id,omitempty"`
+	Kind        RestrictionKind `json:"kind"`
+
+	// Limit Messages in a period of the Service Plan; with kind limit only.
+	Limit *int64           `json:"limit,omitempty"`
+	Rate  *RestrictionRate `json:"rate,omitempty"`
+
+	// Reason Shown to the customer.
+	Reason string `json:"reason"`
+
+	// Scope Whom it concerns; empty, the whole account.
+	Scope *RestrictionScope `json:"scope,omitempty"`
+
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Until *Time `json:"until,omitempty"`
+}
+
 // CredentialField defines model for CredentialField.
 type CredentialField struct {
 	// Kind Example: secret
@@ -479,8 +558,36 @@ type ExportRecipientRequest struct {
 	PageToken *string `json:"page_token,omitempty"`
 }
 
+// FollowInstructionRequest defines model for FollowInstructionRequest.
+type FollowInstructionRequest struct {
+	Instruction          string   `json:"instruction"`
+	ProviderTermsVersion string   `json:"provider_terms_version"`
+	RulesVersion         string   `json:"rules_version"`
+	TransferCountries    []string `json:"transfer_countries"`
+}
+
+// FollowedInstruction defines model for FollowedInstruction.
+type FollowedInstruction struct {
+	// ActivatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ActivatedAt Time `json:"activated_at"`
+
+	// ActivatedBy The user who gave the instruction.
+	ActivatedBy   string        `json:"activated_by"`
+	ChannelID     string        `json:"channel_id"`
+	InstructionID string        `json:"instruction_id"`
+	Status        ChannelStatus `json:"status"`
+}
+
 // Health defines model for Health.
 type Health string
+
+// InstructActivationRequest defines model for InstructActivationRequest.
+type InstructActivationRequest struct {
+	// ExpiresInSeconds At most 7 days; an hour when left out.
+	ExpiresInSeconds *int64 `json:"expires_in_seconds,omitempty"`
+}
 
 // LookupRecipientRequest defines model for LookupRecipientRequest.
 type LookupRecipientRequest struct {
@@ -599,6 +706,50 @@ type OperatorAccount struct {
 	CreatedAt *Time  `json:"created_at,omitempty"`
 	ID        string `json:"id"`
 	PlanID    string `json:"plan_id"`
+}
+
+// OperatorRestriction defines model for OperatorRestriction.
+type OperatorRestriction struct {
+	AccountID   string `json:"account_id"`
+	Clause      string `json:"clause"`
+	ComplaintID string `json:"complaint_id,omitempty"`
+	CreatedBy   string `json:"created_by"`
+
+	// From RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	From Time            `json:"from"`
+	ID   string          `json:"id"`
+	Kind RestrictionKind `json:"kind"`
+
+	// LiftedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	LiftedAt *Time  `json:"lifted_at,omitempty"`
+	LiftedBy string `json:"lifted_by,omitempty"`
+	Limit    *int64 `json:"limit,omitempty"`
+	Rate     *Rate  `json:"rate,omitempty"`
+	Reason   string `json:"reason"`
+
+	// Scope Whom it concerns; empty, the whole account.
+	Scope  RestrictionScope          `json:"scope"`
+	Status OperatorRestrictionStatus `json:"status"`
+
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Until *Time `json:"until,omitempty"`
+}
+
+// OperatorRestrictionStatus defines model for OperatorRestriction.Status.
+type OperatorRestrictionStatus string
+
+// OperatorRestrictionList defines model for OperatorRestrictionList.
+type OperatorRestrictionList struct {
+	Items []OperatorRestriction `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
 // OptOut defines model for OptOut.
@@ -780,14 +931,46 @@ type Recipient struct {
 
 // Restriction defines model for Restriction.
 type Restriction struct {
-	Clause string `json:"clause,omitempty"`
-	Kind   string `json:"kind"`
-	Reason string `json:"reason,omitempty"`
+	// Clause The clause of the Rules, or the prohibited use, that it rests on.
+	Clause      string `json:"clause"`
+	ComplaintID string `json:"complaint_id,omitempty"`
+
+	// From RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	From Time            `json:"from"`
+	ID   string          `json:"id"`
+	Kind RestrictionKind `json:"kind"`
+
+	// Limit Messages in a period of the Service Plan.
+	Limit  *int64 `json:"limit,omitempty"`
+	Rate   *Rate  `json:"rate,omitempty"`
+	Reason string `json:"reason"`
+
+	// Scope Whom it concerns; empty, the whole account.
+	Scope RestrictionScope `json:"scope"`
 
 	// Until RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
 	Until *Time `json:"until,omitempty"`
+}
+
+// RestrictionKind defines model for RestrictionKind.
+type RestrictionKind string
+
+// RestrictionRate defines model for RestrictionRate.
+type RestrictionRate struct {
+	// Burst How many may go at once after a pause; the limit, unless given.
+	Burst         *int64 `json:"burst,omitempty"`
+	Limit         int64  `json:"limit"`
+	WindowSeconds int64  `json:"window_seconds"`
+}
+
+// RestrictionScope Whom it concerns; empty, the whole account.
+type RestrictionScope struct {
+	ChannelID   string `json:"channel_id,omitempty"`
+	RecipientID string `json:"recipient_id,omitempty"`
 }
 
 // Rules defines model for Rules.
@@ -906,18 +1089,46 @@ type Usage struct {
 	InFlight int   `json:"in_flight"`
 	Limit    int64 `json:"limit"`
 
+	// LimitRestrictionID The restriction that lowers `limit`.
+	LimitRestrictionID string `json:"limit_restriction_id,omitempty"`
+
 	// Period Example: 2026-11
-	Period    string `json:"period"`
-	PlanID    string `json:"plan_id"`
+	Period string `json:"period"`
+	PlanID string `json:"plan_id"`
+
+	// PlanLimit What the Service Plan itself sets, where a restriction lowers `limit`.
+	PlanLimit *int64 `json:"plan_limit,omitempty"`
+	PlanRate  *Rate  `json:"plan_rate,omitempty"`
 	Rate      Rate   `json:"rate"`
-	Remaining int64  `json:"remaining"`
+
+	// RateRestrictionID The restriction that lowers `rate`.
+	RateRestrictionID string `json:"rate_restriction_id,omitempty"`
+	Remaining         int64  `json:"remaining"`
 
 	// ResetsAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	ResetsAt     Time          `json:"resets_at"`
+	ResetsAt Time `json:"resets_at"`
+
+	// Restrictions Those in force.
 	Restrictions []Restriction `json:"restrictions"`
-	Used         int64         `json:"used"`
+
+	// ThresholdReachedAt When 80 % and 100 % of the period's number were reached first; absent before.
+	ThresholdReachedAt *UsageThresholds `json:"threshold_reached_at,omitempty"`
+	Used               int64            `json:"used"`
+}
+
+// UsageThresholds When 80 % and 100 % of the period's number were reached first; absent before.
+type UsageThresholds struct {
+	// N100 RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	N100 *Time `json:"100,omitempty"`
+
+	// N80 RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	N80 *Time `json:"80,omitempty"`
 }
 
 // ID defines model for Id.

@@ -88,6 +88,8 @@ func (getenv endpoints) GetServiceBaseEndpoint(_ context.Context, service string
 func newRetryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = MaxAttempts
+		// A plain write that met a transaction on its item.
+		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"TransactionConflictException": {}}})
 		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
 			return backoff(attempt, rand.Float64()), nil
 		})

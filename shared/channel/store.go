@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,10 +15,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/cache"
 )
 
-// Items: pk channel id, sk "channel". Index "account": ak account id, as channel id; a deleted channel is under account#deleted.
+// Items: pk channel id, sk "channel". Index "account": ak account id, as channel id; a deleted channel is under account#deleted. For
+// instructions see instruction.go.
 const (
 	attrPK           = "pk"
 	attrSK           = "sk"
@@ -49,15 +53,17 @@ const (
 // DynamoDB is what the store needs of the AWS client.
 type DynamoDB interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
-	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
-// Store keeps channels. Every method is one request to DynamoDB unless it says so.
+// Store keeps channels. Every method is one request to DynamoDB unless it says so. What a person changes is written together
+// with its audit event; a change that changes nothing writes none.
 type Store struct {
 	DB    DynamoDB
 	Table string
+	// Audit is needed by the methods that take an event.
+	Audit *audit.Log
 }
 
 // Get gives a channel, or ErrNotFound when there is none or it was deleted. The read is strongly consistent.
@@ -82,21 +88,29 @@ func (s *Store) Peek(ctx context.Context, id string) (Channel, error) {
 func (s *Store) Lookup(ctx context.Context, id string) (Channel, error) { return s.read(ctx, id, true) }
 
 func (s *Store) read(ctx context.Context, id string, consistent bool) (Channel, error) {
+	it, err := s.item(ctx, id, consistent)
+	if err != nil {
+		return Channel{}, err
+	}
+	return decode(it)
+}
+
+func (s *Store) item(ctx context.Context, id string, consistent bool) (attr.Item, error) {
 	if id == "" {
-		return Channel{}, ErrNotFound
+		return nil, ErrNotFound
 	}
 	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key(id), ConsistentRead: &consistent})
 	if err != nil {
-		return Channel{}, fmt.Errorf("get channel: %w", err)
+		return nil, fmt.Errorf("get channel: %w", err)
 	}
 	if len(out.Item) == 0 {
-		return Channel{}, ErrNotFound
+		return nil, ErrNotFound
 	}
-	return decode(out.Item)
+	return out.Item, nil
 }
 
 // Create records a new channel, inactive whatever its status says. Creating the same channel again changes nothing.
-func (s *Store) Create(ctx context.Context, c Channel) error {
+func (s *Store) Create(ctx context.Context, c Channel, e audit.Event) error {
 	it := key(c.ID)
 	it[attrAccountKey], it[attrAccountSort], it[attrAccount] = attr.String(c.AccountID), attr.String(c.ID), attr.String(c.AccountID)
 	it[attrProvider], it[attrType], it[attrName] = attr.String(c.ProviderID), attr.String(c.Type), attr.String(c.Name)
@@ -108,10 +122,12 @@ func (s *Store) Create(ctx context.Context, c Channel) error {
 	if c.SenderID != "" {
 		it[attrSender] = attr.String(c.SenderID)
 	}
-	_, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{
+	e.Action, e.Target = "channel.created", c.ID
+	e.After = map[string]any{"provider_id": c.ProviderID, "type": c.Type, "name": c.Name, "status": string(Inactive)}
+	err := s.Audit.Write(ctx, e, types.TransactWriteItem{Put: &types.Put{
 		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
-	})
-	if refused := new(types.ConditionalCheckFailedException); err != nil && !errors.As(err, &refused) {
+	}})
+	if err != nil && audit.AsRefused(err) == nil {
 		return fmt.Errorf("create channel: %w", err)
 	}
 	return nil
@@ -151,25 +167,33 @@ func (s *Store) list(ctx context.Context, accountID string, p attr.Page) (list [
 	return list, next, err
 }
 
-// Rename gives a channel another name.
-func (s *Store) Rename(ctx context.Context, id, name string) (Channel, error) {
-	return s.update(ctx, id, change{set: attr.Item{attrName: attr.String(name)}})
+// Rename gives a channel another name. Two requests.
+func (s *Store) Rename(ctx context.Context, id, name string, e audit.Event) (Channel, error) {
+	return s.act(ctx, id, e, "channel.renamed", func(c Channel) (act, bool) {
+		return act{
+			change: change{set: attr.Item{attrName: attr.String(name)}},
+			before: map[string]any{"name": c.Name}, after: map[string]any{"name": name},
+		}, c.Name != name
+	})
 }
 
 // Activation is a customer's activation of a channel.
 type Activation struct {
-	// By is the user who does it: the subject of a customer's token.
+	// By is the user who does it: the subject of a customer's token. With an Instruction it is the user who gave it.
 	By           string
 	At           time.Time
 	Confirmation Confirmation
 	// Settings and Address are what the provider's adapter arranged; an empty Address leaves the channel's.
 	Settings map[string]string
 	Address  string
+	// Instruction is the customer's explicit instruction that somebody else follows; nil: the user does it in person.
+	Instruction *Instruction
 }
 
 // Activate makes a channel active. Nothing else in the Contact Center does: only a duly authorized user of the account
-// may activate a channel, and the operator never.
-func (s *Store) Activate(ctx context.Context, id string, a Activation) (Channel, error) {
+// may activate a channel, in person or by an instruction for this one channel, which is used up by it. It returns
+// ErrInstruction when the instruction is not good (any more); nothing is changed then. Two requests.
+func (s *Store) Activate(ctx context.Context, id string, a Activation, e audit.Event) (Channel, error) {
 	if a.By == "" {
 		return Channel{}, errors.New("activate channel: no user is named who does it")
 	}
@@ -184,12 +208,34 @@ func (s *Store) Activate(ctx context.Context, id string, a Activation) (Channel,
 	if a.Address != "" {
 		set[attrAddress] = attr.String(a.Address)
 	}
-	return s.update(ctx, id, change{set: set})
+	var with []types.TransactWriteItem
+	if a.Instruction != nil {
+		if a.Instruction.ChannelID != id {
+			return Channel{}, ErrInstruction
+		}
+		e.InstructionID = a.Instruction.ID
+		with = append(with, s.follow(*a.Instruction, a.At, e.Actor.ID))
+	}
+	e.RulesVersion = a.Confirmation.RulesVersion
+	return s.act(ctx, id, e, "channel.activated", func(c Channel) (act, bool) {
+		return act{
+			change: change{set: set}, with: with, before: map[string]any{"status": string(c.Status)},
+			after: map[string]any{
+				"status": string(Active), "activated_by": a.By, "provider_terms_version": a.Confirmation.ProviderTermsVersion,
+				"transfer_countries": a.Confirmation.TransferCountries,
+			},
+		}, true
+	})
 }
 
-// Deactivate makes a channel inactive. An inactive one stays so.
-func (s *Store) Deactivate(ctx context.Context, id string) (Channel, error) {
-	return s.update(ctx, id, change{set: attr.Item{attrStatus: attr.String(string(Inactive))}})
+// Deactivate makes a channel inactive. An inactive one stays so. Two requests.
+func (s *Store) Deactivate(ctx context.Context, id string, e audit.Event) (Channel, error) {
+	return s.act(ctx, id, e, "channel.deactivated", func(c Channel) (act, bool) {
+		return act{
+			change: change{set: attr.Item{attrStatus: attr.String(string(Inactive))}},
+			before: map[string]any{"status": string(c.Status)}, after: map[string]any{"status": string(Inactive)},
+		}, c.Status != Inactive
+	})
 }
 
 // Pause keeps a channel from being used before until, because its provider asks for that. A pause only ever gets longer.
@@ -212,52 +258,111 @@ func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string) error {
 }
 
 // Delete takes a channel away from its account. What remains only tells what the channel was, for reports on what was
-// sent by it; no method changes it again. It returns the channel, or ErrNotFound when it is deleted already.
-func (s *Store) Delete(ctx context.Context, id string, at time.Time) (Channel, error) {
-	c, err := s.Lookup(ctx, id)
-	if err != nil {
-		return Channel{}, err
-	}
-	return s.update(ctx, id, change{set: attr.Item{
-		attrDeleted: attr.Time(at), attrStatus: attr.String(string(Inactive)), attrAccountKey: attr.String(c.AccountID + deletedSuffix),
-	}})
+// sent by it; no method changes it again. It returns the channel, or ErrNotFound when it is deleted already. Two requests.
+func (s *Store) Delete(ctx context.Context, id string, at time.Time, e audit.Event) (Channel, error) {
+	return s.act(ctx, id, e, "channel.deleted", func(c Channel) (act, bool) {
+		return act{
+			change: change{
+				set: attr.Item{attrDeleted: attr.Time(at), attrStatus: attr.String(string(Inactive)), attrAccountKey: attr.String(c.AccountID + deletedSuffix)},
+			},
+			before: map[string]any{"status": string(c.Status), "name": c.Name},
+		}, true
+	})
 }
 
 // change is one write of a channel that is there.
 type change struct {
-	set    attr.Item
-	remove []string
+	set attr.Item
 	// unless is a condition under which nothing is to be written; values are its own.
 	unless string
 	values attr.Item
 }
 
-// update writes a change, and gives the channel as it is afterwards, changed or not.
-func (s *Store) update(ctx context.Context, id string, c change) (Channel, error) {
-	names := map[string]string{"#pk": attrPK, "#" + attrDeleted: attrDeleted}
-	values := attr.Item{}
-	for k, v := range c.values {
-		values[k] = v
-	}
-	var sets, removes []string
-	for name, v := range c.set {
-		names["#"+name], values[":"+name] = name, v
+// apply gives the item as the change leaves it.
+func (c change) apply(it attr.Item) attr.Item {
+	out := maps.Clone(it)
+	maps.Copy(out, c.set)
+	return out
+}
+
+// expressions are the change as an update of an item that is there and not deleted.
+func (c change) expressions() (update, condition string, names map[string]string, values attr.Item) {
+	names = map[string]string{"#pk": attrPK, "#" + attrDeleted: attrDeleted}
+	values = attr.Item{}
+	maps.Copy(values, c.values)
+	var sets []string
+	for _, name := range slices.Sorted(maps.Keys(c.set)) {
+		names["#"+name], values[":"+name] = name, c.set[name]
 		sets = append(sets, "#"+name+" = :"+name)
 	}
-	for _, name := range c.remove {
-		names["#"+name] = name
-		removes = append(removes, "#"+name)
-	}
-	expression := "SET " + strings.Join(sets, ", ")
-	if len(removes) > 0 {
-		expression += " REMOVE " + strings.Join(removes, ", ")
-	}
-	condition := "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
+	update = "SET " + strings.Join(sets, ", ")
+	condition = "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
 	if c.unless != "" {
 		condition += " AND NOT (" + c.unless + ")"
 	}
+	return update, condition, names, values
+}
+
+// act is a person's change, with what of it goes into the audit event, and what else is written with it.
+type act struct {
+	change
+	before, after map[string]any
+	with          []types.TransactWriteItem
+}
+
+const actTries = 5
+
+// act reads the channel, lets decide say what is to be changed (false: nothing), and writes that with its event, provided
+// that status and name still are what was read. It gives the channel as it is afterwards.
+func (s *Store) act(ctx context.Context, id string, e audit.Event, action string, decide func(Channel) (act, bool)) (Channel, error) {
+	for range actTries {
+		it, err := s.item(ctx, id, true)
+		if err != nil {
+			return Channel{}, err
+		}
+		if it[attrDeleted] != nil {
+			return Channel{}, ErrNotFound
+		}
+		was, err := decode(it)
+		if err != nil {
+			return Channel{}, err
+		}
+		a, changes := decide(was)
+		if !changes {
+			return was, nil
+		}
+		e.Action, e.Target, e.Before, e.After = action, id, a.before, a.after
+		err = s.Audit.Write(ctx, e, append([]types.TransactWriteItem{{Update: s.guarded(id, it, a.change)}}, a.with...)...)
+		refused := audit.AsRefused(err)
+		switch {
+		case err == nil:
+			return decode(a.apply(it))
+		case refused == nil:
+			return Channel{}, fmt.Errorf("change channel: %w", err)
+		case refused.Index > 0:
+			return Channel{}, ErrInstruction
+		}
+	}
+	return Channel{}, fmt.Errorf("change channel: somebody else changed it %d times meanwhile", actTries)
+}
+
+func (s *Store) guarded(id string, was attr.Item, c change) *types.Update {
+	update, condition, names, values := c.expressions()
+	for _, name := range []string{attrStatus, attrName} {
+		names["#"+name], values[":was_"+name] = name, was[name]
+		condition += " AND #" + name + " = :was_" + name
+	}
+	return &types.Update{
+		TableName: &s.Table, Key: key(id), UpdateExpression: &update, ConditionExpression: &condition,
+		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+	}
+}
+
+// update writes a change that no person makes, and gives the channel as it is afterwards, changed or not.
+func (s *Store) update(ctx context.Context, id string, c change) (Channel, error) {
+	update, condition, names, values := c.expressions()
 	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: key(id), UpdateExpression: &expression, ConditionExpression: &condition,
+		TableName: &s.Table, Key: key(id), UpdateExpression: &update, ConditionExpression: &condition,
 		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})

@@ -7,13 +7,17 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/audit"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/localaws/awstest"
 )
@@ -23,16 +27,18 @@ var start = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 func newStore(t *testing.T) *channel.Store {
 	t.Helper()
 	env := awstest.New(t)
-	s := &channel.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.ChannelsTable())}
+	s := &channel.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.ChannelsTable()), Audit: audittest.New(t, env)}
 	c := channel.Channel{
 		ID: "chn_1", AccountID: "acct_1", ProviderID: "edna", Type: "whatsapp", Name: "Orders", Address: "+35799001001", SenderID: "1001",
 		Status: channel.Active, CreatedAt: start, CreatedBy: "user_7",
 	}
-	if err := s.Create(t.Context(), c); err != nil {
+	if err := s.Create(t.Context(), c, by()); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
+
+func by() audit.Event { return audittest.By("acct_1") }
 
 func get(t *testing.T, s *channel.Store) channel.Channel {
 	t.Helper()
@@ -66,11 +72,11 @@ func TestStatusesFollowTheCustomer(t *testing.T) {
 		want channel.Status
 	}{
 		{"invalid credentials of an inactive channel", func(ctx context.Context) error { return s.MarkCredentialsInvalid(ctx, "chn_1") }, channel.Inactive},
-		{"activate", func(ctx context.Context) error { _, err := s.Activate(ctx, "chn_1", activation()); return err }, channel.Active},
-		{"rename", func(ctx context.Context) error { _, err := s.Rename(ctx, "chn_1", "n"); return err }, channel.Active},
+		{"activate", func(ctx context.Context) error { _, err := s.Activate(ctx, "chn_1", activation(), by()); return err }, channel.Active},
+		{"rename", func(ctx context.Context) error { _, err := s.Rename(ctx, "chn_1", "n", by()); return err }, channel.Active},
 		{"invalid credentials", func(ctx context.Context) error { return s.MarkCredentialsInvalid(ctx, "chn_1") }, channel.CredentialsInvalid},
-		{"activate anew", func(ctx context.Context) error { _, err := s.Activate(ctx, "chn_1", activation()); return err }, channel.Active},
-		{"deactivate", func(ctx context.Context) error { _, err := s.Deactivate(ctx, "chn_1"); return err }, channel.Inactive},
+		{"activate anew", func(ctx context.Context) error { _, err := s.Activate(ctx, "chn_1", activation(), by()); return err }, channel.Active},
+		{"deactivate", func(ctx context.Context) error { _, err := s.Deactivate(ctx, "chn_1", by()); return err }, channel.Inactive},
 	}
 	for _, st := range steps {
 		if err := st.do(t.Context()); err != nil {
@@ -80,7 +86,7 @@ func TestStatusesFollowTheCustomer(t *testing.T) {
 			t.Errorf("%s: status is %s, want %s", st.name, c.Status, st.want)
 		}
 	}
-	if _, err := s.Activate(t.Context(), "chn_1", channel.Activation{}); err == nil {
+	if _, err := s.Activate(t.Context(), "chn_1", channel.Activation{}, by()); err == nil {
 		t.Error("a channel was activated by nobody")
 	}
 }
@@ -105,10 +111,10 @@ func TestAPauseOnlyGetsLonger(t *testing.T) {
 func TestADeletedChannelChangesNoMore(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	if _, err := s.Activate(t.Context(), "chn_1", activation()); err != nil {
+	if _, err := s.Activate(t.Context(), "chn_1", activation(), by()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Delete(t.Context(), "chn_1", start); err != nil {
+	if _, err := s.Delete(t.Context(), "chn_1", start, by()); err != nil {
 		t.Fatal(err)
 	}
 	before, err := s.Lookup(t.Context(), "chn_1")
@@ -117,10 +123,10 @@ func TestADeletedChannelChangesNoMore(t *testing.T) {
 	}
 	for name, do := range map[string]func(string) error{
 		"get":         func(id string) error { _, err := s.Get(t.Context(), id); return err },
-		"activate":    func(id string) error { _, err := s.Activate(t.Context(), id, activation()); return err },
-		"deactivate":  func(id string) error { _, err := s.Deactivate(t.Context(), id); return err },
-		"rename":      func(id string) error { _, err := s.Rename(t.Context(), id, "x"); return err },
-		"delete":      func(id string) error { _, err := s.Delete(t.Context(), id, start.Add(time.Hour)); return err },
+		"activate":    func(id string) error { _, err := s.Activate(t.Context(), id, activation(), by()); return err },
+		"deactivate":  func(id string) error { _, err := s.Deactivate(t.Context(), id, by()); return err },
+		"rename":      func(id string) error { _, err := s.Rename(t.Context(), id, "x", by()); return err },
+		"delete":      func(id string) error { _, err := s.Delete(t.Context(), id, start.Add(time.Hour), by()); return err },
 		"pause":       func(id string) error { return s.Pause(t.Context(), id, start.Add(time.Hour)) },
 		"credentials": func(id string) error { return s.MarkCredentialsInvalid(t.Context(), id) },
 	} {
@@ -146,14 +152,14 @@ func TestTheCacheIsAtMostFiveSecondsBehind(t *testing.T) {
 		}
 	}
 	want("at first", channel.Inactive)
-	if _, err := s.Activate(t.Context(), "chn_1", activation()); err != nil {
+	if _, err := s.Activate(t.Context(), "chn_1", activation(), by()); err != nil {
 		t.Fatal(err)
 	}
 	clock.Pass(channel.CacheAge - time.Millisecond)
 	want("while it is kept", channel.Inactive)
 	clock.Pass(time.Millisecond)
 	want("then", channel.Active)
-	if _, err := s.Deactivate(t.Context(), "chn_1"); err != nil {
+	if _, err := s.Deactivate(t.Context(), "chn_1", by()); err != nil {
 		t.Fatal(err)
 	}
 	c.Forget("chn_1")
@@ -163,8 +169,9 @@ func TestTheCacheIsAtMostFiveSecondsBehind(t *testing.T) {
 	}
 }
 
-// The Rules let nobody but the customer's users activate a channel, so the code that does so is looked for.
-func TestOneFunctionMakesChannelsActiveAndOneHandlerCallsIt(t *testing.T) {
+// the Rules let nobody but the customer's users activate a channel, in person or by an instruction, so the code
+// that does so is looked for.
+func TestOneFunctionMakesChannelsActiveAndOnlyTheUsersRouteAndTheRedemptionCallIt(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
 	writers, callers := map[string]bool{}, map[string]bool{}
@@ -179,8 +186,9 @@ func TestOneFunctionMakesChannelsActiveAndOneHandlerCallsIt(t *testing.T) {
 					if writes(n) {
 						writers[filepath.Base(filepath.Dir(path))+"."+function] = true
 					}
-					if s, ok := n.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Activate" && strings.HasPrefix(path, filepath.Join(root, "functions")) {
-						callers[filepath.Base(filepath.Dir(path))+"."+function] = true
+				case *ast.SelectorExpr: // also a method value, which could be called elsewhere
+					if n.Sel.Name == "Activate" && !strings.HasPrefix(path, filepath.Join(root, "shared", "provider")) {
+						callers[filepath.Base(filepath.Dir(path))+"."+function+" "+receiver(n.X)] = true
 					}
 				}
 			})
@@ -189,14 +197,59 @@ func TestOneFunctionMakesChannelsActiveAndOneHandlerCallsIt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(writers) != 2 || !writers["channel.Activate"] || !writers["channel.MarkCredentialsInvalid"] { // the latter in its condition only
-		t.Errorf("the status active is written by %v", writers)
+	wantSet(t, "the status active is written by", writers, "channel.Activate", "channel.MarkCredentialsInvalid") // the latter in its condition only
+	// An adapter's Activate prepares the provider's side; it knows no store.
+	wantSet(t, "Activate is called by", callers, "channels.activate Channels", "channels.redeem Channels", "channels.arrange activator")
+}
+
+// the operator's function knows channels by an interface that has no way to change one.
+func TestTheOperatorsFunctionHasNoWayToAChannelsStatus(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("..", "..", "functions", "operator", "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
 	}
-	for caller := range callers {
-		if !strings.HasPrefix(caller, "channels.") {
-			t.Errorf("%s activates", caller)
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		err := look(path, func(function string, n ast.Node) {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return
+			}
+			switch s.Sel.Name {
+			case "Activate", "Activation", "FindInstruction", "Instruct", "Deactivate", "ActivateChannel", "FollowInstruction":
+				t.Errorf("%s: %s uses %s", path, function, s.Sel.Name)
+			}
+			if x, isIdent := s.X.(*ast.Ident); isIdent && x.Name == "channel" && s.Sel.Name == "Active" {
+				t.Errorf("%s: %s uses channel.Active", path, function)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
+}
+
+func wantSet(t *testing.T, what string, got map[string]bool, want ...string) {
+	t.Helper()
+	list := slices.Sorted(maps.Keys(got))
+	slices.Sort(want)
+	if !slices.Equal(list, want) {
+		t.Errorf("%s %v, want %v", what, list, want)
+	}
+}
+
+// receiver is the last name of what a method is called on.
+func receiver(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	}
+	return "?"
 }
 
 // look walks the functions of a file.

@@ -26,6 +26,7 @@ const (
 	RecipientPrefix    = "rcp_"
 	ExportPrefix       = "exp_"
 	ErasurePrefix      = "ers_"
+	RestrictionPrefix  = "rst_"
 )
 
 // ErrMalformed: the text is no id of the kind asked for.

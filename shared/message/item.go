@@ -41,6 +41,7 @@ const (
 	attrTransfer   = "tc"
 	attrHeld       = "hr"
 	attrHeldLease  = "hl"
+	attrHeldBy     = "hb"
 	attrRelease    = "ra"
 	attrNotBefore  = "nb"
 	attrError      = "er"
@@ -194,7 +195,7 @@ func decode(it item) (Message, error) {
 		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules), TermsVersion: text(it, attrTerms),
 		CreatedBy: text(it, attrCreatedBy), ReplyTo: text(it, attrReplyTo), Outcome: Status(text(it, attrOutcome)), Report: Status(text(it, attrReport)),
 		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), ProviderMessageID: text(it, attrProviderID),
-		TransferCompletedAt: millis(it, attrTransfer), HeldReason: text(it, attrHeld), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
+		TransferCompletedAt: millis(it, attrTransfer), HeldReason: text(it, attrHeld), HeldBy: text(it, attrHeldBy), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
 	}
 	if text(it, attrDirection) == "i" {
 		m.Direction = Inbound
@@ -209,9 +210,6 @@ func decode(it item) (Message, error) {
 		m.External = true
 	}
 	m.ErasedAt = millis(it, attrErased)
-	if ttl := number(it, attrTTL); ttl != 0 {
-		m.KeptFor = time.Unix(ttl, 0).Sub(m.CreatedAt())
-	}
 	var err error
 	if m.OutcomeError, err = problem(it, attrError); err != nil {
 		return Message{}, err

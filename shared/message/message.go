@@ -151,6 +151,8 @@ type Message struct {
 	ProviderMessageID   string
 	TransferCompletedAt time.Time
 	HeldReason          string
+	// HeldBy is the restriction that the message is held for; "" for none.
+	HeldBy string
 	// HeldLease is the lease under which the message was held last. Each holding has another.
 	HeldLease int64
 	// ReleaseAt is when a held message is looked at again, as far as that is known.
@@ -160,7 +162,7 @@ type Message struct {
 	OutcomeError  *Problem
 	ReportedError *Problem
 	Steps         []Step
-	// KeptFor is the message's retention; 0: the store's.
+	// KeptFor is the retention of a message that is to be written; 0: the store's.
 	KeptFor time.Duration
 	// ErasedAt is when everything that is of a person was taken out of it; zero: it is all there.
 	ErasedAt time.Time

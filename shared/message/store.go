@@ -84,7 +84,7 @@ func (s *Store) States(ctx context.Context, accountID string, ids []id.Message) 
 
 // standing lists the attributes that Standings reads.
 var standing = [...]string{
-	attrPK, attrSK, attrDirection, attrChannel, attrOutcome, attrReport, attrClaim, attrFence, attrHeld, attrHeldLease, attrOnLimit, attrExpires,
+	attrPK, attrSK, attrDirection, attrChannel, attrOutcome, attrReport, attrClaim, attrFence, attrHeld, attrHeldLease, attrHeldBy, attrRelease, attrOnLimit, attrExpires,
 }
 
 // Standings reads where up to 100 messages of an account stand, without their content and addresses, strongly
@@ -414,6 +414,11 @@ func (s *Store) Hold(ctx context.Context, m Message, lease int64, at time.Time, 
 	} else {
 		w.set(attrRelease, num(releaseAt.UnixMilli()))
 	}
+	if m.HeldBy == "" {
+		w.remove(attrHeldBy)
+	} else {
+		w.set(attrHeldBy, str(m.HeldBy))
+	}
 	if m.Outcome != Held || m.HeldReason != reason {
 		w.step(Step{Status: Held, At: at, Reason: reason})
 	}
@@ -429,7 +434,7 @@ func (s *Store) Release(ctx context.Context, m Message, at time.Time) (Written, 
 	w := newWrite()
 	w.set(attrOutcome, str(string(Queued)))
 	w.step(Step{Status: Queued, At: at, Reason: "released"})
-	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease)
+	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrHeldBy, attrRelease)
 	w.outcome(Held)
 	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrHeldLease), w.value("seen", num(m.HeldLease))))
 	return s.update(ctx, m.AccountID, m.ID, w)

@@ -35,7 +35,10 @@ func (k *worker) dispatch(list []id.Message) {
 		k.takeOver(a.Gate, e)
 	}
 	if len(a.Limited) > 0 {
-		k.setAside(a.Limited)
+		k.setAside(a.Limited, message.HeldUsageLimit)
+	}
+	if len(a.Blocked) > 0 {
+		k.setAside(a.Blocked, message.HeldAccountRestricted)
 	}
 }
 
@@ -44,8 +47,10 @@ func (k *worker) takeOver(g usage.Gate, e usage.Entry) {
 	ctx := context.Background()
 	aside := ""
 	after, err := k.g.TakeOver(ctx, k.account, k.known, e, g, k.nonce(), true)
-	if refused := new(usage.Refused); errors.As(err, &refused) && !e.Counts() && refused.Gate.Remaining <= 0 {
-		aside = message.HeldUsageLimit
+	if refused := new(usage.Refused); errors.As(err, &refused) && !e.Counts() && (refused.Gate.Remaining <= 0 || refused.Gate.Blocked) {
+		if aside = message.HeldUsageLimit; refused.Gate.Blocked {
+			aside = message.HeldAccountRestricted
+		}
 		after, err = k.g.TakeOver(ctx, k.account, k.known, e, refused.Gate, k.nonce(), false)
 	}
 	if err != nil {
@@ -54,14 +59,14 @@ func (k *worker) takeOver(g usage.Gate, e usage.Entry) {
 	k.work(after, after.Entries[e.Message.Unique], true, aside)
 }
 
-// setAside rejects or holds messages for which there is no unit.
-func (k *worker) setAside(list []id.Message) {
+// setAside rejects or holds messages for which there is no unit, or whose account is blocked.
+func (k *worker) setAside(list []id.Message, reason string) {
 	g, err := k.g.Take(context.Background(), k.account, list, k.nonce())
 	if err != nil {
 		return
 	}
 	for _, m := range list {
-		k.work(g, g.Entries[m.Unique], false, message.HeldUsageLimit)
+		k.work(g, g.Entries[m.Unique], false, reason)
 	}
 }
 
@@ -90,7 +95,7 @@ func (k *worker) work(g usage.Gate, e usage.Entry, expired bool, aside string) {
 	switch {
 	case m.Report != "":
 		k.written(g, e)(k.m.Sent(ctx, k.account, mid, e.Claim, message.Handover{At: at}))
-	case aside != "" && m.OnLimit == message.Reject:
+	case aside == message.HeldUsageLimit && m.OnLimit == message.Reject:
 		k.written(g, e)(k.m.End(ctx, k.account, mid, e.Lease, message.Ending{Status: message.Rejected, At: at}))
 	case aside != "":
 		k.hold(g, e, m, aside)
@@ -240,8 +245,8 @@ func (k *worker) report(mid id.Message) {
 	_, _ = k.m.Report(context.Background(), k.account, chn, mid, message.Report{Status: status, At: k.clock.Now()})
 }
 
-// TestTheProtocolHoldsWhateverHappensInBetween lets workers, crashes, doubled and late requests, the clock, the provider and
-// the plan take turns in any order.
+// TestTheProtocolHoldsWhateverHappensInBetween lets workers, crashes, doubled and late requests, the clock, the provider,
+// the plan and restrictions take turns in any order.
 func TestTheProtocolHoldsWhateverHappensInBetween(t *testing.T) {
 	t.Parallel()
 	env := awstest.New(t)
@@ -337,6 +342,12 @@ func TestTheProtocolHoldsWhateverHappensInBetween(t *testing.T) {
 			"some time passes": func(*rapid.T) { w.clock.Move(6 * time.Second) },
 			"the period ends":  func(*rapid.T) { w.clock.Move(24 * time.Hour) },
 			"the plan changes": func(t *rapid.T) { w.changePlan(rapid.Int64Range(1, 3).Draw(t, "limit")) },
+			"a restriction begins or ends": func(t *rapid.T) {
+				w.restrict(rapid.Bool().Draw(t, "blocked"), rapid.Int64Range(0, 3).Draw(t, "limit"))
+				if rapid.IntRange(0, 3).Draw(t, "push is not lost") > 0 {
+					begin(t, "push", (*worker).push)
+				}
+			},
 			"a late double arrives": func(t *rapid.T) {
 				if len(w.late) > 0 {
 					i := rapid.IntRange(0, len(w.late)-1).Draw(t, "request")

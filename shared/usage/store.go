@@ -57,14 +57,17 @@ func (s *Store) Create(ctx context.Context, accountID string, terms Terms) error
 	if err != nil {
 		return err
 	}
+	it := item{
+		attrPK: str(accountID), attrSK: str(gateSort), attrPeriod: str(period), attrPlan: str(terms.PlanID), attrVersion: str(terms.Version),
+		attrLimit: num(terms.Limit), attrUsed: num(0), attrRemaining: num(terms.Limit), attrSeq: num(0), attrTAT: num(0), attrLine: num(0),
+		attrLeases: &types.AttributeValueMemberM{Value: item{}}, attrEntries: &types.AttributeValueMemberM{Value: item{}},
+		attrShard: str(Shard(accountID)), attrDue: str(dueText(terms.before(end))),
+	}
+	if terms.Blocked {
+		it[attrBlocked] = num(1)
+	}
 	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &s.Table,
-		Item: item{
-			attrPK: str(accountID), attrSK: str(gateSort), attrPeriod: str(period), attrPlan: str(terms.PlanID), attrVersion: str(terms.Version),
-			attrLimit: num(terms.Limit), attrUsed: num(0), attrRemaining: num(terms.Limit), attrSeq: num(0), attrTAT: num(0), attrLine: num(0),
-			attrLeases: &types.AttributeValueMemberM{Value: item{}}, attrEntries: &types.AttributeValueMemberM{Value: item{}},
-			attrShard: str(Shard(accountID)), attrDue: str(dueText(end)),
-		},
+		TableName: &s.Table, Item: it,
 		ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
 	})
 	if refused := new(types.ConditionalCheckFailedException); err != nil && !errors.As(err, &refused) {
@@ -273,12 +276,15 @@ func (s *Store) settle(ctx context.Context, g Gate, list []Settlement) (Gate, er
 // longer those that the caller saw.
 func (s *Store) AdoptTerms(ctx context.Context, g Gate, terms Terms) (Gate, error) {
 	w := newWrite()
-	w.set(attrPlan, str(terms.PlanID))
-	w.set(attrVersion, str(terms.Version))
-	w.set(attrLimit, num(terms.Limit))
+	w.terms(terms)
 	w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", w.name(attrRemaining), w.name(attrRemaining), w.value("delta", num(terms.Limit-g.Limit))))
-	if terms.Limit > g.Limit {
-		w.set(attrDue, str(dueText(s.Now()))) // there is room for held messages now
+	before := restrictions(g.Version)
+	due, known := DueTime(g.Due)
+	switch {
+	case terms.Limit > g.Limit, before != "" && before != restrictions(terms.Version):
+		w.set(attrDue, str(dueText(s.Now()))) // there is room for held messages now, or may be
+	case known && terms.before(due).Before(due):
+		w.set(attrDue, str(dueText(terms.Changes))) // a restriction ends then
 	}
 	w.conditions = append(w.conditions,
 		fmt.Sprintf("%s = %s", w.name(attrVersion), w.value("seen", str(g.Version))),
@@ -304,9 +310,7 @@ func (s *Store) Roll(ctx context.Context, g Gate, terms Terms) (Gate, error) {
 	w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(attrPrevUsed), w.name(attrUsed)))
 	w.set(attrPrev, str(g.Period))
 	w.set(attrPeriod, str(period))
-	w.set(attrPlan, str(terms.PlanID))
-	w.set(attrVersion, str(terms.Version))
-	w.set(attrLimit, num(terms.Limit))
+	w.terms(terms)
 	w.set(attrRemaining, num(terms.Limit))
 	w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(attrUsed), w.value("none", num(0))))
 	w.set(attrDue, str(dueText(now))) // the closed period is to be exported, and held messages have room
@@ -499,6 +503,18 @@ func (w *write) value(name string, v types.AttributeValue) string {
 
 func (w *write) set(attr string, v types.AttributeValue) {
 	w.sets = append(w.sets, w.name(attr)+" = "+w.value("new"+attr, v))
+}
+
+// terms makes terms hold. Block and version go together, so that whoever names the version knows of the block.
+func (w *write) terms(t Terms) {
+	w.set(attrPlan, str(t.PlanID))
+	w.set(attrVersion, str(t.Version))
+	w.set(attrLimit, num(t.Limit))
+	if t.Blocked {
+		w.set(attrBlocked, num(1))
+	} else {
+		w.removes = append(w.removes, w.name(attrBlocked))
+	}
 }
 
 // advance moves the gate's sequence. It comes after the leases that are taken from the sequence: DynamoDB gives every

@@ -18,6 +18,7 @@ package usage
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"contactcenter/shared/id"
@@ -48,10 +49,11 @@ func (r Rate) interval() time.Duration {
 	return time.Duration(us) * time.Microsecond
 }
 
-// Terms are the limits that hold for an account: its Service Plan, at one version.
+// Terms are the limits that hold for an account: its Service Plan, at one version, under the restrictions in force.
 type Terms struct {
-	// PlanID and Version name the plan; a changed plan has another version.
-	PlanID  string
+	PlanID string
+	// Version names the terms: another plan, a changed plan and another set of restrictions have another version. What
+	// stands behind a "+" names the restrictions, of every scope; without any there is none.
 	Version string
 	// Limit is the number of messages in a period.
 	Limit int64
@@ -59,6 +61,27 @@ type Terms struct {
 	Rate  Rate
 	// InFlight bounds how many messages of the account are on their way to a provider at once.
 	InFlight int
+	// Blocked: the account may not send.
+	Blocked bool
+	// Changes is when the terms change by themselves, because a restriction ends; zero: they don't.
+	Changes time.Time
+}
+
+// Restricted reports whether restrictions of any scope are in force.
+func (t Terms) Restricted() bool { return restrictions(t.Version) != "" }
+
+// before gives the earlier one of a time and of when the terms change by themselves.
+func (t Terms) before(at time.Time) time.Time {
+	if !t.Changes.IsZero() && t.Changes.Before(at) {
+		return t.Changes
+	}
+	return at
+}
+
+// restrictions names the set of restrictions in a version, "" for none.
+func restrictions(version string) string {
+	_, set, _ := strings.Cut(version, "+")
+	return set
 }
 
 // Period names the period that t lies in, "2026-11" or "2026-11-24".
@@ -149,6 +172,7 @@ func (g Gate) InPresent(now time.Time, terms Terms) Gate {
 	if g.Version != terms.Version {
 		g.PlanID, g.Version, g.Remaining, g.Limit = terms.PlanID, terms.Version, g.Remaining+terms.Limit-g.Limit, terms.Limit
 	}
+	g.Blocked = terms.Blocked
 	return g
 }
 

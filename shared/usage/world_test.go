@@ -89,9 +89,35 @@ func newWorld(t *rapid.T, db *dynamodb.Client, gateTable, messageTable string, n
 }
 
 func (w *world) changePlan(limit int64) {
-	w.plans++
 	w.lastPlan = w.plan
-	w.plan = usage.Terms{PlanID: "plan", Version: fmt.Sprintf("plan@%d", w.plans), Limit: limit, Kind: usage.Day, InFlight: 20}
+	w.plans++
+	w.plan = usage.Terms{PlanID: "plan", Version: fmt.Sprintf("plan@%d", w.plans), Limit: limit, Kind: usage.Day, InFlight: 20, Blocked: w.plan.Blocked}
+}
+
+// restrict makes another set of restrictions hold: the operator blocks the account, limits it, or lifts what there was.
+func (w *world) restrict(blocked bool, limit int64) {
+	w.lastPlan = w.plan
+	w.plans++
+	w.plan.Version, w.plan.Limit, w.plan.Blocked = fmt.Sprintf("plan@%d+%d", w.plans, w.plans), limit, blocked
+	if !blocked {
+		w.plan.Version = fmt.Sprintf("plan@%d", w.plans)
+	}
+}
+
+// push brings the terms in force to the gate, as the operator's function does.
+func (k *worker) push() {
+	g, err := k.g.Read(context.Background(), k.account, true)
+	for range 6 {
+		if err != nil || g.Version == k.plan.Version {
+			return
+		}
+		after, adopted := k.g.AdoptTerms(context.Background(), g, k.plan)
+		if refused := new(usage.Refused); errors.As(adopted, &refused) {
+			g = refused.Gate
+			continue
+		}
+		g, err = after, adopted
+	}
 }
 
 // worker is one invocation. It stops before each step until it is told to go on.
@@ -318,8 +344,14 @@ func (w *world) compareGates(before, now usage.Gate) {
 	if now.Period == before.Period && now.Used > before.Used && now.Used > now.Limit {
 		w.t.Fatalf("a unit was taken above the limit: %d of %d", now.Used, now.Limit)
 	}
+	if before.Blocked && now.Used > before.Used && now.Period == before.Period {
+		w.t.Fatalf("a unit was taken while the account was blocked: %d to %d", before.Used, now.Used)
+	}
 	for unique, e := range now.Entries {
 		old, was := before.Entries[unique]
+		if before.Blocked && now.Blocked && e.Counts() && (!was || !old.Counts()) {
+			w.t.Fatalf("%s was given a unit while the account was blocked", e.Message)
+		}
 		if was && old == e {
 			continue
 		}
@@ -371,6 +403,9 @@ func (w *world) count() {
 func (w *world) settleDown() {
 	for _, k := range w.workers {
 		w.remove(k)
+	}
+	if w.plan.Blocked {
+		w.restrict(false, w.plan.Limit)
 	}
 	for range 4 {
 		if w.atRest() {

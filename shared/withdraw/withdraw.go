@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/usage"
@@ -23,7 +24,7 @@ const (
 
 // Accounts gives the limits that hold for an account.
 type Accounts interface {
-	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
 }
 
 // Withdrawer takes messages back.
@@ -103,11 +104,11 @@ func (w Withdrawer) claim(ctx context.Context, accountID string, mid id.Message)
 
 // makeGate makes the account's gate: a message may be taken back before any was dispatched.
 func (w Withdrawer) makeGate(ctx context.Context, accountID string) error {
-	terms, err := w.Accounts.Terms(ctx, accountID, true)
+	st, err := w.Accounts.Standing(ctx, accountID, true)
 	if err != nil {
 		return err
 	}
-	return w.Gates.Create(ctx, accountID, terms)
+	return w.Gates.Create(ctx, accountID, st.Terms)
 }
 
 // end reads the message under the claim, and cancels it if it is still waiting.

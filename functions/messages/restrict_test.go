@@ -1,0 +1,84 @@
+package main
+
+import (
+	"testing"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
+	"contactcenter/shared/restriction"
+	"contactcenter/shared/usage"
+)
+
+// restrict puts a restriction into force, and its terms to the gate, as the operator's function does.
+func (s *stack) restrict(r restriction.Restriction) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	r.AccountID, r.Reason, r.Clause, r.From = testAccount, "Spam was reported.", "13", s.clock()
+	e := audit.Event{AccountID: testAccount, Actor: audit.Actor{Kind: audit.Operator, ID: "op"}, Action: "restriction.created", Target: r.ID}
+	s.must(s.accounts.Restrict(ctx, r, e))
+	terms, err := s.accounts.Terms(ctx, testAccount, true)
+	s.must(err)
+	g, err := s.h.Gates.Read(ctx, testAccount, true)
+	s.must(err)
+	_, err = s.h.Gates.AdoptTerms(ctx, g, terms)
+	s.must(err)
+}
+
+// a blocked account, and a blocked channel, get 403 with the reason, also for a bad address, and can still read.
+func TestWhatIsBlockedCannotBeSent(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		scope  func(s *stack) restriction.Scope
+		status int
+	}{
+		"the account":     {func(*stack) restriction.Scope { return restriction.Scope{} }, 403},
+		"the channel":     {func(s *stack) restriction.Scope { return restriction.Scope{ChannelID: s.channel.ID} }, 403},
+		"another channel": {func(*stack) restriction.Scope { return restriction.Scope{ChannelID: "chn_zzzzzzzzzzzzzzzz"} }, 202},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t)
+			sent := s.send("x")
+			s.dispatch(sent.ID)
+			s.restrict(restriction.Restriction{ID: "rst_0123456789abcdef", Kind: restriction.Block, Scope: c.scope(s)})
+			a := s.call(testAccount, "POST", "/v1/messages", s.text("x"))
+			if a.status != c.status {
+				t.Fatalf("got %d %s", a.status, a.body)
+			}
+			if c.status != 403 {
+				return
+			}
+			if p := a.problem(t); p.Code != api.CodeAccountRestricted || p.RestrictionID != "rst_0123456789abcdef" || p.Detail != "Clause 13: Spam was reported." {
+				t.Errorf("got %+v", p)
+			}
+			if a := s.call(testAccount, "GET", "/v1/messages/"+sent.ID, ""); a.status != 200 {
+				t.Errorf("reading gives %d", a.status)
+			}
+		})
+	}
+}
+
+// the early 429 and the headers are those of the restriction's limit, and name it.
+func TestTheEarlyRefusalIsByTheRestrictionsLimit(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	sent := s.send("x")
+	s.dispatch(sent.ID)
+	limit := int64(1)
+	s.restrict(restriction.Restriction{ID: "rst_0123456789abcdef", Kind: restriction.Limit, Limit: &limit})
+	g, err := s.h.Gates.Read(t.Context(), testAccount, true)
+	s.must(err)
+	if g.Used != 1 || g.Remaining != 0 {
+		t.Fatalf("the gate is %+v", g)
+	}
+	var list []usage.Settlement
+	for _, e := range g.Entries {
+		list = append(list, usage.Settlement{Entry: e})
+	}
+	s.must(s.h.Gates.Settle(t.Context(), g, list))
+	a := s.call(testAccount, "POST", "/v1/messages", s.text("y"))
+	p := a.problem(t)
+	if a.status != 429 || p.RestrictionID != "rst_0123456789abcdef" || *p.Limit != 1 || *p.Used != 1 {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
