@@ -46,6 +46,7 @@ type Channels interface {
 	Create(ctx context.Context, c channel.Channel, e audit.Event) error
 	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
 	Rename(ctx context.Context, id, name string, e audit.Event) (channel.Channel, error)
+	ReplaceCredentials(ctx context.Context, id string, sealed []byte, e audit.Event) (channel.Channel, error)
 	Activate(ctx context.Context, id string, a channel.Activation, e audit.Event) (channel.Channel, error)
 	Deactivate(ctx context.Context, id string, e audit.Event) (channel.Channel, error)
 	Delete(ctx context.Context, id string, at time.Time, e audit.Event) (channel.Channel, error)
@@ -60,6 +61,8 @@ type Handler struct {
 	Accounts  Accounts
 	Providers Providers
 	Channels  Channels
+	// Credentials seals those of accounts. Nothing here opens them.
+	Credentials channel.Sealer
 	// Adapters are the providers that this software can speak to, by id.
 	Adapters map[string]provider.Adapter
 	Keys     *idempotency.Middleware
@@ -129,65 +132,80 @@ func (h *Handler) GetProvider(w http.ResponseWriter, r *http.Request) {
 // CreateChannel answers POST /v1/channels.
 func (h *Handler) CreateChannel(w http.ResponseWriter, r *http.Request) {
 	h.Keys.Wrap(func(w http.ResponseWriter, r *http.Request) {
-		c, err := h.create(r)
+		c, e, err := h.create(r)
 		if err != nil {
 			api.WriteError(w, r, err)
 			return
 		}
 		w.Header().Set("Location", "/v1/channels/"+c.ID)
-		api.WriteJSON(w, http.StatusCreated, h.show(r, c, registry.Enabled))
+		api.WriteJSON(w, http.StatusCreated, h.show(r, c, e))
 	})(w, r)
 }
 
-func (h *Handler) create(r *http.Request) (channel.Channel, error) {
+func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, error) {
 	var req api.CreateChannelRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	if err := validName(req.Name); err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	if err := h.permitted(r, api.PrincipalFrom(r.Context()).AccountID, ""); err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	e, err := h.provider(r, req.ProviderID)
 	if err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	channelType, err := typeOf(e, req.Type)
 	if err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	if err := checkCredentials(e, req.Credentials); err != nil {
-		return channel.Channel{}, err
+		return channel.Channel{}, registry.Entry{}, err
+	}
+	if err := h.served(e); err != nil {
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	channelID, err := h.IDs.New(id.ChannelPrefix)
 	if err != nil {
-		return channel.Channel{}, err
-	}
-	sender, err := h.takeSender(r.Context(), e.ID, channelID)
-	if errors.Is(err, registry.ErrNoSender) {
-		return channel.Channel{}, api.NewProblem(api.CodeSenderUnavailable)
-	}
-	if err != nil {
-		return channel.Channel{}, api.TryAgain(r, err)
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	p := api.PrincipalFrom(r.Context())
 	c := channel.Channel{
-		ID: channelID, AccountID: p.AccountID, ProviderID: e.ID, Type: channelType, Name: req.Name, Address: sender.Address, SenderID: sender.ID,
+		ID: channelID, AccountID: p.AccountID, ProviderID: e.ID, Type: channelType, Name: req.Name,
 		Status: channel.Inactive, CreatedAt: h.Now().UTC(), CreatedBy: p.UserID,
+	}
+	if e.Onboarding == registry.OwnAccount {
+		c.SealedCredentials, err = h.sealed(r, c, req.Credentials)
+	} else {
+		c.SenderID, c.Address, err = h.takeSender(r, e.ID, channelID)
+	}
+	if err != nil {
+		return channel.Channel{}, registry.Entry{}, err
 	}
 	// When this fails, the channel may be there all the same. The sender is not given back: if the channel is not there,
 	// somebody who finds the pool empty does that.
 	if err := h.Channels.Create(r.Context(), c, api.AuditEvent(r.Context())); err != nil {
-		return channel.Channel{}, api.TryAgain(r, err)
+		return channel.Channel{}, registry.Entry{}, api.TryAgain(r, err)
 	}
-	return c, nil
+	return c, e, nil
 }
 
-// takeSender takes a sender from the pool. When the pool is empty, it first gives back those whose channel was never
-// made, or is gone.
-func (h *Handler) takeSender(ctx context.Context, providerID, channelID string) (registry.Sender, error) {
+// takeSender takes a sender from the pool of a native provider.
+func (h *Handler) takeSender(r *http.Request, providerID, channelID string) (senderID, address string, err error) {
+	sender, err := h.freeSender(r.Context(), providerID, channelID)
+	if errors.Is(err, registry.ErrNoSender) {
+		return "", "", api.NewProblem(api.CodeSenderUnavailable)
+	}
+	if err != nil {
+		return "", "", api.TryAgain(r, err)
+	}
+	return sender.ID, sender.Address, nil
+}
+
+// freeSender takes a free sender. When there is none, it first gives back those whose channel was never made, or is gone.
+func (h *Handler) freeSender(ctx context.Context, providerID, channelID string) (registry.Sender, error) {
 	sender, err := h.Providers.TakeSender(ctx, providerID, channelID)
 	if !errors.Is(err, registry.ErrNoSender) {
 		return sender, err
@@ -219,17 +237,30 @@ func (h *Handler) provider(r *http.Request, providerID string) (registry.Entry, 
 	if err != nil {
 		return registry.Entry{}, api.TryAgain(r, err)
 	}
-	return e, h.usable(e)
+	return e, switchedOn(e)
 }
 
 // usable says why a provider can't be used at present.
 func (h *Handler) usable(e registry.Entry) error {
-	switch {
-	case e.Status == registry.Removed:
+	if err := switchedOn(e); err != nil {
+		return err
+	}
+	return h.served(e)
+}
+
+func switchedOn(e registry.Entry) error {
+	switch e.Status {
+	case registry.Enabled:
+		return nil
+	case registry.Removed:
 		return api.NewProblem(api.CodeProviderRemoved)
-	case e.Status != registry.Enabled:
-		return api.NewProblem(api.CodeProviderDisabled)
-	case h.Adapters[e.ID] == nil:
+	}
+	return api.NewProblem(api.CodeProviderDisabled)
+}
+
+// served says so when there is no software for a provider.
+func (h *Handler) served(e registry.Entry) error {
+	if h.Adapters[e.ID] == nil {
 		return api.NewProblem(api.CodeProviderDisabled).WithDetail("The Contact Center can't speak to this provider yet.")
 	}
 	return nil
@@ -245,25 +276,6 @@ func typeOf(e registry.Entry, asked *string) (string, error) {
 	var errs api.FieldErrors
 	errs.Add("type", api.FieldInvalid, "must be one of the provider's channel_types: "+strings.Join(e.ChannelTypes, ", "))
 	return "", errs.Err()
-}
-
-func checkCredentials(e registry.Entry, credentials map[string]string) error {
-	switch {
-	case e.Onboarding == registry.Native && credentials != nil:
-		return nativeCredentials()
-	case e.Onboarding == registry.Native:
-		return nil
-	case len(credentials) == 0:
-		return api.NewProblem(api.CodeCredentialsRequired).WithField("credentials", "must have the provider's credential_fields")
-	}
-	// Credentials are only taken once they can be kept sealed. This is the place for it.
-	return api.NewProblem(api.CodeProviderDisabled).WithDetail("Channels with an account of one's own can't be created yet. The credentials were not kept.")
-}
-
-func nativeCredentials() error {
-	var errs api.FieldErrors
-	errs.Add("credentials", api.FieldUnknown, "must be left out: the provider is used without an account of one's own")
-	return errs.Err()
 }
 
 func validName(name string) error {
@@ -293,12 +305,12 @@ func (h *Handler) ListChannels(w http.ResponseWriter, r *http.Request) {
 	}
 	out := api.ChannelList{Items: []api.Channel{}, NextPageToken: next}
 	for _, c := range list {
-		status, err := h.switchOf(r, c)
+		e, err := h.entryOf(r, c)
 		if err != nil {
 			api.WriteError(w, r, err)
 			return
 		}
-		out.Items = append(out.Items, h.show(r, c, status))
+		out.Items = append(out.Items, h.show(r, c, e))
 	}
 	api.WriteJSON(w, http.StatusOK, out)
 }
@@ -315,14 +327,19 @@ func (h *Handler) UpdateChannel(w http.ResponseWriter, r *http.Request) {
 		if err := api.DecodeJSON(r, &req); err != nil {
 			return channel.Channel{}, err
 		}
-		if req.Credentials != nil { // every channel is a native one as yet
-			return channel.Channel{}, nativeCredentials()
+		if req.Name != nil {
+			if err := validName(*req.Name); err != nil {
+				return channel.Channel{}, err
+			}
+		}
+		if req.Credentials != nil {
+			var err error
+			if c, err = h.replaceCredentials(r, c, req.Credentials); err != nil {
+				return channel.Channel{}, err
+			}
 		}
 		if req.Name == nil {
 			return c, nil
-		}
-		if err := validName(*req.Name); err != nil {
-			return channel.Channel{}, err
 		}
 		return h.Channels.Rename(ctx, c.ID, *req.Name, api.AuditEvent(ctx))
 	})
@@ -373,12 +390,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, do func(context
 		api.WriteError(w, r, problemOf(r, err))
 		return
 	}
-	status, err := h.switchOf(r, c)
+	e, err := h.entryOf(r, c)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, h.show(r, c, status))
+	api.WriteJSON(w, http.StatusOK, h.show(r, c, e))
 }
 
 // own gives the channel of the path, if it is the caller's.

@@ -23,6 +23,7 @@ import (
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
 	"contactcenter/shared/telemetry"
 )
 
@@ -48,6 +49,10 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
+	credentials, err := seal.SealerFrom(getenv, seal.Credentials)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
 	h := &Handler{
@@ -55,6 +60,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		Rules:         &rules.Store{DB: db, Table: accounts, Now: now},
 		Providers:     &registry.Store{DB: db, Table: channels, Now: now},
 		Channels:      &channel.Store{DB: db, Table: channels, Audit: &audit.Log{DB: db, Table: events, IDs: ids, Now: now}},
+		Credentials:   credentials,
 		Adapters:      map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
 		Keys:          &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: accounts, Now: now}, Timeout: timeout},
 		IDs:           ids,

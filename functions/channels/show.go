@@ -7,25 +7,27 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/rules"
 )
 
-// switchOf gives the operator's switch of a channel's provider.
-func (h *Handler) switchOf(r *http.Request, c channel.Channel) (registry.Status, error) {
+// entryOf gives the registry's entry of a channel's provider.
+func (h *Handler) entryOf(r *http.Request, c channel.Channel) (registry.Entry, error) {
 	e, err := h.Providers.Get(r.Context(), c.ProviderID)
 	if errors.Is(err, registry.ErrNotFound) {
-		return registry.Removed, nil
+		return registry.Entry{ID: c.ProviderID, Status: registry.Removed}, nil
 	}
 	if err != nil {
-		return "", api.TryAgain(r, err)
+		return registry.Entry{}, api.TryAgain(r, err)
 	}
-	return e.Status, nil
+	return e, nil
 }
 
 // show shows a channel. While its provider is switched off that is what its status says; the customer's own setting is
-// kept, and shown again afterwards.
-func (h *Handler) show(r *http.Request, c channel.Channel, provider registry.Status) api.Channel {
+// kept, and shown again afterwards. It also shows what is in force and what was confirmed, so that both can be compared
+// before the channel is activated.
+func (h *Handler) show(r *http.Request, c channel.Channel, e registry.Entry) api.Channel {
 	status := c.Status
-	switch provider {
+	switch e.Status {
 	case registry.Disabled:
 		status = channel.ProviderDisabled
 	case registry.Removed:
@@ -38,6 +40,26 @@ func (h *Handler) show(r *http.Request, c channel.Channel, provider registry.Sta
 	if c.Status == channel.Active || c.Status == channel.CredentialsInvalid {
 		out.ActivatedBy, out.ActivatedAt = c.ActivatedBy, api.OptionalTime(c.ActivatedAt)
 	}
+	if e.TermsVersion == "" { // there is no entry any more
+		return out
+	}
+	inForce := channel.Confirmation{ProviderTermsVersion: e.TermsVersion, TransferCountries: e.TransferCountries}
+	out.Confirmations = &api.TermsInForce{ProviderTermsVersion: e.TermsVersion, TransferCountries: append([]string{}, e.TransferCountries...)}
+	if current, err := h.Rules.Current(r.Context()); err == nil {
+		out.Confirmations.RulesVersion = current.Version
+	} else if !errors.Is(err, rules.ErrNoneInForce) {
+		api.Note(r.Context(), err) // the channel can be shown without
+	}
+	if c.ActivatedAt.IsZero() {
+		return out
+	}
+	was := c.Confirmation
+	out.Confirmed = &api.ConfirmedTerms{
+		RulesVersion: was.RulesVersion, ProviderTermsVersion: was.ProviderTermsVersion, TransferCountries: append([]string{}, was.TransferCountries...),
+		At: api.OptionalTime(c.ActivatedAt), By: c.ActivatedBy,
+	}
+	inForce.RulesVersion = was.RulesVersion // new Rules are accepted by the account, not by its channels
+	out.ConfirmationRequired = !was.Matches(inForce)
 	return out
 }
 

@@ -8,6 +8,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/usage"
@@ -39,6 +40,8 @@ type attempt struct {
 	*round
 	claim
 	m message.Message
+	// registered is what the registry says of its provider, once notNow has looked.
+	registered registry.Entry
 	// resumed: an earlier holder may have reached the provider, so the message may no longer end as if it had not.
 	resumed bool
 }
@@ -134,6 +137,9 @@ func (a *attempt) run(ctx context.Context) (verdict, *usage.Standing, error) {
 		}
 	}
 	if a.m.Report != "" { // the provider reported on it: it has the message
+		if a.registered, err = a.Providers.Get(ctx, a.m.ProviderID); err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return v, nil, err
+		}
 		return a.sent(ctx, provider.Receipt{}, false)
 	}
 	if v, s, done, err := a.notNow(ctx, tail); done {
@@ -205,6 +211,8 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		return end(message.Rejected, problemChannel())
 	case err != nil:
 		return v, nil, true, err
+	case ch.Status == channel.CredentialsInvalid:
+		return end(message.Rejected, problemCredentials())
 	case ch.Status != channel.Active:
 		return end(message.Rejected, problemChannel())
 	}
@@ -216,6 +224,7 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		return hold(message.HeldAccountRestricted, by.Until)
 	}
 	entry, err := a.provider(ctx, ch.ProviderID)
+	a.registered = entry
 	switch {
 	case err != nil:
 		return v, nil, true, err
@@ -242,7 +251,12 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		if p.Outcome == message.Held && receives >= orderTries {
 			return hold(message.HeldOrder, p.ReleaseAt)
 		}
-		return wait(max(p.NotBefore.Sub(now), min(retryDelay(receives), 8*time.Second)))
+		return wait(max(p.NotBefore.Sub(now), a.apart(), min(retryDelay(receives), 8*time.Second)))
+	}
+	if p := tail.Previous; p != nil && a.apart() > 0 {
+		if d := p.UpdatedHere().Add(a.apart()).Sub(now); d > 0 {
+			return wait(d)
+		}
 	}
 	if a.m.NotBefore.After(now) {
 		return wait(a.m.NotBefore.Sub(now))
@@ -254,6 +268,41 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		return wait(time.Second)
 	}
 	return v, nil, false, nil
+}
+
+// apart is the least time between two messages of the channel to one recipient, where the provider has such a limit.
+func (a *attempt) apart() time.Duration {
+	return time.Duration(a.registered.Limits.PerRecipientSeconds) * time.Second
+}
+
+// slot waits for the provider's next slot, where it bounds what it takes of all accounts together, or says after what time
+// the message should come again. A slot that begins soon is waited for; the switch is looked at again then.
+func (a *attempt) slot(ctx context.Context) (time.Duration, error) {
+	bound := a.registered.Limits.Rate
+	if bound == nil {
+		return 0, nil
+	}
+	rate := pace.Rate{Limit: bound.Limit, Window: time.Duration(bound.WindowSeconds) * time.Second, Burst: bound.Burst}
+	at, taken, err := a.Pace.Take(ctx, a.registered.ID, rate, maxNap)
+	if err != nil {
+		return 0, err
+	}
+	if !taken {
+		// Longer when it did not help before: each time is a receive, and SQS counts them.
+		return max(at.Sub(a.Now()), time.Second) + jittered(retryDelay(a.byMessage[a.m.ID].receives/4), a.Random()), nil
+	}
+	if d := at.Sub(a.Now()); d > 0 {
+		if err := a.Sleep(ctx, d); err != nil {
+			return 0, err
+		}
+	}
+	if a.registered, err = a.provider(ctx, a.registered.ID); err != nil {
+		return 0, err
+	}
+	if a.registered.Status != registry.Enabled || a.Now().Sub(at) > pace.Guard {
+		return time.Second, nil // the slot is lost
+	}
+	return 0, nil
 }
 
 // provider gives the entry of the message's provider. Before a message is kept waiting, it looks again: what has just been
@@ -303,9 +352,20 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 	case !unchanged:
 		return a.end(ctx, message.Rejected, problemContentChanged(), false)
 	}
+	account, err := ch.WithCredentials(a.Credentials)
+	if err != nil {
+		return verdict{}, nil, err
+	}
+	switch d, err := a.slot(ctx); {
+	case err != nil:
+		return verdict{}, nil, err
+	case d > 0:
+		v, s := a.later(d)
+		return v, s, nil
+	}
 	for {
 		started := a.Now()
-		receipt, err := adapter.Send(ctx, ch.ForProvider(),
+		receipt, err := adapter.Send(ctx, account,
 			provider.Message{ID: a.m.ID.String(), To: a.m.Address, Content: a.m.Content})
 		failure := new(provider.Error)
 		switch {
@@ -319,15 +379,15 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 		a.Log.WarnContext(ctx, "not handed over", "account_id", a.accountID, "message_id", a.m.ID.String(), "provider_id", ch.ProviderID, "code", failure.Code, "provider_code", failure.ProviderCode, "kind", int(failure.Kind), "error", failure.Error())
 		if failure.Kind == provider.Ambiguous && repeatSafe && !a.resumed && a.timeFor(ctx, callTime) {
 			a.resumed = true // the same key makes a repeat safe; from here on the provider may have the message
-			entry, err := a.provider(ctx, ch.ProviderID)
-			if err != nil {
+			if a.registered, err = a.provider(ctx, ch.ProviderID); err != nil {
 				return verdict{}, nil, err
 			}
 			_, blocked, err := a.blocked(ctx)
 			if err != nil {
 				return verdict{}, nil, err
 			}
-			if entry.Status == registry.Enabled && !blocked {
+			// A repeat is a call like any other: a provider with limits is not called again at once.
+			if a.registered.Status == registry.Enabled && !blocked && a.registered.Limits.Same(registry.Limits{}) {
 				continue
 			}
 		}
@@ -353,6 +413,13 @@ func (a *attempt) open(ctx context.Context) (unchanged bool, err error) {
 func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Error, repeatSafe bool) (verdict, *usage.Standing, error) {
 	now := a.Now()
 	p := message.Problem{Code: f.Code, Detail: f.Detail, FaultDomain: string(f.Fault), ProviderCode: f.ProviderCode, Permanent: f.Kind == provider.Permanent}
+	if f.Kind == provider.Credentials && len(ch.SealedCredentials) > 0 {
+		// They are the account's own: nothing on this channel will pass until its user enters others.
+		if err := a.Channels.MarkCredentialsInvalid(ctx, ch); err != nil && !errors.Is(err, channel.ErrNotFound) {
+			return verdict{}, nil, err
+		}
+		return a.end(ctx, message.Failed, problemCredentials(), true)
+	}
 	if f.Kind == provider.Permanent {
 		a.Breakers.Success(ch.ID)
 		return a.end(ctx, message.Failed, p, true)
@@ -375,7 +442,7 @@ func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Er
 		}
 		return a.end(ctx, message.Failed, p, true)
 	}
-	delay := max(f.RetryAfter, jittered(retryDelay(a.m.Attempts+1), a.Random()))
+	delay := max(f.RetryAfter, a.apart(), jittered(retryDelay(a.m.Attempts+1), a.Random()))
 	w, err := a.Messages.Retry(ctx, a.accountID, a.m.ID, a.entry.Lease, now, f.Code, now.Add(delay))
 	if err != nil {
 		return verdict{}, nil, err
@@ -392,7 +459,7 @@ func (a *attempt) sent(ctx context.Context, receipt provider.Receipt, called boo
 	// What the provider took must be recorded, also when the invocation's time is nearly over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	w, err := a.Messages.Sent(ctx, a.accountID, a.m.ID, a.entry.Claim, message.Handover{ProviderMessageID: receipt.ProviderMessageID, At: a.Now(), Attempt: called})
+	w, err := a.Messages.Sent(ctx, a.accountID, a.m.ID, a.entry.Claim, message.Handover{ProviderMessageID: receipt.ProviderMessageID, At: a.Now(), Attempt: called, ProviderVersion: a.registered.Version})
 	if err != nil {
 		return verdict{}, nil, err
 	}
@@ -406,6 +473,9 @@ func (a *attempt) sent(ctx context.Context, receipt provider.Receipt, called boo
 // been our own no is an unknown.
 func (a *attempt) end(ctx context.Context, status message.Status, p message.Problem, called bool) (verdict, *usage.Standing, error) {
 	e := message.Ending{Status: status, At: a.Now(), Problem: &p, Attempt: called}
+	if called || a.resumed { // the provider was given the message, or may have been
+		e.ProviderVersion = a.registered.Version
+	}
 	if a.resumed {
 		e.Claim = a.entry.Claim
 		if status == message.Rejected || status == message.Expired {

@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/usage"
@@ -58,10 +59,12 @@ type Recipients interface {
 	Owner(ctx context.Context, accountID, address string) (recipientID string, err error)
 }
 
-// Channels gives channels, at most 5 s old unless fresh, and pauses one that its provider asks us to leave alone.
+// Channels gives channels, at most 5 s old unless fresh, pauses one that its provider asks us to leave alone, and takes one
+// out of use whose credentials its provider refused.
 type Channels interface {
 	Get(ctx context.Context, channelID string, fresh bool) (channel.Channel, error)
 	Pause(ctx context.Context, channelID string, until time.Time) error
+	MarkCredentialsInvalid(ctx context.Context, c channel.Channel) error
 }
 
 // OptOuts tells which conversations of an account are closed because their recipient opted out.
@@ -80,6 +83,11 @@ type Waiting interface {
 	Mark(ctx context.Context, accountID, providerID string, version int64) error
 }
 
+// Pace gives slots of a provider that bounds what it takes of all accounts together.
+type Pace interface {
+	Take(ctx context.Context, providerID string, r pace.Rate, horizon time.Duration) (at time.Time, taken bool, err error)
+}
+
 // Visibility is what the dispatcher needs of SQS: to let a message come again when its time has come.
 type Visibility interface {
 	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
@@ -94,15 +102,18 @@ type Dispatcher struct {
 	Providers Providers
 	OptOuts   OptOuts
 	Waiting   Waiting
+	Pace      Pace
 	// Recipients is asked only for accounts with a restriction of a recipient; nil: there are none.
 	Recipients Recipients
 	Adapters   map[string]provider.Adapter
-	SQS        Visibility
-	QueueURL   string
-	Breakers   *Breakers
-	Hints      *Hints
-	Log        *slog.Logger
-	Now        func() time.Time
+	// Credentials opens those of accounts, for the adapter's call.
+	Credentials channel.Opener
+	SQS         Visibility
+	QueueURL    string
+	Breakers    *Breakers
+	Hints       *Hints
+	Log         *slog.Logger
+	Now         func() time.Time
 	// Sleep waits within an invocation, for less than maxNap at a time.
 	Sleep func(ctx context.Context, d time.Duration) error
 	// Random is the source of nonces and of jitter; safe for concurrent use.

@@ -24,6 +24,7 @@ import (
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/release"
@@ -50,6 +51,7 @@ type bench struct {
 	waiting  *release.Store
 	flags    *recipient.Flags
 	stops    *recipient.Stops
+	limits   registry.Limits
 	channel  string
 	ids      id.Source
 	logs     *bytes.Buffer
@@ -78,14 +80,18 @@ type scriptedProvider struct {
 	answers    []error
 	accepted   []string
 	calls      []string
+	tokens     []string
 	repeatSafe bool
 	during     func(id string)
 }
 
-func (p *scriptedProvider) Send(_ context.Context, _ provider.Channel, m provider.Message) (provider.Receipt, error) {
+func (p *scriptedProvider) Send(_ context.Context, ch provider.Channel, m provider.Message) (provider.Receipt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls = append(p.calls, m.ID)
+	if ch.Credentials != nil {
+		p.tokens = append(p.tokens, ch.Credentials["token"])
+	}
 	if p.during != nil {
 		p.during(m.ID)
 	}
@@ -143,7 +149,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.accounts.Audit = audittest.New(t, env)
 	channels := env.Table(ctx, awstest.ChannelsTable())
 	b.channels = &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)}
-	b.registry = &registry.Store{DB: env.DynamoDB, Table: channels, Now: b.Now}
+	b.registry = &registry.Store{DB: env.DynamoDB, Table: channels, Now: b.Now, Audit: audittest.New(t, env)}
 	if _, _, err := b.accounts.PutPlan(ctx, account.Plan{ID: "test", Limit: limit, Period: usage.Month, Rate: rate}); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +157,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.channel = b.newChannel()
 	b.d = &Dispatcher{
 		Gates: b.gates, Messages: b.messages, Accounts: b.accounts, Channels: &pausableChannels{store: b.channels, cache: &channel.Cache{Store: b.channels, Now: b.Now}},
-		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
+		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
 		Breakers: &Breakers{}, Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
 		Sleep: func(_ context.Context, d time.Duration) error {
 			b.mu.Lock()
@@ -198,7 +204,7 @@ func (c *counter) Read(p []byte) (int, error) {
 
 func (b *bench) setProvider(status registry.Status) {
 	b.t.Helper()
-	if _, err := b.registry.Put(b.t.Context(), registry.Entry{ID: testProvider, Name: "Scripted", Onboarding: registry.Native, ChannelTypes: []string{"whatsapp"}, TermsVersion: "1", Status: status}); err != nil {
+	if _, err := b.registry.Put(b.t.Context(), registry.Entry{ID: testProvider, Name: "Scripted", Onboarding: registry.Native, ChannelTypes: []string{"whatsapp"}, TermsVersion: "1", Status: status, Limits: b.limits}, audittest.ByOperator()); err != nil {
 		b.t.Fatal(err)
 	}
 }

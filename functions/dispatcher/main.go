@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/release"
@@ -51,18 +52,24 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
+	credentials, err := openers.Credentials(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	channels := &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}
 	return &Dispatcher{
-		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
-		Messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
-		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
-		Channels:  &pausableChannels{store: channels, cache: &channel.Cache{Store: channels, Now: now}},
-		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
-		Waiting:   &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
-		OptOuts:   &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
-		Adapters:  map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
-		SQS:       awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],
+		Gates:       &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Messages:    &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
+		Accounts:    &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
+		Channels:    &pausableChannels{store: channels, cache: &channel.Cache{Store: channels, Now: now}},
+		Providers:   &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Pace:        &pace.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Waiting:     &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		OptOuts:     &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
+		Adapters:    map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
+		Credentials: credentials,
+		SQS:         awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],
 		Breakers: &Breakers{}, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,
 	}, nil
 }
@@ -94,4 +101,9 @@ func (p *pausableChannels) Get(ctx context.Context, channelID string, fresh bool
 func (p *pausableChannels) Pause(ctx context.Context, channelID string, until time.Time) error {
 	p.cache.Forget(channelID)
 	return p.store.Pause(ctx, channelID, until)
+}
+
+func (p *pausableChannels) MarkCredentialsInvalid(ctx context.Context, c channel.Channel) error {
+	p.cache.Forget(c.ID)
+	return p.store.MarkCredentialsInvalid(ctx, c.ID, c.SealedCredentials)
 }

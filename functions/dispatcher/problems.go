@@ -17,6 +17,10 @@ func problemChannel() message.Problem {
 	return message.Problem{Code: "channel_inactive", Detail: "The channel was deactivated or deleted before the message was handed over.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
 }
 
+func problemCredentials() message.Problem {
+	return message.Problem{Code: "credentials_invalid", Detail: "The provider does not accept the credentials of the channel. Correct them with PATCH /v1/channels/{id}, then activate the channel again.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
+}
+
 func problemRemoved() message.Problem {
 	return message.Problem{Code: "provider_removed", Detail: "The channel's provider is no longer offered.", FaultDomain: string(provider.FaultPlatform), Permanent: true}
 }

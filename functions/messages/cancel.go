@@ -26,7 +26,7 @@ func (h *Handler) CancelMessage(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, api.MessageOf(m, false))
+	api.WriteJSON(w, http.StatusOK, api.MessageOf(m, api.InLine))
 }
 
 func (h *Handler) cancel(ctx context.Context, r *http.Request, m message.Message) (message.Message, error) {

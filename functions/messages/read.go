@@ -13,6 +13,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/usage"
 )
@@ -32,12 +33,32 @@ func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	inHand, err := h.inHand(ctx, m.AccountID, m)
+	where, err := h.where(ctx, m.AccountID, m)
 	if err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, api.MessageOf(m, inHand(m)))
+	v := api.MessageOf(m, where(m))
+	if v.Transfer, err = h.transfer(ctx, m); err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, v)
+}
+
+// transfer says to whom a message was handed over, and to which countries that provider took data by its entry of then. It
+// is nil before the hand-over.
+func (h *Handler) transfer(ctx context.Context, m message.Message) (*api.Transfer, error) {
+	if m.ProviderVersion == 0 {
+		return nil, nil
+	}
+	t := &api.Transfer{ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion}
+	c, err := h.Providers.Version(ctx, m.ProviderID, m.ProviderVersion)
+	if errors.Is(err, registry.ErrNotFound) {
+		return t, nil // an entry from before versions were kept
+	}
+	t.Countries = c.Entry.TransferCountries
+	return t, err
 }
 
 // find reads the message that the path names.
@@ -56,23 +77,37 @@ func (h *Handler) find(ctx context.Context, r *http.Request) (message.Message, e
 	return m, nil
 }
 
-// inHand tells which of the messages a dispatcher is working on. The gate is read only when one of them is queued.
-func (h *Handler) inHand(ctx context.Context, accountID string, list ...message.Message) (func(message.Message) bool, error) {
-	queued := false
+// where tells where queued messages are: in a dispatcher's hands, or waiting for a provider that is switched off, whether
+// their turn to be set aside has come or not. The gate and the registry are read only when one of them is queued.
+func (h *Handler) where(ctx context.Context, accountID string, list ...message.Message) (func(message.Message) api.Place, error) {
+	off := map[string]bool{}
 	for _, m := range list {
-		queued = queued || m.Status() == message.Queued
+		if _, asked := off[m.ProviderID]; asked || m.Status() != message.Queued {
+			continue
+		}
+		e, err := h.Providers.Get(ctx, m.ProviderID)
+		if err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return nil, err
+		}
+		off[m.ProviderID] = err == nil && e.Status == registry.Disabled
 	}
-	if !queued {
-		return func(message.Message) bool { return false }, nil
+	if len(off) == 0 {
+		return func(message.Message) api.Place { return api.InLine }, nil
 	}
 	g, err := h.Gates.Read(ctx, accountID, false)
 	if err != nil && !errors.Is(err, usage.ErrNoGate) {
 		return nil, err
 	}
 	now := h.Now()
-	return func(m message.Message) bool {
+	return func(m message.Message) api.Place {
 		e, ok := g.Entries[m.ID.Unique]
-		return ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires)
+		switch {
+		case ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires):
+			return api.InHand
+		case off[m.ProviderID]:
+			return api.SwitchedOff
+		}
+		return api.InLine
 	}, nil
 }
 
@@ -137,13 +172,13 @@ func (l *list) page(ctx context.Context) (api.MessageList, error) {
 		if err != nil {
 			return out, err
 		}
-		inHand, err := l.inHand(ctx, l.accountID, found...)
+		where, err := l.where(ctx, l.accountID, found...)
 		if err != nil {
 			return out, err
 		}
 		for _, m := range found {
-			if l.wants(m, inHand(m)) {
-				out.Items = append(out.Items, api.MessageOf(m, inHand(m)))
+			if l.wants(m, where(m)) {
+				out.Items = append(out.Items, api.MessageOf(m, where(m)))
 			}
 		}
 		if out.NextPageToken = next; next == "" || len(out.Items) >= l.size {
@@ -160,8 +195,8 @@ func (l *list) query(ctx context.Context, p message.Page) ([]message.Message, st
 	return l.Messages.ByReference(ctx, l.accountID, l.reference, p)
 }
 
-func (l *list) wants(m message.Message, sending bool) bool {
-	if l.status != "" && api.ShownStatus(m, sending) != l.status {
+func (l *list) wants(m message.Message, p api.Place) bool {
+	if l.status != "" && api.ShownStatus(m, p) != l.status {
 		return false
 	}
 	return l.reference == "" || m.ClientReference == l.reference

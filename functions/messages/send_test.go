@@ -137,7 +137,7 @@ func TestAChannelMustBeActiveAtTheVeryMoment(t *testing.T) {
 	want(409, api.CodeProviderRemoved)
 	s.provider(registry.Enabled)
 	want(202, "")
-	s.must(s.channels.MarkCredentialsInvalid(t.Context(), s.channel.ID))
+	s.must(s.channels.MarkCredentialsInvalid(t.Context(), s.channel.ID, nil))
 	want(409, api.CodeCredentialsInvalid)
 	_, err = s.channels.Delete(t.Context(), s.channel.ID, s.clock(), audittest.By(s.channel.AccountID))
 	s.must(err)

@@ -89,7 +89,7 @@ func newStack(t *testing.T) *stack {
 	s.writes = &faultyDynamoDB{DynamoDB: db}
 	s.queue = &faultyQueue{Queue: &queue.Queue{SQS: sqs.NewFromConfig(cfg, func(o *sqs.Options) { o.BaseEndpoint = &env.SQSURL }), URL: s.queueURL}}
 	s.channels = &channel.Store{DB: db, Table: channels, Audit: audittest.New(t, env)}
-	s.registry = &registry.Store{DB: db, Table: channels, Now: s.clock}
+	s.registry = &registry.Store{DB: db, Table: channels, Now: s.clock, Audit: audittest.New(t, env)}
 	s.accounts = &account.Store{DB: db, Table: accounts, Now: s.clock, DefaultPlanID: "demo"}
 	s.accounts.Audit = audittest.New(t, env)
 	s.rules = &rules.Store{DB: db, Table: accounts, Now: s.clock}
@@ -128,7 +128,7 @@ func (s *stack) seed(ctx context.Context) {
 
 func (s *stack) provider(status registry.Status) {
 	s.t.Helper()
-	_, err := s.registry.Put(s.t.Context(), registry.Entry{ID: edna.ID, Name: "edna", Status: status, ChannelTypes: []string{"whatsapp"}})
+	_, err := s.registry.Put(s.t.Context(), registry.Entry{ID: edna.ID, Name: "edna", Status: status, ChannelTypes: []string{"whatsapp"}, TransferCountries: []string{"CY", "DE"}}, audittest.ByOperator())
 	s.must(err)
 	s.advance(6 * time.Second) // past what is kept in memory
 }

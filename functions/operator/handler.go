@@ -50,7 +50,8 @@ type Release interface {
 // Providers keeps the registry and the pools of senders.
 type Providers interface {
 	Read(ctx context.Context, providerID string) (registry.Entry, error)
-	Put(ctx context.Context, e registry.Entry) (registry.Entry, error)
+	Put(ctx context.Context, e registry.Entry, by audit.Event) (registry.Entry, error)
+	Versions(ctx context.Context, providerID string, p attr.Page) ([]registry.Change, string, error)
 	PutSender(ctx context.Context, providerID string, sender registry.Sender) (registry.Sender, error)
 }
 
@@ -80,12 +81,14 @@ type Handler struct {
 
 // PutProvider answers PUT /v1/operator/providers/{id}.
 func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
-	e, err := providerFrom(r)
+	e, reason, err := providerFrom(r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	if e, err = h.Providers.Put(r.Context(), e); err != nil {
+	by := api.AuditEvent(r.Context())
+	by.Reason = reason
+	if e, err = h.Providers.Put(r.Context(), e, by); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
@@ -107,6 +110,37 @@ func (h *Handler) GetOperatorProvider(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
+}
+
+// ListProviderVersions answers GET /v1/operator/providers/{id}/versions.
+func (h *Handler) ListProviderVersions(w http.ResponseWriter, r *http.Request) {
+	q := api.ReadQuery(r)
+	size, token := q.Page()
+	if err := q.Err(); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	e, err := h.provider(r)
+	if err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	list, next, err := h.Providers.Versions(r.Context(), e.ID, attr.Page{Size: size, Token: token})
+	switch {
+	case errors.Is(err, attr.ErrToken):
+		api.WriteError(w, r, api.BadPageToken())
+		return
+	case err != nil:
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	out := api.ProviderVersionList{Items: []api.ProviderVersion{}, NextPageToken: next}
+	for _, c := range list {
+		out.Items = append(out.Items, api.ProviderVersion{
+			Version: c.Entry.Version, ChangedAt: api.OptionalTime(c.At), ChangedBy: c.By, Reason: c.Reason, Provider: api.ProviderOf(c.Entry),
+		})
+	}
+	api.WriteJSON(w, http.StatusOK, out)
 }
 
 func (h *Handler) provider(r *http.Request) (registry.Entry, error) {

@@ -74,7 +74,7 @@ func newWorld(t *testing.T) *world {
 		clock:     clock,
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
-		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now},
+		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: audittest.New(t, env)},
 		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)},
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
 		released:  &released{},

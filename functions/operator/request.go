@@ -50,10 +50,11 @@ func (f *form) list(field string, least int, names []string) {
 
 func matches(pattern, s string) bool { return regexp.MustCompile(pattern).MatchString(s) }
 
-func providerFrom(r *http.Request) (registry.Entry, error) {
+// providerFrom reads an entry, and the reason for the change.
+func providerFrom(r *http.Request) (registry.Entry, string, error) {
 	var req api.PutProviderRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
-		return registry.Entry{}, err
+		return registry.Entry{}, "", err
 	}
 	e := registry.Entry{
 		ID: r.PathValue("id"), Name: req.Name, LegalEntity: req.LegalEntity, Website: req.Website, Onboarding: registry.Onboarding(req.Onboarding),
@@ -80,7 +81,33 @@ func providerFrom(r *http.Request) (registry.Entry, error) {
 		e.Documents = append(e.Documents, registry.Document(d))
 	}
 	credentialFields(&f, &e, req.CredentialFields)
-	return e, f.errs.Err()
+	e.Limits = limitsFrom(&f, req.Limits)
+	f.check(utf8.RuneCountInString(req.Reason) <= maxText, "reason", fmt.Sprintf("must have at most %d characters", maxText))
+	return e, req.Reason, f.errs.Err()
+}
+
+func limitsFrom(f *form, req *api.ProviderLimits) (l registry.Limits) {
+	if req == nil {
+		return l
+	}
+	within := func(field string, n, most int64) {
+		f.check(n >= 1 && n <= most, field, fmt.Sprintf("must lie between 1 and %d", most))
+	}
+	if r := req.Rate; r != nil {
+		l.Rate = &registry.Rate{Limit: r.Limit, WindowSeconds: r.WindowSeconds, Burst: 1}
+		if r.Burst != nil {
+			l.Rate.Burst = *r.Burst
+		}
+		within("limits.rate.limit", r.Limit, account.MaxRate)
+		within("limits.rate.window_seconds", r.WindowSeconds, account.MaxWindowSeconds)
+		within("limits.rate.burst", l.Rate.Burst, r.Limit)
+	}
+	if p := req.PerRecipient; p != nil {
+		f.check(p.Limit == 1, "limits.per_recipient.limit", "must be 1")
+		within("limits.per_recipient.window_seconds", p.WindowSeconds, registry.MaxRecipientSeconds)
+		l.PerRecipientSeconds = p.WindowSeconds
+	}
+	return l
 }
 
 func credentialFields(f *form, e *registry.Entry, fields []api.CredentialField) {

@@ -9,10 +9,10 @@ import (
 	"strings"
 
 	"contactcenter/shared/api"
-	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 )
 
@@ -137,28 +137,31 @@ func parseToken(token string, conversations []string) (at int, inner string, err
 	return at, inner, nil
 }
 
-// exported shows messages with the disclosure under which they were transferred.
+// exported shows messages, each with the disclosure under which it was transferred: the version of the provider's entry, with
+// its countries, of then.
 func (h *Handler) exported(ctx context.Context, list []message.Message) ([]api.Message, error) {
-	channels := map[string]channel.Channel{}
+	type version struct {
+		provider string
+		number   int64
+	}
+	known := map[version][]string{}
 	views := make([]api.Message, len(list))
 	for i, m := range list {
-		views[i] = api.MessageOf(m, false)
-		if m.Direction != message.Outbound {
-			continue
+		views[i] = api.MessageOf(m, api.InLine)
+		if m.ProviderVersion == 0 {
+			continue // not handed over
 		}
-		c, known := channels[m.ChannelID]
-		if !known {
-			var err error
-			if c, err = h.Channels.Lookup(ctx, m.ChannelID); err != nil && !errors.Is(err, channel.ErrNotFound) {
+		v := version{m.ProviderID, m.ProviderVersion}
+		countries, ok := known[v]
+		if !ok {
+			c, err := h.Providers.Version(ctx, v.provider, v.number)
+			if err != nil && !errors.Is(err, registry.ErrNotFound) {
 				return nil, err
 			}
-			channels[m.ChannelID] = c
+			countries = c.Entry.TransferCountries
+			known[v] = countries
 		}
-		t := &api.Transfer{ProviderID: m.ProviderID, DisclosureVersion: m.TermsVersion, CompletedAt: api.OptionalTime(m.TransferCompletedAt)}
-		if m.TermsVersion != "" && c.Confirmation.ProviderTermsVersion == m.TermsVersion {
-			t.Countries = c.Confirmation.TransferCountries
-		}
-		views[i].Transfer = t
+		views[i].Transfer = &api.Transfer{ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion, Countries: countries}
 	}
 	return views, nil
 }

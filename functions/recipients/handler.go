@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 )
 
@@ -28,12 +29,18 @@ type Channels interface {
 	Deleted(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
 }
 
+// Providers knows what was said of a provider when a message was handed over.
+type Providers interface {
+	Version(ctx context.Context, providerID string, version int64) (registry.Change, error)
+}
+
 // Handler answers the routes of recipients. A blocked account may use all of them: they are about people, not about
 // sending.
 type Handler struct {
 	Recipients    *recipient.Store
 	Messages      *message.Store
 	Channels      Channels
+	Providers     Providers
 	Queue         *recipient.Queue
 	Keys          *idempotency.Middleware
 	IDs           id.Source

@@ -26,6 +26,7 @@ import (
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
@@ -40,19 +41,20 @@ const (
 
 type world struct {
 	*apitest.Server
-	t        *testing.T
-	env      *awstest.Env
-	clock    *apitest.Clock
-	store    *recipient.Store
-	messages *message.Store
-	channels *channel.Store
-	audit    *audit.Log
-	ids      id.Source
-	keyer    id.ConversationKeyer
-	queueURL string
-	tables   []string
-	channel  string
-	log      *bytes.Buffer
+	t         *testing.T
+	env       *awstest.Env
+	clock     *apitest.Clock
+	store     *recipient.Store
+	messages  *message.Store
+	channels  *channel.Store
+	providers *registry.Store
+	audit     *audit.Log
+	ids       id.Source
+	keyer     id.ConversationKeyer
+	queueURL  string
+	tables    []string
+	channel   string
+	log       *bytes.Buffer
 }
 
 func newWorld(t *testing.T) *world {
@@ -72,10 +74,14 @@ func newWorld(t *testing.T) *world {
 	w.store = &recipient.Store{DB: env.DynamoDB, Table: recipients, Keys: w.keyer, Seal: sealer, Open: opener, Audit: w.audit, IDs: w.ids, Now: w.clock.Now}
 	w.messages = &message.Store{DB: env.DynamoDB, Table: messages, Retention: message.DefaultRetention, Sealer: sealer, Opener: opener}
 	w.channels = &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)}
+	w.providers = &registry.Store{DB: env.DynamoDB, Table: channels, Now: w.clock.Now, Audit: w.audit}
+	if _, err := w.providers.Put(ctx, registry.Entry{ID: "edna", Name: "edna", Status: registry.Enabled, ChannelTypes: []string{"whatsapp"}, TransferCountries: []string{"CY", "RU"}}, audittest.ByOperator()); err != nil {
+		t.Fatal(err)
+	}
 	h := &Handler{
 		Recipients: w.store, Messages: w.messages, Channels: w.channels, Queue: &recipient.Queue{SQS: env.SQS, URL: w.queueURL},
-		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: w.clock.Now}, Timeout: timeout},
-		IDs:  w.ids, Conversations: w.keyer, Now: w.clock.Now,
+		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: w.clock.Now}, Timeout: timeout},
+		Providers: w.providers, IDs: w.ids, Conversations: w.keyer, Now: w.clock.Now,
 	}
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock.Now}, api.RecipientsRoutes(h)))
 	w.channel = w.newChannel(acct)
@@ -109,12 +115,12 @@ func (w *world) message(accountID, channelID, to, text string) id.Message {
 	}
 	m := message.Message{
 		AccountID: accountID, ID: mid, Direction: message.Outbound, ChannelID: channelID, ProviderID: "edna", Address: to, Content: c, ContentSHA256: sum,
-		Outcome: message.Queued, TermsVersion: "2026-10", ClientReference: "ref",
+		Outcome: message.Queued, ClientReference: "ref",
 	}
 	if err := w.messages.Create(w.t.Context(), m); err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := w.messages.Sent(w.t.Context(), accountID, mid, 1, message.Handover{ProviderMessageID: "p-1", At: w.clock.Now(), Attempt: true}); err != nil {
+	if _, err := w.messages.Sent(w.t.Context(), accountID, mid, 1, message.Handover{ProviderMessageID: "p-1", At: w.clock.Now(), Attempt: true, ProviderVersion: 1}); err != nil {
 		w.t.Fatal(err)
 	}
 	return mid
@@ -444,7 +450,7 @@ func TestR9_10AnExportHasAllOfOneRecipientAndNothingOfAnother(t *testing.T) {
 		}
 		for _, m := range e.Messages {
 			got = append(got, m.ID)
-			if m.Transfer == nil || m.Transfer.ProviderID != "edna" || m.Transfer.DisclosureVersion != "2026-10" || m.Transfer.CompletedAt == nil || len(m.Timeline) != 2 || m.To == "" || m.Content == nil {
+			if m.Transfer == nil || m.Transfer.ProviderID != "edna" || m.Transfer.ProviderVersion != 1 || !slices.Equal(m.Transfer.Countries, []string{"CY", "RU"}) || m.TransferCompletedAt == nil || len(m.Timeline) != 2 || m.To == "" || m.Content == nil {
 				t.Errorf("%+v", m)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
@@ -69,11 +70,12 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 			DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer, Seal: sealer, Open: opener, IDs: ids, Now: now,
 			Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now},
 		},
-		Messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
-		Channels: &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
-		Queue:    &recipient.Queue{SQS: awsclient.NewSQS(cfg), URL: env["ERASURE_QUEUE_URL"]},
-		Keys:     &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
-		IDs:      ids, Conversations: keyer, Now: now,
+		Messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
+		Channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Queue:     &recipient.Queue{SQS: awsclient.NewSQS(cfg), URL: env["ERASURE_QUEUE_URL"]},
+		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
+		IDs:       ids, Conversations: keyer, Now: now,
 	}
 	return api.New(api.Config{Log: log, Now: now}, api.RecipientsRoutes(h)), nil
 }

@@ -30,8 +30,10 @@ type Handler struct {
 	channels channels
 	// adapters by provider id.
 	adapters map[string]provider.Adapter
-	recorder recorder
-	log      *slog.Logger
+	// credentials opens those of accounts: many a proof of origin is made with them.
+	credentials channel.Opener
+	recorder    recorder
+	log         *slog.Logger
 }
 
 // VerifyCallback answers a provider that checks the URL: 200 when there is such a channel with this provider.
@@ -70,7 +72,11 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx := r.Context()
 	log := h.log.With("provider_id", ch.ProviderID, "account_id", ch.AccountID, "channel_id", ch.ID)
-	events, err := adapter.ParseCallback(ctx, ch.ForProvider(), &provider.Request{Method: r.Method, Header: r.Header, Query: r.URL.Query(), Body: body})
+	account, err := ch.WithCredentials(h.credentials)
+	if err != nil {
+		return api.TryAgain(r, err)
+	}
+	events, err := adapter.ParseCallback(ctx, account, &provider.Request{Method: r.Method, Header: r.Header, Query: r.URL.Query(), Body: body})
 	switch {
 	case errors.Is(err, provider.ErrProof):
 		log.WarnContext(ctx, "callback without proof of origin")

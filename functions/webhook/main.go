@@ -21,6 +21,7 @@ import (
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
 )
 
@@ -53,11 +54,15 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	if err != nil {
 		return nil, err
 	}
+	credentials, err := openers.Credentials(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	h := &Handler{
 		channels: &channel.Cache{Store: known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}, Now: now},
 		adapters: map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
-		log:      log,
+		log:      log, credentials: credentials,
 		recorder: recorder{
 			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
 			stops:    &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},

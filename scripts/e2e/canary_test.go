@@ -15,6 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
 	"contactcenter/shared/localaws"
 )
 
@@ -75,7 +79,61 @@ func recordedSQS(t *testing.T) (string, *recorder) {
 	return server.URL, r
 }
 
-func TestContentAndAddressesStayOutOfLogsQueuesAndErrors(t *testing.T) {
+// everyItem gives all that lies in all tables, as it lies there.
+func (s *stack) everyItem(t *testing.T) []byte {
+	t.Helper()
+	db := dynamodb.New(dynamodb.Options{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), BaseEndpoint: &s.dynamodb})
+	names, err := db.ListTables(t.Context(), &dynamodb.ListTablesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	for _, name := range names.TableNames {
+		pages := dynamodb.NewScanPaginator(db, &dynamodb.ScanInput{TableName: &name})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, it := range page.Items {
+				for attribute, value := range it {
+					fmt.Fprintf(&all, "%s %s ", name, attribute)
+					writeValue(&all, value)
+					all.WriteByte('\n')
+				}
+			}
+		}
+	}
+	return all.Bytes()
+}
+
+func writeValue(out *bytes.Buffer, v types.AttributeValue) {
+	switch v := v.(type) {
+	case *types.AttributeValueMemberB:
+		out.Write(v.Value)
+	case *types.AttributeValueMemberS:
+		out.WriteString(v.Value)
+	case *types.AttributeValueMemberN:
+		out.WriteString(v.Value)
+	case *types.AttributeValueMemberL:
+		for _, e := range v.Value {
+			writeValue(out, e)
+			out.WriteByte(' ')
+		}
+	case *types.AttributeValueMemberM:
+		for name, e := range v.Value {
+			out.WriteString(name + "=")
+			writeValue(out, e)
+			out.WriteByte(' ')
+		}
+	case *types.AttributeValueMemberBOOL, *types.AttributeValueMemberNULL:
+	default:
+		fmt.Fprintf(out, "%v", v)
+	}
+}
+
+//
+func TestContentAndAddressesStayOutOfLogsQueuesTablesAndErrors(t *testing.T) {
 	t.Parallel()
 	sqsURL, queue := recordedSQS(t)
 	s := ownStack(t, []string{"AWS_ENDPOINT_URL_SQS=" + sqsURL, "LOG_LEVEL=DEBUG"}, "-parameter", "LogLevel=DEBUG")
@@ -160,6 +218,10 @@ func TestContentAndAddressesStayOutOfLogsQueuesAndErrors(t *testing.T) {
 
 	// The token and the keys are secrets too.
 	a.until(a.send(order(ch, person(), text(unique("the last ")))).ID, 60*time.Second, "read", status("read"))
+	tables := s.everyItem(t)
+	if !bytes.Contains(tables, []byte(m.ID[len("msg_"):len("msg_")+16])) {
+		t.Error("the tables do not hold the message: nothing was tested")
+	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
@@ -171,12 +233,12 @@ func TestContentAndAddressesStayOutOfLogsQueuesAndErrors(t *testing.T) {
 	if !bytes.Contains(queue.bytes(), []byte(m.ID)) {
 		t.Error("the queue did not carry the message's id: nothing was tested")
 	}
-	for place, b := range map[string][]byte{"the stack's output": output, "the queue": queue.bytes(), "errors": errorBodies.Bytes()} {
+	for place, b := range map[string][]byte{"the stack's output": output, "the queue": queue.bytes(), "errors": errorBodies.Bytes(), "the tables": tables} {
 		for _, canary := range canaries {
 			if at := bytes.Index(b, []byte(canary)); at >= 0 {
 				t.Errorf("%q is in %s: …%s…", canary, place, b[max(0, at-300):min(len(b), at+100)])
 			}
 		}
 	}
-	t.Log(fmt.Sprintf("%d bytes of logs, %d of queue traffic, %d of errors", len(output), len(queue.bytes()), errorBodies.Len()))
+	t.Log(fmt.Sprintf("%d bytes of logs, %d of queue traffic, %d of errors, %d of items", len(output), len(queue.bytes()), errorBodies.Len(), len(tables)))
 }

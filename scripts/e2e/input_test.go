@@ -195,6 +195,7 @@ func attempts() map[string]attempt {
 
 		"PUT /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: object(registry)},
 		"GET /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: noBody},
+		"GET /v1/operator/providers/{id}/versions":            {path: at("/v1/operator/providers/edna/versions"), body: noBody},
 		"PUT /v1/operator/providers/{id}/senders/{sender_id}": {path: at("/v1/operator/providers/edna/senders/1001"), body: object(map[string]any{"address": "+35799009999"})},
 		"PUT /v1/operator/plans/{id}":                         {path: func(v *victim) string { return "/v1/operator/plans/" + v.planID }, body: object(plan{Limit: 9999}.body())},
 		"GET /v1/operator/plans/{id}":                         {path: func(v *victim) string { return "/v1/operator/plans/" + v.planID }, body: noBody},

@@ -452,7 +452,7 @@ func TestSampleEventsRun(t *testing.T) {
 	s := common.shared
 	for file, function := range map[string]string{
 		"messages": "MessagesFunction", "channels": "ChannelsFunction", "account": "AccountFunction", "operator": "OperatorFunction",
-		"dispatcher": "DispatcherFunction", "webhook": "WebhookFunction", "quotareset": "QuotaResetFunction",
+		"dispatcher": "DispatcherFunction", "webhook": "WebhookFunction", "quotareset": "QuotaResetFunction", "release": "QuotaResetFunction",
 	} {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()

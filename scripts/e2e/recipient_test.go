@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,14 +37,14 @@ func TestStopIsAnOptOutAndSendsNothing(t *testing.T) {
 	m := a.send(order(ch, to, text(unique("text "))))
 	a.until(m.ID, 20*time.Second, "read", status("read"))
 	calls := len(s.sendsBy(t, ch.sender(t), 0))
-	s.inbound(t, ch.sender(t), to, "Stop")
-	eventually(t, 20*time.Second, "an opt-out", func() bool {
+	s.inbound(t, inbound{SenderID: ch.sender(t), From: strings.TrimPrefix(to, "+"), Text: "Stop"})
+	wait(t, 20*time.Second, func() (bool, string) {
 		r := a.lookup(t, to)
-		return len(r.OptOuts) == 1 && r.OptOuts[0] == optOut{ch.ID, "recipient"}
+		return len(r.OptOuts) == 1 && r.OptOuts[0] == optOut{ch.ID, "recipient"}, fmt.Sprintf("no opt-out: %+v", r.OptOuts)
 	})
-	eventually(t, 20*time.Second, "the reply itself", func() bool {
+	wait(t, 20*time.Second, func() (bool, string) {
 		list := decode[list[message]](t, a.call(t, http.MethodGet, "/v1/messages?conversation_id="+m.ConversationID, nil), http.StatusOK)
-		return len(list.Items) == 2 && list.Items[0].Direction == "inbound" && list.Items[0].Content.Text == "Stop"
+		return len(list.Items) == 2 && list.Items[0].Direction == "inbound" && list.Items[0].Content.Text != nil && *list.Items[0].Content.Text == "Stop", "the reply is not there"
 	})
 	a.call(t, http.MethodPost, "/v1/messages", order(ch, to, text("x"))).refused(t, http.StatusUnprocessableEntity, "recipient_opted_out")
 	if n := len(s.sendsBy(t, ch.sender(t), 0)); n != calls {
@@ -74,8 +75,9 @@ func TestAnOptOutAndAnErasureReachWhatWaits(t *testing.T) {
 	}
 	type erasure struct{ ID, Status string }
 	job := decode[erasure](t, a.call(t, http.MethodPost, "/v1/recipients/"+r.ID+"/erase", nil), http.StatusAccepted)
-	eventually(t, 60*time.Second, "the erasure", func() bool {
-		return decode[erasure](t, a.call(t, http.MethodGet, "/v1/erasures/"+job.ID, nil), http.StatusOK).Status == "done"
+	wait(t, 60*time.Second, func() (bool, string) {
+		got := a.call(t, http.MethodGet, "/v1/erasures/"+job.ID, nil)
+		return decode[erasure](t, got, http.StatusOK).Status == "done", got.String()
 	})
 	for id, want := range map[string]string{sent.ID: "read", held.ID: "canceled"} {
 		got := a.call(t, http.MethodGet, "/v1/messages/"+id, nil)
@@ -93,7 +95,7 @@ func TestAnOptOutAndAnErasureReachWhatWaits(t *testing.T) {
 	a.call(t, http.MethodGet, "/v1/recipients/"+r.ID, nil).refused(t, http.StatusNotFound, "not_found")
 	a.call(t, http.MethodPost, "/v1/recipients/lookup", map[string]any{"address": to}).refused(t, http.StatusNotFound, "not_found")
 	// Room for what waits: the other recipient opted out meanwhile.
-	a.plan(t, plan{Limit: 10})
+	a.setPlan(s, plan{Limit: 10})
 	rejected := a.until(kept.ID, 60*time.Second, "rejected", status("rejected"))
 	if rejected.Error == nil || rejected.Error.Code != "recipient_opted_out" {
 		t.Errorf("%+v", rejected)

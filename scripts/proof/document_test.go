@@ -130,3 +130,17 @@ func TestNoAnswerHasAPlaceForACredential(t *testing.T) {
 		}
 	}
 }
+
+// the document says that providers deliver, and warrants no time or rate of delivery.
+func TestTheDocumentWarrantsNoDelivery(t *testing.T) {
+	t.Parallel()
+	doc, _ := document(t)
+	if about := object(t, doc, "info")["description"].(string); !strings.Contains(strings.Join(strings.Fields(about), " "), "no time or rate of delivery is warranted (clauses 5, 7 and 12") {
+		t.Errorf("the notice is gone: %s", about)
+	}
+	for _, word := range []string{"guarantee", "SLA", "uptime"} {
+		if strings.Contains(string(api.Document()), word) {
+			t.Errorf("the document says %q", word)
+		}
+	}
+}

@@ -2,8 +2,10 @@ package proof
 
 import (
 	"go/ast"
+	"go/token"
 	"go/types"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -127,4 +129,19 @@ func TestFunctionsHaveNothingOfTheLocalStack(t *testing.T) {
 	if n < 7 {
 		t.Errorf("%d functions were looked at", n)
 	}
+}
+
+// a type of channel is data of a provider's entry. The code knows none by name, outside of its adapter.
+func TestNoTypeOfChannelIsKnownByName(t *testing.T) {
+	t.Parallel()
+	names := []string{"whatsapp", "telegram", "viber", "messenger", "instagram", "sms", "email", "webchat"}
+	project(t).each(func(p *pkg, function string, n ast.Node) {
+		lit, ok := n.(*ast.BasicLit)
+		if !ok || lit.Kind != token.STRING || strings.HasPrefix(p.path, "shared/provider/") && p.path != "shared/provider/registry" {
+			return
+		}
+		if s, err := strconv.Unquote(lit.Value); err == nil && slices.Contains(names, s) && !(s == "email" && function == "recipient") { // a kind of address
+			t.Errorf("%s: %s knows %q", p.path, function, s)
+		}
+	})
 }

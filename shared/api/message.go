@@ -1,8 +1,6 @@
 package api
 
-import (
-	"contactcenter/shared/message"
-)
+import "contactcenter/shared/message"
 
 // AcceptedMessageOf shows a message as it was when it was accepted.
 func AcceptedMessageOf(m message.Message) Message {
@@ -32,13 +30,28 @@ func messageOf(m message.Message) Message {
 	return v
 }
 
-// MessageOf shows a message as it is. Sending says that a dispatcher has it in hand.
-func MessageOf(m message.Message, sending bool) Message {
+// Place is where a queued message is.
+type Place int
+
+// The places.
+const (
+	InLine Place = iota
+	// InHand: a dispatcher is working on it.
+	InHand
+	// SwitchedOff: its provider is, so it waits for that, wherever its reference is.
+	SwitchedOff
+)
+
+// MessageOf shows a message as it is. The place matters only while it is queued.
+func MessageOf(m message.Message, p Place) Message {
 	v := messageOf(m)
-	v.Status, v.UpdatedAt = ShownStatus(m, sending), At(m.UpdatedAt())
+	v.Status, v.UpdatedAt = ShownStatus(m, p), At(m.UpdatedAt())
 	v.ProviderMessageID, v.TransferCompletedAt = m.ProviderMessageID, OptionalTime(m.TransferCompletedAt)
 	if v.Status == message.Held {
 		v.HeldReason, v.ReleaseAt = m.HeldReason, OptionalTime(m.ReleaseAt)
+		if m.Status() == message.Queued {
+			v.HeldReason = message.HeldProviderDisabled
+		}
 	}
 	if m.Direction == message.Outbound {
 		v.Attempts = &m.Attempts
@@ -52,10 +65,14 @@ func MessageOf(m message.Message, sending bool) Message {
 	return v
 }
 
-// ShownStatus is a message's status as readers see it. Sending says that a dispatcher has it in hand.
-func ShownStatus(m message.Message, sending bool) message.Status {
-	if s := m.Status(); s != message.Queued || !sending {
-		return s
+// ShownStatus is the status that a reader sees. What comes of a place is shown and never stored.
+func ShownStatus(m message.Message, p Place) message.Status {
+	s := m.Status()
+	switch {
+	case s == message.Queued && p == InHand:
+		return message.Sending
+	case s == message.Queued && p == SwitchedOff:
+		return message.Held
 	}
-	return message.Sending
+	return s
 }

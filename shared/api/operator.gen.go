@@ -29,6 +29,8 @@ type OperatorServer interface {
 	PutProvider(w http.ResponseWriter, r *http.Request)
 	// PutSender answers PUT /v1/operator/providers/{id}/senders/{sender_id}.
 	PutSender(w http.ResponseWriter, r *http.Request)
+	// ListProviderVersions answers GET /v1/operator/providers/{id}/versions.
+	ListProviderVersions(w http.ResponseWriter, r *http.Request)
 	// LiftRestriction answers DELETE /v1/operator/restrictions/{id}.
 	LiftRestriction(w http.ResponseWriter, r *http.Request)
 	// GetRestriction answers GET /v1/operator/restrictions/{id}.
@@ -44,6 +46,7 @@ func OperatorRoutes(s OperatorServer) []Route {
 	return []Route{
 		{Method: "GET", Path: "/v1/operator/providers/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorProvider},
 		{Method: "PUT", Path: "/v1/operator/providers/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutProvider},
+		{Method: "GET", Path: "/v1/operator/providers/{id}/versions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListProviderVersions},
 		{Method: "PUT", Path: "/v1/operator/providers/{id}/senders/{sender_id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutSender},
 		{Method: "GET", Path: "/v1/operator/plans/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetPlan},
 		{Method: "PUT", Path: "/v1/operator/plans/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutPlan},

@@ -16,6 +16,7 @@ func ProviderOf(e registry.Entry) Provider {
 		Documents: []ProviderDocument{}, CredentialFields: []CredentialField{}, TermsVersion: e.TermsVersion, Status: ProviderStatus(e.Status),
 		Health: Health(e.Health.State), Since: OptionalTime(e.Health.Since),
 	}
+	p.Version, p.Limits = e.Version, providerLimits(e.Limits)
 	for _, d := range e.Documents {
 		p.Documents = append(p.Documents, ProviderDocument(d))
 	}
@@ -23,6 +24,20 @@ func ProviderOf(e registry.Entry) Provider {
 		p.CredentialFields = append(p.CredentialFields, CredentialField{Name: f.Name, Kind: f.Kind})
 	}
 	return p
+}
+
+func providerLimits(l registry.Limits) *ProviderLimits {
+	if l.Same(registry.Limits{}) {
+		return nil
+	}
+	out := &ProviderLimits{}
+	if l.Rate != nil {
+		out.Rate = &ProviderRate{Limit: l.Rate.Limit, WindowSeconds: l.Rate.WindowSeconds, Burst: &l.Rate.Burst}
+	}
+	if l.PerRecipientSeconds > 0 {
+		out.PerRecipient = &PairLimit{Limit: 1, WindowSeconds: l.PerRecipientSeconds}
+	}
+	return out
 }
 
 // RulesOf shows a version of the Rules.

@@ -384,6 +384,16 @@ type Channel struct {
 	Address     string `json:"address,omitempty"`
 	CallbackURL string `json:"callback_url,omitempty"`
 
+	// ConfirmationRequired The provider's terms or transfer countries are no longer those that were confirmed. Messages go on; activate the
+	// channel again with what is in force.
+	ConfirmationRequired bool `json:"confirmation_required"`
+
+	// Confirmations What is in force now, and is to be confirmed to activate the channel.
+	Confirmations *TermsInForce `json:"confirmations,omitempty"`
+
+	// Confirmed What was confirmed at the last activation, by whom and when.
+	Confirmed *ConfirmedTerms `json:"confirmed,omitempty"`
+
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
@@ -405,6 +415,18 @@ type ChannelList struct {
 
 // ChannelStatus defines model for ChannelStatus.
 type ChannelStatus string
+
+// ConfirmedTerms What was confirmed at the last activation, by whom and when.
+type ConfirmedTerms struct {
+	// At RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	At                   *Time    `json:"at,omitempty"`
+	By                   string   `json:"by"`
+	ProviderTermsVersion string   `json:"provider_terms_version"`
+	RulesVersion         string   `json:"rules_version"`
+	TransferCountries    []string `json:"transfer_countries"`
+}
 
 // Consent defines model for Consent.
 type Consent struct {
@@ -656,7 +678,7 @@ type Message struct {
 	// To Of outbound messages.
 	To string `json:"to,omitempty"`
 
-	// Transfer Under which disclosure a message was transferred.
+	// Transfer To whom the message was handed over, and what that provider's entry said then. Shown for a single message and in exports.
 	Transfer *Transfer `json:"transfer,omitempty"`
 
 	// TransferCompletedAt RFC 3339 in UTC with milliseconds.
@@ -765,6 +787,12 @@ type OptOut struct {
 	Source string `json:"source"`
 }
 
+// PairLimit Messages of one channel to one recipient.
+type PairLimit struct {
+	Limit         int64 `json:"limit"`
+	WindowSeconds int64 `json:"window_seconds"`
+}
+
 // PeriodKind The length of a usage period. Periods begin at midnight UTC.
 type PeriodKind string
 
@@ -800,7 +828,10 @@ type Provider struct {
 	Health           Health             `json:"health"`
 	ID               string             `json:"id"`
 	LegalEntity      string             `json:"legal_entity"`
-	Name             string             `json:"name"`
+
+	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+	Limits *ProviderLimits `json:"limits,omitempty"`
+	Name   string          `json:"name"`
 
 	// Onboarding `native`: no registration with the provider is needed. `own_account`: the customer's own account is used.
 	Onboarding Onboarding `json:"onboarding"`
@@ -814,13 +845,25 @@ type Provider struct {
 
 	// TransferCountries ISO 3166-1 alpha-2 codes of the countries that the provider names.
 	TransferCountries []string `json:"transfer_countries"`
-	Website           string   `json:"website"`
+
+	// Version Counts the changes of this entry, from 1. A message names the version it was handed over under.
+	Version int64  `json:"version,omitempty"`
+	Website string `json:"website"`
 }
 
 // ProviderDocument defines model for ProviderDocument.
 type ProviderDocument struct {
 	Title string `json:"title"`
 	URL   string `json:"url"`
+}
+
+// ProviderLimits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+type ProviderLimits struct {
+	// PerRecipient Messages of one channel to one recipient.
+	PerRecipient *PairLimit `json:"per_recipient,omitempty"`
+
+	// Rate Never more than `limit` messages in any window of that length.
+	Rate *ProviderRate `json:"rate,omitempty"`
 }
 
 // ProviderList defines model for ProviderList.
@@ -831,8 +874,36 @@ type ProviderList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
+// ProviderRate Never more than `limit` messages in any window of that length.
+type ProviderRate struct {
+	// Burst How many may go at once after a pause, at most `limit`; 1 when left out. A steady stream gets `limit - burst + 1` in a window.
+	Burst         *int64 `json:"burst,omitempty"`
+	Limit         int64  `json:"limit"`
+	WindowSeconds int64  `json:"window_seconds"`
+}
+
 // ProviderStatus defines model for ProviderStatus.
 type ProviderStatus string
+
+// ProviderVersion defines model for ProviderVersion.
+type ProviderVersion struct {
+	// ChangedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ChangedAt *Time    `json:"changed_at,omitempty"`
+	ChangedBy string   `json:"changed_by"`
+	Provider  Provider `json:"provider"`
+	Reason    string   `json:"reason,omitempty"`
+	Version   int64    `json:"version"`
+}
+
+// ProviderVersionList defines model for ProviderVersionList.
+type ProviderVersionList struct {
+	Items []ProviderVersion `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+}
 
 // PublishRulesRequest defines model for PublishRulesRequest.
 type PublishRulesRequest struct {
@@ -876,10 +947,16 @@ type PutProviderRequest struct {
 	CredentialFields []CredentialField  `json:"credential_fields,omitempty"`
 	Documents        []ProviderDocument `json:"documents"`
 	LegalEntity      string             `json:"legal_entity"`
-	Name             string             `json:"name"`
+
+	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+	Limits *ProviderLimits `json:"limits,omitempty"`
+	Name   string          `json:"name"`
 
 	// Onboarding `native`: no registration with the provider is needed. `own_account`: the customer's own account is used.
-	Onboarding        Onboarding     `json:"onboarding"`
+	Onboarding Onboarding `json:"onboarding"`
+
+	// Reason Kept with this version of the entry and in the audit log.
+	Reason            string         `json:"reason,omitempty"`
 	Status            ProviderStatus `json:"status"`
 	TermsVersion      string         `json:"terms_version"`
 	TransferCountries []string       `json:"transfer_countries"`
@@ -1046,6 +1123,15 @@ type Sender struct {
 	ProviderID string `json:"provider_id"`
 }
 
+// TermsInForce What is in force now, and is to be confirmed to activate the channel.
+type TermsInForce struct {
+	ProviderTermsVersion string `json:"provider_terms_version"`
+
+	// RulesVersion Absent while no Rules are in force.
+	RulesVersion      string   `json:"rules_version,omitempty"`
+	TransferCountries []string `json:"transfer_countries"`
+}
+
 // TimelineStep defines model for TimelineStep.
 type TimelineStep struct {
 	// At RFC 3339 in UTC with milliseconds.
@@ -1056,19 +1142,12 @@ type TimelineStep struct {
 	Status MessageStatus `json:"status"`
 }
 
-// Transfer Under which disclosure a message was transferred.
+// Transfer To whom the message was handed over, and what that provider's entry said then. Shown for a single message and in exports.
 type Transfer struct {
-	// CompletedAt RFC 3339 in UTC with milliseconds.
-	//
-	// Example: 2026-12-01T10:00:00.000Z
-	CompletedAt *Time `json:"completed_at,omitempty"`
-
-	// Countries Those that the channel's last confirmation of this version names.
-	Countries []string `json:"countries,omitempty"`
-
-	// DisclosureVersion The version of the provider's terms that the customer had confirmed when the message was accepted.
-	DisclosureVersion string `json:"disclosure_version,omitempty"`
-	ProviderID        string `json:"provider_id"`
+	// Countries ISO 3166-1 alpha-2 codes, as the entry named them at that version.
+	Countries       []string `json:"countries,omitempty"`
+	ProviderID      string   `json:"provider_id"`
+	ProviderVersion int64    `json:"provider_version"`
 }
 
 // UpdateChannelRequest defines model for UpdateChannelRequest.

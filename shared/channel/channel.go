@@ -45,6 +45,9 @@ type Channel struct {
 	SenderID string
 	// Settings are the provider's adapter's own; nobody else reads them.
 	Settings map[string]string
+	// SealedCredentials are the account's own, for a provider that is used with the customer's account: see
+	// SealCredentials and WithCredentials. They are never shown.
+	SealedCredentials []byte
 
 	Status    Status
 	CreatedAt time.Time
@@ -85,7 +88,7 @@ func (c Channel) Paused(now time.Time) bool { return now.Before(c.PausedUntil) }
 // Deleted reports whether the customer has deleted the channel.
 func (c Channel) Deleted() bool { return !c.DeletedAt.IsZero() }
 
-// ForProvider is what the provider's adapter learns of the channel.
+// ForProvider is what the provider's adapter learns of the channel, without credentials.
 func (c Channel) ForProvider() provider.Channel {
 	return provider.Channel{ID: c.ID, Type: c.Type, Address: c.Address, SenderID: c.SenderID, Settings: c.Settings}
 }

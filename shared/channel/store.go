@@ -41,6 +41,7 @@ const (
 	attrConfirmation = "confirmation"
 	attrPaused       = "paused_until"
 	attrDeleted      = "deleted_at"
+	attrCredentials  = "credentials" // sealed
 
 	channelSort = "channel"
 	// deletedSuffix makes the account's key in the index that of its deleted channels. No account's id has a #.
@@ -121,6 +122,9 @@ func (s *Store) Create(ctx context.Context, c Channel, e audit.Event) error {
 	}
 	if c.SenderID != "" {
 		it[attrSender] = attr.String(c.SenderID)
+	}
+	if len(c.SealedCredentials) > 0 {
+		it[attrCredentials] = &types.AttributeValueMemberB{Value: c.SealedCredentials}
 	}
 	e.Action, e.Target = "channel.created", c.ID
 	e.After = map[string]any{"provider_id": c.ProviderID, "type": c.Type, "name": c.Name, "status": string(Inactive)}
@@ -248,22 +252,44 @@ func (s *Store) Pause(ctx context.Context, id string, until time.Time) error {
 }
 
 // MarkCredentialsInvalid takes an active channel out of use, because its provider no longer takes the credentials. It
-// does nothing to a channel that is not active.
-func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string) error {
-	_, err := s.update(ctx, id, change{
+// does nothing to a channel that is not active, or that has got other credentials than those used, which are given as they
+// were sealed.
+func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string, used []byte) error {
+	invalid := change{
 		set:    attr.Item{attrStatus: attr.String(string(CredentialsInvalid))},
 		unless: "#" + attrStatus + " <> :was", values: attr.Item{":was": attr.String(string(Active))},
-	})
+	}
+	if len(used) > 0 {
+		invalid.set[attrCredentials] = &types.AttributeValueMemberB{Value: used}
+		invalid.unless += " OR #" + attrCredentials + " <> :" + attrCredentials
+	}
+	_, err := s.update(ctx, id, invalid)
 	return err
 }
 
-// Delete takes a channel away from its account. What remains only tells what the channel was, for reports on what was
+// ReplaceCredentials gives a channel other credentials, as SealCredentials made them. A channel whose credentials were refused
+// is inactive then: its user activates it again. Two requests.
+func (s *Store) ReplaceCredentials(ctx context.Context, id string, sealed []byte, e audit.Event) (Channel, error) {
+	return s.act(ctx, id, e, "channel.credentials_replaced", func(c Channel) (act, bool) {
+		status := c.Status
+		if status == CredentialsInvalid {
+			status = Inactive
+		}
+		return act{
+			change: change{set: attr.Item{attrCredentials: &types.AttributeValueMemberB{Value: sealed}, attrStatus: attr.String(string(status))}},
+			before: map[string]any{"status": string(c.Status)}, after: map[string]any{"status": string(status)},
+		}, true
+	})
+}
+
+// Delete takes a channel away from its account, and its credentials for good. What remains only tells what the channel was, for reports on what was
 // sent by it; no method changes it again. It returns the channel, or ErrNotFound when it is deleted already. Two requests.
 func (s *Store) Delete(ctx context.Context, id string, at time.Time, e audit.Event) (Channel, error) {
 	return s.act(ctx, id, e, "channel.deleted", func(c Channel) (act, bool) {
 		return act{
 			change: change{
-				set: attr.Item{attrDeleted: attr.Time(at), attrStatus: attr.String(string(Inactive)), attrAccountKey: attr.String(c.AccountID + deletedSuffix)},
+				set:    attr.Item{attrDeleted: attr.Time(at), attrStatus: attr.String(string(Inactive)), attrAccountKey: attr.String(c.AccountID + deletedSuffix)},
+				remove: []string{attrCredentials},
 			},
 			before: map[string]any{"status": string(c.Status), "name": c.Name},
 		}, true
@@ -272,7 +298,8 @@ func (s *Store) Delete(ctx context.Context, id string, at time.Time, e audit.Eve
 
 // change is one write of a channel that is there.
 type change struct {
-	set attr.Item
+	set    attr.Item
+	remove []string
 	// unless is a condition under which nothing is to be written; values are its own.
 	unless string
 	values attr.Item
@@ -282,6 +309,9 @@ type change struct {
 func (c change) apply(it attr.Item) attr.Item {
 	out := maps.Clone(it)
 	maps.Copy(out, c.set)
+	for _, name := range c.remove {
+		delete(out, name)
+	}
 	return out
 }
 
@@ -290,12 +320,19 @@ func (c change) expressions() (update, condition string, names map[string]string
 	names = map[string]string{"#pk": attrPK, "#" + attrDeleted: attrDeleted}
 	values = attr.Item{}
 	maps.Copy(values, c.values)
-	var sets []string
+	var sets, removes []string
 	for _, name := range slices.Sorted(maps.Keys(c.set)) {
 		names["#"+name], values[":"+name] = name, c.set[name]
 		sets = append(sets, "#"+name+" = :"+name)
 	}
+	for _, name := range c.remove {
+		names["#"+name] = name
+		removes = append(removes, "#"+name)
+	}
 	update = "SET " + strings.Join(sets, ", ")
+	if len(removes) > 0 {
+		update += " REMOVE " + strings.Join(removes, ", ")
+	}
 	condition = "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
 	if c.unless != "" {
 		condition += " AND NOT (" + c.unless + ")"
@@ -390,6 +427,9 @@ func decode(it attr.Item) (Channel, error) {
 		Status: Status(attr.Text(it, attrStatus)), CreatedAt: attr.Moment(it, attrCreatedAt), CreatedBy: attr.Text(it, attrCreatedBy),
 		ActivatedBy: attr.Text(it, attrActivatedBy), ActivatedAt: attr.Moment(it, attrActivatedAt),
 		PausedUntil: attr.Moment(it, attrPaused), DeletedAt: attr.Moment(it, attrDeleted),
+	}
+	if b, ok := it[attrCredentials].(*types.AttributeValueMemberB); ok {
+		c.SealedCredentials = b.Value
 	}
 	return c, attr.FromJSON(it, attrConfirmation, &c.Confirmation)
 }

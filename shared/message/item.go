@@ -29,7 +29,6 @@ const (
 	attrOnLimit    = "ol"
 	attrExpires    = "ex"
 	attrRules      = "rv"
-	attrTerms      = "tv"
 	attrCreatedBy  = "by"
 	attrReplyTo    = "rt"
 	attrOutcome    = "st"
@@ -39,6 +38,7 @@ const (
 	attrAttempts   = "at"
 	attrProviderID = "pm"
 	attrTransfer   = "tc"
+	attrRegistry   = "gv" // version of the provider's entry that the message was handed over under
 	attrHeld       = "hr"
 	attrHeldLease  = "hl"
 	attrHeldBy     = "hb"
@@ -103,7 +103,6 @@ func encode(m Message, retention time.Duration, sealer Sealer) (state, long item
 	state[attrHash] = binv(hash)
 	state[attrOutcome] = str(string(m.Outcome))
 	optional(state, attrRules, m.RulesVersion)
-	optional(state, attrTerms, m.TermsVersion)
 	optional(state, attrCreatedBy, m.CreatedBy)
 	optional(state, attrReplyTo, m.ReplyTo)
 	optional(state, attrProviderID, m.ProviderMessageID)
@@ -192,10 +191,10 @@ func decode(it item) (Message, error) {
 	m := Message{
 		AccountID: account, ID: id.Message{Unique: unique, Conversation: conversation}, Direction: Outbound,
 		ChannelID: text(it, attrChannel), ProviderID: text(it, attrProvider),
-		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules), TermsVersion: text(it, attrTerms),
+		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules),
 		CreatedBy: text(it, attrCreatedBy), ReplyTo: text(it, attrReplyTo), Outcome: Status(text(it, attrOutcome)), Report: Status(text(it, attrReport)),
 		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), ProviderMessageID: text(it, attrProviderID),
-		TransferCompletedAt: millis(it, attrTransfer), HeldReason: text(it, attrHeld), HeldBy: text(it, attrHeldBy), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
+		TransferCompletedAt: millis(it, attrTransfer), ProviderVersion: number(it, attrRegistry), HeldReason: text(it, attrHeld), HeldBy: text(it, attrHeldBy), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
 	}
 	if text(it, attrDirection) == "i" {
 		m.Direction = Inbound

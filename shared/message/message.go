@@ -132,9 +132,6 @@ type Message struct {
 	// ExpiresAt is zero when the message does not expire.
 	ExpiresAt    time.Time
 	RulesVersion string
-	// TermsVersion is the version of the provider's terms, with its countries of transfer, that the customer had confirmed for
-	// the channel when the message was accepted.
-	TermsVersion string
 	CreatedBy    string
 	// ReplyTo is the id of the message that an inbound one answers, where the provider says so.
 	ReplyTo string
@@ -150,7 +147,10 @@ type Message struct {
 	Attempts            int
 	ProviderMessageID   string
 	TransferCompletedAt time.Time
-	HeldReason          string
+	// ProviderVersion is the version of the provider's entry in the registry that the message was handed over under, which
+	// says where that provider took data then; 0: it was not handed over.
+	ProviderVersion int64
+	HeldReason      string
 	// HeldBy is the restriction that the message is held for; "" for none.
 	HeldBy string
 	// HeldLease is the lease under which the message was held last. Each holding has another.
@@ -226,6 +226,15 @@ func (m Message) UpdatedAt() time.Time {
 		}
 	}
 	return at
+}
+
+// UpdatedHere is the time of the last step that the Contact Center itself took: of the last call for it, once it was handed
+// over. A later report of the provider does not count.
+func (m Message) UpdatedHere() time.Time {
+	if !m.TransferCompletedAt.IsZero() {
+		return m.TransferCompletedAt
+	}
+	return m.UpdatedAt()
 }
 
 // Timeline is the message's steps in the order in which they happened. A report that overtook our own write of the

@@ -344,6 +344,8 @@ type Handover struct {
 	At                time.Time
 	// Attempt says that a call was made just now; false when the acceptance was learnt otherwise.
 	Attempt bool
+	// ProviderVersion is the version of the provider's entry that the call was made under; 0: not known.
+	ProviderVersion int64
 }
 
 // Sent records that the provider took the message, under the claim that counts it. Any holder may say so, also one
@@ -356,6 +358,9 @@ func (s *Store) Sent(ctx context.Context, accountID string, mid id.Message, clai
 	w.set(attrTransfer, num(h.At.UnixMilli()))
 	if h.Attempt {
 		w.add(attrAttempts, 1)
+	}
+	if h.ProviderVersion != 0 {
+		w.set(attrRegistry, num(h.ProviderVersion))
 	}
 	if h.ProviderMessageID != "" {
 		w.set(attrProviderID, str(h.ProviderMessageID))
@@ -373,8 +378,9 @@ type Ending struct {
 	Problem *Problem
 	// Claim counts the message when it is not 0: the provider may have taken it.
 	Claim int64
-	// Attempt says that a call was made just now.
-	Attempt bool
+	// Attempt says that a call was made just now, ProviderVersion under which version of the provider's entry.
+	Attempt         bool
+	ProviderVersion int64
 }
 
 // End writes a bad end. It is refused when the message is final, when a later holder fenced it off, and when the
@@ -387,6 +393,9 @@ func (s *Store) End(ctx context.Context, accountID string, mid id.Message, lease
 	}
 	if e.Attempt {
 		w.add(attrAttempts, 1)
+	}
+	if e.ProviderVersion != 0 {
+		w.set(attrRegistry, num(e.ProviderVersion))
 	}
 	reason := ""
 	if e.Problem != nil {

@@ -24,7 +24,8 @@ type Channel struct {
 	SenderID string
 	// Settings are what the adapter itself returned from Activate; nobody else reads them.
 	Settings map[string]string
-	// Credentials are the account's own, for providers that are reached with the customer's account. Never logged.
+	// Credentials are the account's own, for providers that are reached with the customer's account. Never logged. Send,
+	// ParseCallback and Check get them; Activate doesn't.
 	Credentials map[string]string
 }
 
@@ -60,6 +61,13 @@ type Adapter interface {
 // address as the provider shows it ("" when it doesn't). Its errors are *Error.
 type Activator interface {
 	Activate(ctx context.Context, ch Channel, callbackURL string) (settings map[string]string, address string, err error)
+}
+
+// CredentialChecker is an adapter that can try an account's credentials: a harmless call with them, made when they are
+// entered. The channel has them, and nothing yet that Activate would arrange. Its errors are *Error, of the kind
+// Credentials when the provider does not take them, with a Detail for the customer.
+type CredentialChecker interface {
+	Check(ctx context.Context, ch Channel) error
 }
 
 // Capabilities are an adapter's promises as data.

@@ -76,14 +76,50 @@ type Entry struct {
 	Status           Status
 	Health           Health
 	CredentialFields []CredentialField
-	CreatedAt        time.Time
+	// Limits are the provider's own, as far as it documents any.
+	Limits    Limits
+	CreatedAt time.Time
+}
+
+// Limits are a provider's own limits. They hold for all accounts together; what is above them waits.
+type Limits struct {
+	// Rate bounds what is handed to the provider; nil: it states no bound.
+	Rate *Rate `json:"rate,omitempty"`
+	// PerRecipientSeconds is the least time between two messages of one channel to one recipient; 0: none.
+	PerRecipientSeconds int64 `json:"per_recipient_seconds,omitempty"`
+}
+
+// Rate is a limit on frequency: Limit messages in WindowSeconds, with Burst at once after a pause.
+type Rate struct {
+	Limit         int64 `json:"limit"`
+	WindowSeconds int64 `json:"window_seconds"`
+	Burst         int64 `json:"burst"`
+}
+
+// MaxRecipientSeconds bounds Limits.PerRecipientSeconds. What waits does so in the queue.
+const MaxRecipientSeconds = 3600
+
+// Same reports whether two limits say the same.
+func (l Limits) Same(o Limits) bool {
+	if (l.Rate == nil) != (o.Rate == nil) || l.PerRecipientSeconds != o.PerRecipientSeconds {
+		return false
+	}
+	return l.Rate == nil || *l.Rate == *o.Rate
+}
+
+// Change is one version of an entry: what it said from then on, and why.
+type Change struct {
+	Entry  Entry
+	At     time.Time
+	By     string
+	Reason string
 }
 
 // Same reports whether the operator says the same in two entries. Their versions don't matter.
 func (e Entry) Same(o Entry) bool {
 	return e.ID == o.ID && e.Name == o.Name && e.LegalEntity == o.LegalEntity && e.Website == o.Website && e.Onboarding == o.Onboarding &&
 		slices.Equal(e.ChannelTypes, o.ChannelTypes) && slices.Equal(e.TransferCountries, o.TransferCountries) && slices.Equal(e.Documents, o.Documents) &&
-		e.TermsVersion == o.TermsVersion && e.Status == o.Status && slices.Equal(e.CredentialFields, o.CredentialFields)
+		e.TermsVersion == o.TermsVersion && e.Status == o.Status && slices.Equal(e.CredentialFields, o.CredentialFields) && e.Limits.Same(o.Limits)
 }
 
 // Sender is one sender of a native pool. ChannelID is "" while it is free.

@@ -15,11 +15,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/cache"
 )
 
 // Items: pk "provider#<id>", sk "registry": an entry. pk "providers", sk id: the list of providers. pk "provider#<id>",
-// sk "sender#<sender id>": a sender of the pool.
+// sk "sender#<sender id>": a sender of the pool; sk "version#<number>": what an entry said at one version, never changed.
 const (
 	attrPK           = "pk"
 	attrSK           = "sk"
@@ -35,6 +36,7 @@ const (
 	attrCredentials  = "credential_fields"
 	attrCreated      = "created_at"
 	attrVersion      = "version"
+	attrLimits       = "limits"
 	attrAddress      = "address"
 	attrChannel      = "channel_id"
 	attrTaken        = "taken_at"
@@ -70,13 +72,23 @@ type Store struct {
 	DB    DynamoDB
 	Table string
 	Now   func() time.Time
+	// Audit is where Put writes its event; who only reads needs none.
+	Audit *audit.Log
 
 	once    sync.Once
 	entries *cache.Cache[string, Entry]
+	past    *cache.Cache[string, Change]
+}
+
+func (s *Store) caches() {
+	s.once.Do(func() {
+		s.entries = cache.New[string, Entry](CacheAge, cacheSize, s.Now)
+		s.past = cache.New[string, Change](pastAge, cacheSize, s.Now)
+	})
 }
 
 func (s *Store) kept() *cache.Cache[string, Entry] {
-	s.once.Do(func() { s.entries = cache.New[string, Entry](CacheAge, cacheSize, s.Now) })
+	s.caches()
 	return s.entries
 }
 
@@ -100,36 +112,6 @@ func (s *Store) Read(ctx context.Context, providerID string) (Entry, error) {
 		return Entry{}, ErrNotFound
 	}
 	return decodeEntry(out.Item)
-}
-
-// Put records a provider's entry over the one before. Its version, health and CreatedAt are the registry's own. It
-// returns the entry as it is now. Up to three requests.
-func (s *Store) Put(ctx context.Context, e Entry) (Entry, error) {
-	e.CreatedAt = s.Now().UTC().Truncate(time.Millisecond)
-	old, err := s.Read(ctx, e.ID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Entry{}, err
-	}
-	if err == nil {
-		e.CreatedAt = old.CreatedAt
-	}
-	e.Health, e.Version = Health{State: Operational, Since: e.CreatedAt}, old.Version+1
-	if err == nil && old.Same(e) {
-		return old, nil
-	}
-	it, err := encodeEntry(e)
-	if err != nil {
-		return Entry{}, err
-	}
-	// Listed first: a listed provider without an entry is passed over, but one that is not listed would stay unseen.
-	list := attr.Item{attrPK: attr.String(providersKey), attrSK: attr.String(e.ID)}
-	for _, it := range []attr.Item{list, it} {
-		if _, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: it}); err != nil {
-			return Entry{}, fmt.Errorf("put provider: %w", err)
-		}
-	}
-	s.kept().Forget(e.ID)
-	return e, nil
 }
 
 // List gives all providers, by id; each entry at most CacheAge old. One request, and one for each entry that is not kept.
@@ -348,6 +330,10 @@ func senderKey(providerID, senderID string) attr.Item {
 }
 
 func encodeEntry(e Entry) (attr.Item, error) {
+	limits, err := attr.JSON(e.Limits)
+	if err != nil {
+		return nil, err
+	}
 	documents, err := attr.JSON(e.Documents)
 	if err != nil {
 		return nil, err
@@ -361,6 +347,7 @@ func encodeEntry(e Entry) (attr.Item, error) {
 	it[attrOnboarding], it[attrTypes], it[attrCountries] = attr.String(string(e.Onboarding)), attr.Strings(e.ChannelTypes), attr.Strings(e.TransferCountries)
 	it[attrDocuments], it[attrTerms], it[attrStatus] = documents, attr.String(e.TermsVersion), attr.String(string(e.Status))
 	it[attrCredentials], it[attrCreated], it[attrVersion] = fields, attr.Time(e.CreatedAt), attr.Int(e.Version)
+	it[attrLimits] = limits
 	return it, nil
 }
 
@@ -372,8 +359,10 @@ func decodeEntry(it attr.Item) (Entry, error) {
 		CreatedAt: attr.Moment(it, attrCreated), Version: attr.Number(it, attrVersion),
 	}
 	e.Health = Health{State: Operational, Since: e.CreatedAt}
-	if err := attr.FromJSON(it, attrDocuments, &e.Documents); err != nil {
-		return Entry{}, err
+	for name, v := range map[string]any{attrDocuments: &e.Documents, attrLimits: &e.Limits} {
+		if err := attr.FromJSON(it, name, v); err != nil {
+			return Entry{}, err
+		}
 	}
 	return e, attr.FromJSON(it, attrCredentials, &e.CredentialFields)
 }

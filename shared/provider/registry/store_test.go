@@ -10,6 +10,7 @@ import (
 
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/provider/registry"
 )
@@ -18,7 +19,7 @@ func newStore(t *testing.T, senders int) (*registry.Store, *apitest.Clock) {
 	t.Helper()
 	env := awstest.New(t)
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
-	s := &registry.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.ChannelsTable()), Now: clock.Now}
+	s := &registry.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.ChannelsTable()), Now: clock.Now, Audit: audittest.New(t, env)}
 	for i := range senders {
 		if _, err := s.PutSender(t.Context(), "edna", registry.Sender{ID: fmt.Sprint(1001 + i), Address: fmt.Sprintf("+3579900%d", 1001+i)}); err != nil {
 			t.Fatal(err)
@@ -38,7 +39,7 @@ func entry(id string) registry.Entry {
 func TestTheSwitchIsSeenWithinSeconds(t *testing.T) {
 	t.Parallel()
 	s, clock := newStore(t, 0)
-	if _, err := s.Put(t.Context(), entry("edna")); err != nil {
+	if _, err := s.Put(t.Context(), entry("edna"), audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	other := &registry.Store{DB: s.DB, Table: s.Table, Now: clock.Now} // another container's
@@ -51,7 +52,7 @@ func TestTheSwitchIsSeenWithinSeconds(t *testing.T) {
 	want("at first", registry.Enabled)
 	off := entry("edna")
 	off.Status = registry.Disabled
-	if _, err := s.Put(t.Context(), off); err != nil {
+	if _, err := s.Put(t.Context(), off, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	clock.Pass(registry.CacheAge - time.Millisecond)

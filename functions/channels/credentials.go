@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/registry"
+)
+
+// maxCredential bounds one credential, in bytes: a private key in PEM fits.
+const maxCredential = 8 << 10
+
+// checkCredentials compares what was entered with the fields that the provider's entry names. No answer repeats a value.
+func checkCredentials(e registry.Entry, credentials map[string]string) error {
+	if e.Onboarding == registry.Native {
+		if credentials != nil {
+			var errs api.FieldErrors
+			errs.Add("credentials", api.FieldUnknown, "must be left out: the provider is used without an account of one's own")
+			return errs.Err()
+		}
+		return nil
+	}
+	if len(credentials) == 0 {
+		return api.NewProblem(api.CodeCredentialsRequired).WithField("credentials", "must have the provider's credential_fields")
+	}
+	var errs api.FieldErrors
+	required := api.NewProblem(api.CodeCredentialsRequired)
+	known := map[string]bool{}
+	for _, f := range e.CredentialFields {
+		known[f.Name] = true
+		switch value := credentials[f.Name]; {
+		case value == "":
+			required.WithField("credentials."+f.Name, "is required")
+		case len(value) > maxCredential:
+			errs.Add("credentials."+f.Name, api.FieldInvalid, fmt.Sprintf("must have at most %d bytes", maxCredential))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(credentials)) {
+		if !known[name] {
+			errs.Add("credentials."+name, api.FieldUnknown, "is none of the provider's credential_fields")
+		}
+	}
+	if len(required.Errors) > 0 {
+		required.Errors = append(required.Errors, errs...)
+		return required
+	}
+	return errs.Err()
+}
+
+// sealed tries credentials at the provider, where its adapter can, and seals them for the channel.
+func (h *Handler) sealed(r *http.Request, c channel.Channel, credentials map[string]string) ([]byte, error) {
+	if checker, ok := h.Adapters[c.ProviderID].(provider.CredentialChecker); ok {
+		ctx, cancel := context.WithTimeout(r.Context(), activateTimeout)
+		defer cancel()
+		p := c.ForProvider()
+		p.Credentials = credentials
+		if err := checker.Check(ctx, p); err != nil {
+			return nil, refusedCredentials(r, err)
+		}
+	}
+	return channel.SealCredentials(h.Credentials, c.AccountID, c.ID, credentials)
+}
+
+func refusedCredentials(r *http.Request, err error) error {
+	fail := new(provider.Error)
+	if !errors.As(err, &fail) || fail.Kind != provider.Credentials {
+		return providerProblem(r, err)
+	}
+	api.Note(r.Context(), err)
+	detail := "The provider does not accept these credentials. They were not kept, and nothing was changed."
+	if fail.Detail != "" {
+		detail += " It says: " + fail.Detail
+	}
+	return api.NewProblem(api.CodeCredentialsInvalid).WithDetail(detail).WithField("credentials", "are not accepted by the provider")
+}
+
+// replaceCredentials takes other credentials for a channel.
+func (h *Handler) replaceCredentials(r *http.Request, c channel.Channel, credentials map[string]string) (channel.Channel, error) {
+	e, err := h.Providers.Read(r.Context(), c.ProviderID)
+	if errors.Is(err, registry.ErrNotFound) {
+		return channel.Channel{}, api.NewProblem(api.CodeProviderRemoved)
+	}
+	if err != nil {
+		return channel.Channel{}, api.TryAgain(r, err)
+	}
+	if err := checkCredentials(e, credentials); err != nil {
+		return channel.Channel{}, err
+	}
+	sealed, err := h.sealed(r, c, credentials)
+	if err != nil {
+		return channel.Channel{}, err
+	}
+	return h.Channels.ReplaceCredentials(r.Context(), c.ID, sealed, api.AuditEvent(r.Context()))
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"contactcenter/shared/audit/audittest"
+)
+
+// R-2.1, R-2.4: a provider is added and changed at run time, each time as a version with its reason, and as an event.
+func TestAProvidersVersionsTellWhatItSaidAndWhy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	op := w.Operator()
+	const path = "/v1/operator/providers/edna"
+	with := func(extra string) string { return strings.TrimSuffix(ednaBody, "}") + "," + extra + "}" }
+	op.Get(path+"/versions").Want(t, "an unknown provider", 404, "not_found")
+	op.Do("PUT", path, with(`"reason":"we begin"`)).Want(t, "add", 200, "")
+	limited := op.Do("PUT", path, with(`"limits":{"rate":{"limit":80,"window_seconds":1},"per_recipient":{"limit":1,"window_seconds":6}},"reason":"they wrote it down"`)).Want(t, "limit", 200, "")
+	for _, want := range []string{`"limits":{"per_recipient":{"limit":1,"window_seconds":6},"rate":{"burst":1,"limit":80,"window_seconds":1}}`, `"version":2`} {
+		if !strings.Contains(limited.Body, want) {
+			t.Errorf("the answer is %s, want %s", limited.Body, want)
+		}
+	}
+	op.Do("PUT", path, strings.Replace(ednaBody, "enabled", "disabled", 1)).Want(t, "disable", 200, "")
+
+	first := op.Get(path+"/versions?page_size=2").Want(t, "versions", 200, "")
+	second := op.Get(path+"/versions?page_size=2&page_token="+first.Text("next_page_token")).Want(t, "next page", 200, "")
+	var got []string
+	for _, page := range []any{first.JSON["items"], second.JSON["items"]} {
+		for _, it := range page.([]any) {
+			v := it.(map[string]any)
+			got = append(got, fmt.Sprint(v["version"], " ", v["reason"], " ", v["provider"].(map[string]any)["status"]))
+		}
+	}
+	if want := "[3 <nil> disabled 2 they wrote it down enabled 1 we begin enabled]"; fmt.Sprint(got) != want {
+		t.Errorf("versions are %v, want %s", got, want)
+	}
+	op.Get(path+"/versions?page_token=x").Want(t, "a foreign page token", 422, "invalid_request")
+
+	var events []string
+	for _, e := range audittest.Of(t, w.providers.Audit, "") {
+		events = append(events, e.Action+" "+e.Reason)
+	}
+	if want := "provider.added we begin, provider.changed they wrote it down, provider.disabled "; strings.Join(events, ", ") != want {
+		t.Errorf("events are %q, want %q", events, want)
+	}
+	w.User("acct_1", "user_1").Do("PUT", path, ednaBody).Want(t, "a customer", 403, "")
+
+	for name, extra := range map[string]string{
+		"a limit of two to one recipient": `"limits":{"per_recipient":{"limit":2,"window_seconds":6}}`,
+		"a burst above the limit":         `"limits":{"rate":{"limit":5,"window_seconds":1,"burst":6}}`,
+		"a window of nothing":             `"limits":{"rate":{"limit":5,"window_seconds":0}}`,
+		"an unknown limit":                `"limits":{"per_day":5}`,
+		"a long reason":                   `"reason":"` + strings.Repeat("x", 257) + `"`,
+	} {
+		op.Do("PUT", path, with(extra)).Want(t, name, 422, "invalid_request")
+	}
+	if got := op.Get(path); !strings.Contains(got.Body, `"version":3`) {
+		t.Errorf("a refused request changed the entry: %s", got.Body)
+	}
+}
