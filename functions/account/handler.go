@@ -10,6 +10,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -38,8 +39,13 @@ type Rules interface {
 	Current(ctx context.Context) (rules.Version, error)
 	Get(ctx context.Context, version string) (rules.Version, error)
 	List(ctx context.Context, p attr.Page) ([]rules.Version, string, error)
-	Accept(ctx context.Context, a rules.Acceptance) error
+	Accept(ctx context.Context, a rules.Acceptance, e audit.Event) error
 	Acceptances(ctx context.Context, accountID string, p attr.Page) ([]rules.Acceptance, string, error)
+}
+
+// Audit lists what was done.
+type Audit interface {
+	Of(ctx context.Context, accountID string, p attr.Page) ([]audit.Event, string, error)
 }
 
 // Handler answers the routes of the account and of the Rules.
@@ -48,6 +54,7 @@ type Handler struct {
 	Gates    Gates
 	Messages Messages
 	Rules    Rules
+	Audit    Audit
 	Keys     *idempotency.Middleware
 	IDs      id.Source
 	Now      func() time.Time
@@ -143,6 +150,9 @@ func showUsage(g usage.Gate, st account.Standing, inFlight int) api.Usage {
 	if st.LimitedBy.RateBy != "" {
 		rate := showRate(st.PlanTerms.Rate)
 		out.PlanRate = &rate
+	}
+	if near, full := g.Reached.Near, g.Reached.Full; !near.IsZero() || !full.IsZero() {
+		out.ThresholdReachedAt = &api.UsageThresholds{N80: api.OptionalTime(near), N100: api.OptionalTime(full)}
 	}
 	return out
 }
@@ -257,7 +267,7 @@ func (h *Handler) accept(r *http.Request) (rules.Acceptance, error) {
 		ID: acceptanceID, AccountID: p.AccountID, RulesVersion: v.Version, Documents: documents, Capacity: rules.Capacity(req.Capacity), Kind: rules.ByRequest,
 		LegalEntityName: entity, UserID: p.UserID, SourceIP: call.SourceIP, At: h.Now().UTC().Truncate(time.Millisecond),
 	}
-	if err := h.Rules.Accept(r.Context(), a); err != nil {
+	if err := h.Rules.Accept(r.Context(), a, api.AuditEvent(r.Context())); err != nil {
 		return rules.Acceptance{}, api.TryAgain(r, err)
 	}
 	return a, nil

@@ -13,6 +13,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -39,17 +40,18 @@ func newWorld(t *testing.T) *world {
 	env, ctx := awstest.New(t), t.Context()
 	accounts, gates, messages := env.Table(ctx, awstest.AccountsTable()), env.Table(ctx, awstest.UsageTable()), env.Table(ctx, awstest.MessagesTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
+	events := audittest.New(t, env)
 	w := &world{
 		clock:    clock,
-		accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
+		accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: events},
 		gates:    &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
 		messages: &message.Store{DB: env.DynamoDB, Table: messages, Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content)},
-		rules:    &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
+		rules:    &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events},
 		ids:      id.Source{Now: clock.Now, Random: rand.Reader},
 	}
 	w.plan(t, 1000, usage.Month)
 	h := &Handler{
-		Accounts: w.accounts, Gates: w.gates, Messages: w.messages, Rules: w.rules,
+		Accounts: w.accounts, Gates: w.gates, Messages: w.messages, Rules: w.rules, Audit: events,
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
 		IDs:  w.ids, Now: clock.Now,
 	}
@@ -60,7 +62,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) plan(t *testing.T, limit int64, period usage.PeriodKind) {
 	t.Helper()
 	p := account.Plan{ID: "demo", Limit: limit, Period: period, Rate: account.Rate{Limit: 20, WindowSeconds: 1, Burst: 40}}
-	if _, _, err := w.accounts.PutPlan(t.Context(), p); err != nil {
+	if _, _, err := w.accounts.PutPlan(t.Context(), p, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -147,7 +149,7 @@ func version(name string, effective time.Time) rules.Version {
 
 func (w *world) publish(t *testing.T, v rules.Version) {
 	t.Helper()
-	if err := w.rules.Publish(t.Context(), v); err != nil {
+	if err := w.rules.Publish(t.Context(), v, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -38,7 +39,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "DEFAULT_PLAN_ID"} {
+	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "AUDIT_TABLE", "DEFAULT_PLAN_ID"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -48,13 +49,16 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	ids := id.Source{Now: now, Random: rand.Reader}
+	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	h := &Handler{
 		Accounts: &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Gates:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
-		Rules:    &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+		Rules:    &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
+		Audit:    events,
 		Keys:     &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
-		IDs:      id.Source{Now: now, Random: rand.Reader},
+		IDs:      ids,
 		Now:      now,
 	}
 	return api.New(api.Config{Log: log, Now: now}, api.AccountRoutes(h)), nil

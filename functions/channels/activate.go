@@ -24,11 +24,8 @@ func (h *Handler) ActivateChannel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel, error) {
-	current, agreement, err := h.agreed(r, c.AccountID)
+	current, agreement, err := h.entitled(r, c)
 	if err != nil {
-		return channel.Channel{}, err
-	}
-	if err := h.permitted(r, c.AccountID, c.ID); err != nil {
 		return channel.Channel{}, err
 	}
 	var req api.ActivateChannelRequest
@@ -58,9 +55,9 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 	return h.Channels.Activate(r.Context(), c.ID, a, api.AuditEvent(r.Context()))
 }
 
-// agreed gives the Rules in force, and how the account has agreed to them: it must have, before any of its channels is
-// activated.
-func (h *Handler) agreed(r *http.Request, accountID string) (rules.Version, rules.Agreement, error) {
+// entitled gives the Rules in force, and how the channel's account has agreed to them: it must have, and be under no
+// restriction that forbids it, before the channel is activated, whoever does it.
+func (h *Handler) entitled(r *http.Request, c channel.Channel) (rules.Version, rules.Agreement, error) {
 	current, err := h.Rules.Current(r.Context())
 	if errors.Is(err, rules.ErrNoneInForce) {
 		return rules.Version{}, rules.Agreement{}, api.TryAgain(r, err).WithDetail("The operator has not published any Rules yet.")
@@ -68,12 +65,15 @@ func (h *Handler) agreed(r *http.Request, accountID string) (rules.Version, rule
 	if err != nil {
 		return rules.Version{}, rules.Agreement{}, api.TryAgain(r, err)
 	}
-	agreement, err := h.Rules.Agreement(r.Context(), accountID, current)
+	agreement, err := h.Rules.Agreement(r.Context(), c.AccountID, current)
 	if err != nil {
 		return rules.Version{}, rules.Agreement{}, api.TryAgain(r, err)
 	}
 	if !agreement.Permits() {
 		return rules.Version{}, rules.Agreement{}, api.NewProblem(api.CodeRulesNotAccepted)
+	}
+	if err := h.permitted(r, c.AccountID, c.ID); err != nil {
+		return rules.Version{}, rules.Agreement{}, err
 	}
 	return current, agreement, nil
 }

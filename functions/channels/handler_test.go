@@ -90,11 +90,12 @@ func newWorld(t *testing.T, senders int) *world {
 	env, ctx := awstest.New(t), t.Context()
 	accounts, channels := env.Table(ctx, awstest.AccountsTable()), env.Table(ctx, awstest.ChannelsTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
+	events := audittest.New(t, env)
 	w := &world{
 		clock:     clock,
-		rules:     &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
-		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: audittest.New(t, env)},
-		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)},
+		rules:     &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events},
+		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: events},
+		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: events},
 		edna:      &arranger{},
 		toy:       &toy{},
 		log:       &bytes.Buffer{},
@@ -104,15 +105,15 @@ func newWorld(t *testing.T, senders int) *world {
 	w.put(t, ednaEntry())
 	for i := range senders {
 		sender := registry.Sender{ID: fmt.Sprintf("%d", 1001+i), Address: fmt.Sprintf("+3579900%d", 1001+i)}
-		if _, err := w.providers.PutSender(ctx, "edna", sender); err != nil {
+		if _, err := w.providers.PutSender(ctx, "edna", sender, audittest.ByOperator()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.rules.Publish(ctx, version()); err != nil {
+	if err := w.rules.Publish(ctx, version(), audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	for _, accountID := range []string{"acct_1", "acct_2"} {
-		if err := w.rules.Accept(ctx, rules.Acceptance{ID: "acc_" + accountID, AccountID: accountID, RulesVersion: "2026-11-01", Capacity: rules.Self, At: clock.Now()}); err != nil {
+		if err := w.rules.Accept(ctx, rules.Acceptance{ID: "acc_" + accountID, AccountID: accountID, RulesVersion: "2026-11-01", Capacity: rules.Self, At: clock.Now()}, audittest.By(accountID)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -140,14 +141,14 @@ func (w *world) put(t *testing.T, e registry.Entry) {
 
 func (w *world) publish(t *testing.T, v rules.Version) {
 	t.Helper()
-	if err := w.rules.Publish(t.Context(), v); err != nil {
+	if err := w.rules.Publish(t.Context(), v, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (w *world) accept(t *testing.T, a rules.Acceptance) {
 	t.Helper()
-	if err := w.rules.Accept(t.Context(), a); err != nil {
+	if err := w.rules.Accept(t.Context(), a, audittest.By(a.AccountID)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -409,7 +410,7 @@ func TestActivatingAcceptsNewRulesOfWhichTheAccountHadNotice(t *testing.T) {
 	w := newWorld(t, 2)
 	next := version()
 	next.Version, next.EffectiveAt, next.Mode = "2026-11-20", w.clock.Now().Add(-time.Hour), rules.Notice
-	if err := w.rules.Publish(t.Context(), next); err != nil {
+	if err := w.rules.Publish(t.Context(), next, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	w.clock.Pass(rules.CurrentAge)
@@ -436,7 +437,7 @@ func TestNewRulesInForceAskForANewAcceptance(t *testing.T) {
 	w := newWorld(t, 1)
 	next := version()
 	next.Version, next.EffectiveAt = "2026-12-01", w.clock.Now().Add(time.Hour)
-	if err := w.rules.Publish(t.Context(), next); err != nil {
+	if err := w.rules.Publish(t.Context(), next, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	user := w.User("acct_1", "user_7")

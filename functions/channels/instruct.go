@@ -152,7 +152,7 @@ func (h *Handler) redeem(r *http.Request) (c channel.Channel, instructionID stri
 	if c.AccountID != i.AccountID {
 		return c, "", channel.ErrInstruction
 	}
-	current, agreement, err := h.agreed(r, i.AccountID)
+	current, agreement, err := h.entitled(r, c)
 	if err != nil {
 		return c, "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 )
 
@@ -248,4 +249,18 @@ func TestAProvidersReturnActivatesNothing(t *testing.T) {
 	if n := len(audittest.Of(t, w.channels.Audit, "acct_1")); n != before {
 		t.Errorf("the log has %d more events of the account", n-before)
 	}
+}
+
+// R-3.5, R-13.1: a block stops an instruction as it stops a user, and its end activates nothing by itself.
+func TestABlockStopsAnInstructionAndItsEndActivatesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	user, op := w.User("acct_1", "user_7"), w.Operator()
+	channelID := w.create(t, user)
+	token := instructed(t, user, channelID, `{"expires_in_seconds":604800}`).Text("instruction")
+	w.restrict(t, restriction.Restriction{ID: "rst_0123456789abcdef", Kind: restriction.Block, Until: w.clock.Now().Add(time.Hour)})
+	op.Do("POST", activations, redemption(token)).Want(t, "while it is blocked", 403, "account_restricted")
+	w.clock.Pass(2 * time.Hour)
+	wantMembers(t, "afterwards", user.Get("/v1/channels/"+channelID), map[string]any{"status": "inactive"})
+	op.Do("POST", activations, redemption(token)).Want(t, "the instruction is still good", 200, "")
 }

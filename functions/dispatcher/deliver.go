@@ -57,6 +57,9 @@ func (r *round) message(ctx context.Context, c claim) {
 	}
 	a := &attempt{round: r, claim: c, resumed: c.expired && c.entry.Lease != c.entry.Claim}
 	v, standing, err := a.run(ctx)
+	if err == nil && standing != nil {
+		err = a.giveBack(ctx, *standing)
+	}
 	switch {
 	case errors.Is(err, errOvertaken):
 		return
@@ -145,6 +148,9 @@ func (a *attempt) run(ctx context.Context) (verdict, *usage.Standing, error) {
 	if v, s, done, err := a.notNow(ctx, tail); done {
 		return v, s, err
 	}
+	if v, s, done, err := a.limited(ctx); done || err != nil {
+		return v, s, err
+	}
 	return a.handOver(ctx)
 }
 
@@ -181,6 +187,7 @@ func (a *attempt) read(ctx context.Context) (*message.Tail, verdict, error) {
 // notNow deals with everything that keeps a message from being handed over at this moment, or for good.
 func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s *usage.Standing, done bool, err error) {
 	now := a.Now()
+	a.m.HeldBy = "" // of an earlier time
 	end := func(status message.Status, p message.Problem) (verdict, *usage.Standing, bool, error) {
 		v, s, err := a.end(ctx, status, p, false)
 		return v, s, true, err
@@ -498,9 +505,6 @@ func (a *attempt) end(ctx context.Context, status message.Status, p message.Prob
 
 // hold sets the message aside. After a takeover the provider may have it, so it waits as it is.
 func (a *attempt) hold(ctx context.Context, reason string, until time.Time) (verdict, *usage.Standing, error) {
-	if reason != message.HeldAccountRestricted && reason != message.HeldUsageLimit {
-		a.m.HeldBy = "" // of an earlier time
-	}
 	if a.resumed {
 		v, s := a.later(5 * time.Second)
 		return v, s, nil

@@ -34,6 +34,7 @@ type Gates interface {
 	Settle(ctx context.Context, g usage.Gate, list []usage.Settlement) error
 	Queue(ctx context.Context, g usage.Gate, rate usage.Rate, n int64) (time.Time, error)
 	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
+	Cross(ctx context.Context, g usage.Gate) (near, full bool, err error)
 }
 
 // Messages is what the dispatcher reads and writes of messages.
@@ -78,6 +79,13 @@ type Providers interface {
 	Recent(ctx context.Context, providerID string) (registry.Entry, error)
 }
 
+// Scopes keeps the limits of restrictions on a channel or a recipient.
+type Scopes interface {
+	Take(ctx context.Context, accountID, limitID, period string, limit int64, m id.Message, lease int64) (bool, error)
+	GiveBack(ctx context.Context, accountID, limitID string, m id.Message, lease int64) error
+	Pass(ctx context.Context, accountID, limitID string, r usage.Rate, waited bool) (time.Duration, error)
+}
+
 // Waiting keeps which accounts have messages that wait for a provider.
 type Waiting interface {
 	Mark(ctx context.Context, accountID, providerID string, version int64) error
@@ -105,6 +113,7 @@ type Dispatcher struct {
 	Pace      Pace
 	// Recipients is asked only for accounts with a restriction of a recipient; nil: there are none.
 	Recipients Recipients
+	Scopes     Scopes
 	Adapters   map[string]provider.Adapter
 	// Credentials opens those of accounts, for the adapter's call.
 	Credentials channel.Opener

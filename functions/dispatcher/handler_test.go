@@ -145,19 +145,18 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.stops = &recipient.Stops{DB: env.DynamoDB, Table: b.flags.Table, Keys: keyer}
 	b.gates = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: b.Now}
 	b.waiting = &release.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}
-	b.accounts = &account.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AccountsTable()), Now: b.Now, DefaultPlanID: "test"}
-	b.accounts.Audit = audittest.New(t, env)
+	b.accounts = &account.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AccountsTable()), Now: b.Now, DefaultPlanID: "test", Audit: audittest.New(t, env)}
 	channels := env.Table(ctx, awstest.ChannelsTable())
 	b.channels = &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)}
 	b.registry = &registry.Store{DB: env.DynamoDB, Table: channels, Now: b.Now, Audit: audittest.New(t, env)}
-	if _, _, err := b.accounts.PutPlan(ctx, account.Plan{ID: "test", Limit: limit, Period: usage.Month, Rate: rate}); err != nil {
+	if _, _, err := b.accounts.PutPlan(ctx, account.Plan{ID: "test", Limit: limit, Period: usage.Month, Rate: rate}, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	b.setProvider(registry.Enabled)
 	b.channel = b.newChannel()
 	b.d = &Dispatcher{
 		Gates: b.gates, Messages: b.messages, Accounts: b.accounts, Channels: &pausableChannels{store: b.channels, cache: &channel.Cache{Store: b.channels, Now: b.Now}},
-		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
+		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Scopes: &usage.Scopes{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
 		Breakers: &Breakers{}, Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
 		Sleep: func(_ context.Context, d time.Duration) error {
 			b.mu.Lock()
@@ -537,7 +536,7 @@ func TestAMessageBehindAHeldOneIsHeldWithIt(t *testing.T) {
 	first := b.accept("+35799000091", hold)
 	b.deliver(1, first)
 	b.wantStatus(first, message.Held, "")
-	if _, _, err := b.accounts.PutPlan(t.Context(), account.Plan{ID: "test", Limit: 10, Period: usage.Month, Rate: slow()}); err != nil {
+	if _, _, err := b.accounts.PutPlan(t.Context(), account.Plan{ID: "test", Limit: 10, Period: usage.Month, Rate: slow()}, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	b.pass(account.TermsAge)

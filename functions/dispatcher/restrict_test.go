@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,7 +11,9 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
 	"contactcenter/shared/restriction"
+	"contactcenter/shared/usage"
 )
 
 const testRestriction = "rst_0123456789abcdef"
@@ -223,4 +226,129 @@ func TestALowerNumberHoldsForTheAccount(t *testing.T) {
 	b.lift()
 	b.deliver(1, b.accept("+35799000201", nil))
 	b.wantUsed(4)
+}
+
+// the dispatcher notes when 80 % and 100 % of the number are used.
+func TestThresholdsAreNotedAsTheyAreCrossed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 5, slow())
+	for i := range 6 {
+		b.deliver(1, b.accept(fmt.Sprintf("+3579900010%d", i), nil))
+		g, err := b.gates.Read(t.Context(), testAccount, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if near, full := !g.Reached.Near.IsZero(), !g.Reached.Full.IsZero(); near != (i >= 3) || full != (i >= 4) {
+			t.Errorf("after %d of 5: 80 %% noted %v, 100 %% noted %v", i+1, near, full)
+		}
+	}
+}
+
+func number(n int64) *int64 { return &n }
+
+// scopedUsed is how many units of the test's restriction are taken.
+func (b *bench) scopedUsed() int64 {
+	b.t.Helper()
+	scopes := &usage.Scopes{DB: b.accounts.Audit.DB.(usage.ScopesDB), Table: b.gates.Table, Now: b.Now}
+	n, err := scopes.Used(b.t.Context(), testAccount, testRestriction, "2026-11")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n
+}
+
+// a number for one channel holds exactly, also with many dispatchers at once, and another channel goes on; what is
+// over it is rejected or held as the message says.
+func TestANumberForOneChannelHoldsExactly(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 100, slow())
+	b.deliver(1, b.accept("+35799000009", nil))
+	b.restrict(restriction.Restriction{Kind: restriction.Limit, Limit: number(3), Scope: restriction.Scope{ChannelID: b.channel}}, true)
+	var list []id.Message
+	for i := range 8 {
+		list = append(list, b.accept(fmt.Sprintf("+3579900010%d", i), nil))
+	}
+	held := b.accept("+35799000200", func(m *message.Message) { m.OnLimit = message.Hold })
+	var group sync.WaitGroup
+	for _, m := range list {
+		group.Go(func() { b.deliver(1, m) })
+	}
+	group.Wait()
+	for r := 2; r < 6; r++ { // those that met others in the ledger or in a transaction come again
+		b.pass(20 * time.Second)
+		b.deliver(r, list...)
+	}
+	b.deliver(1, held)
+	sent := 0
+	for _, m := range list {
+		switch got := b.message(m); got.Outcome {
+		case message.Sent:
+			sent++
+		case message.Rejected:
+		default:
+			t.Errorf("%s is %s", m, got.Outcome)
+		}
+	}
+	if sent != 3 || len(b.provider.calls) != 4 || b.scopedUsed() != 3 {
+		t.Errorf("%d were sent, %d calls made, %d counted", sent, len(b.provider.calls), b.scopedUsed())
+	}
+	if got := b.message(held); got.Outcome != message.Held || got.HeldReason != message.HeldUsageLimit || got.HeldBy != testRestriction || got.ReleaseAt.IsZero() {
+		t.Errorf("the one to be held is %+v", got)
+	}
+	b.channel = b.newChannel()
+	other := b.accept("+35799000300", nil)
+	b.deliver(1, other)
+	b.wantStatus(other, message.Sent, "")
+	b.wantUsed(5)
+}
+
+// what was certainly not handed over gives its unit of the channel's number back; a repeat takes none twice.
+func TestAUnitOfAChannelsNumberComesBackWithWhatWasNotHandedOver(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 100, slow())
+	b.deliver(1, b.accept("+35799000009", nil))
+	b.restrict(restriction.Restriction{Kind: restriction.Limit, Limit: number(2), Scope: restriction.Scope{ChannelID: b.channel}}, true)
+	b.provider.answers = []error{refusal(provider.Permanent), refusal(provider.Retry), lost()}
+	refused, later := b.accept("+35799000101", nil), b.accept("+35799000102", nil)
+	b.deliver(1, refused)
+	b.wantStatus(refused, message.Failed, "provider_refused")
+	if n := b.scopedUsed(); n != 0 {
+		t.Errorf("after a refusal, %d are counted", n)
+	}
+	b.deliver(1, later)
+	if n := b.scopedUsed(); n != 0 {
+		t.Errorf("while it waits for another attempt, %d are counted", n)
+	}
+	for r := 2; r < 5; r++ {
+		b.pass(time.Minute)
+		b.deliver(r, later)
+	}
+	b.wantStatus(later, message.Sent, "")
+	if n := b.scopedUsed(); n != 1 {
+		t.Errorf("after it was sent, %d are counted", n)
+	}
+}
+
+// above a channel's frequency messages wait their turn, and nobody is refused.
+func TestAFrequencyForOneChannelLetsMessagesWait(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 100, slow())
+	b.deliver(1, b.accept("+35799000009", nil))
+	b.restrict(restriction.Restriction{Kind: restriction.Limit, Rate: &restriction.Rate{Limit: 1, WindowSeconds: 10, Burst: 1}, Scope: restriction.Scope{ChannelID: b.channel}}, true)
+	var list []id.Message
+	for i := range 4 {
+		list = append(list, b.accept(fmt.Sprintf("+3579900010%d", i), nil))
+	}
+	start, left := b.Now(), b.deliver(1, list...)
+	for step := 1; step < 60 && len(left) > 0; step++ {
+		b.pass(time.Second)
+		calls := len(b.provider.calls) - 1
+		left = b.deliver(2, left...)
+		if most := int(b.Now().Sub(start)/(10*time.Second)) + 1; len(b.provider.calls)-1 > most {
+			t.Errorf("after %v, %d calls, and %d before", b.Now().Sub(start), len(b.provider.calls)-1, calls)
+		}
+	}
+	for _, m := range list {
+		b.wantStatus(m, message.Sent, "")
+	}
 }

@@ -77,6 +77,7 @@ func (r *round) run(ctx context.Context) error {
 			claims = append(claims, claim{entry: e, expired: true})
 		}
 		r.work(ctx, claims, a.Busy)
+		r.thresholds(ctx, a.Gate)
 		if err := r.flush(ctx, len(a.Limited) > 0 || len(a.Crowded) > 0); err != nil {
 			return err
 		}
@@ -110,6 +111,19 @@ func (r *round) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// thresholds notes on the gate that a share of the period's number is used, once in a period.
+func (r *round) thresholds(ctx context.Context, g usage.Gate) {
+	near, full, err := r.Gates.Cross(context.WithoutCancel(ctx), g)
+	if err != nil {
+		r.Log.WarnContext(ctx, "threshold not noted", "account_id", r.accountID, "error", err.Error()) // the next one notes it
+	}
+	for percent, crossed := range map[int]bool{usage.NearPercent: near, 100: full} {
+		if crossed {
+			r.Log.InfoContext(ctx, "usage threshold reached", "account_id", r.accountID, "percent", percent, "period", g.Period, "limit", g.Limit, "used", g.Used)
+		}
+	}
 }
 
 // timeFor reports whether the invocation has this much time left.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/rules"
 )
@@ -17,7 +18,7 @@ func (s *stack) publish(name string, in time.Duration, mode rules.Mode) {
 	s.t.Helper()
 	s.must(s.rules.Publish(s.t.Context(), rules.Version{
 		Version: name, EffectiveAt: s.clock().Add(in), Mode: mode, Documents: []rules.Document{{ID: "rules", Version: name, SHA256: "ab", URL: "https://example.com"}},
-	}))
+	}, audittest.ByOperator()))
 	s.advance(rules.CurrentAge)
 }
 
@@ -68,7 +69,7 @@ func TestAMessageSaysUnderWhichRulesItWent(t *testing.T) {
 	}
 	s.advance(time.Minute)
 	send("with a version that is to be accepted expressly", http.StatusForbidden, "")
-	s.must(s.rules.Accept(t.Context(), rules.Acceptance{ID: "acc_z", AccountID: testAccount, RulesVersion: "2026-11-26", Capacity: rules.Self, UserID: "u", At: s.clock()}))
+	s.must(s.rules.Accept(t.Context(), rules.Acceptance{ID: "acc_z", AccountID: testAccount, RulesVersion: "2026-11-26", Capacity: rules.Self, UserID: "u", At: s.clock()}, audittest.By(testAccount)))
 	send("once it is accepted", http.StatusAccepted, "2026-11-26")
 }
 
@@ -108,7 +109,7 @@ func TestProhibitedUsesFilterNothing(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	uses := []rules.ProhibitedUse{{ID: "spam", Title: "Messages to people who did not agree"}, {ID: "fraud", Title: "Deception: phishing, false identity"}, {ID: "malware", Title: "Harmful software"}}
-	s.must(s.rules.Publish(t.Context(), rules.Version{Version: "2026-11-24", EffectiveAt: s.clock().Add(-time.Minute), Mode: rules.Notice, ProhibitedUses: uses}))
+	s.must(s.rules.Publish(t.Context(), rules.Version{Version: "2026-11-24", EffectiveAt: s.clock().Add(-time.Minute), Mode: rules.Notice, ProhibitedUses: uses}, audittest.ByOperator()))
 	s.advance(rules.CurrentAge)
 	for _, u := range uses {
 		for _, text := range []string{u.ID, u.Title} {

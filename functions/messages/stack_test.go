@@ -90,9 +90,8 @@ func newStack(t *testing.T) *stack {
 	s.queue = &faultyQueue{Queue: &queue.Queue{SQS: sqs.NewFromConfig(cfg, func(o *sqs.Options) { o.BaseEndpoint = &env.SQSURL }), URL: s.queueURL}}
 	s.channels = &channel.Store{DB: db, Table: channels, Audit: audittest.New(t, env)}
 	s.registry = &registry.Store{DB: db, Table: channels, Now: s.clock, Audit: audittest.New(t, env)}
-	s.accounts = &account.Store{DB: db, Table: accounts, Now: s.clock, DefaultPlanID: "demo"}
-	s.accounts.Audit = audittest.New(t, env)
-	s.rules = &rules.Store{DB: db, Table: accounts, Now: s.clock}
+	s.accounts = &account.Store{DB: db, Table: accounts, Now: s.clock, DefaultPlanID: "demo", Audit: audittest.New(t, env)}
+	s.rules = &rules.Store{DB: db, Table: accounts, Now: s.clock, Audit: audittest.New(t, env)}
 	keyer, err := id.NewConversationKeyer([]byte("a secret of the deployment"))
 	s.must(err)
 	s.h = &Handler{
@@ -114,11 +113,11 @@ func newStack(t *testing.T) *stack {
 
 func (s *stack) seed(ctx context.Context) {
 	s.t.Helper()
-	s.must(s.rules.Publish(ctx, rules.Version{Version: testRules, EffectiveAt: s.clock().Add(-time.Hour)}))
+	s.must(s.rules.Publish(ctx, rules.Version{Version: testRules, EffectiveAt: s.clock().Add(-time.Hour)}, audittest.ByOperator()))
 	for _, a := range []string{testAccount, otherAccount} {
-		s.must(s.rules.Accept(ctx, rules.Acceptance{ID: "acc_" + a, AccountID: a, RulesVersion: testRules, At: s.clock()}))
+		s.must(s.rules.Accept(ctx, rules.Acceptance{ID: "acc_" + a, AccountID: a, RulesVersion: testRules, At: s.clock()}, audittest.By(a)))
 	}
-	_, _, err := s.accounts.PutPlan(ctx, account.Plan{ID: "demo", Limit: 3, Period: usage.Month, Rate: account.Rate{Limit: 20, WindowSeconds: 1}})
+	_, _, err := s.accounts.PutPlan(ctx, account.Plan{ID: "demo", Limit: 3, Period: usage.Month, Rate: account.Rate{Limit: 20, WindowSeconds: 1}}, audittest.ByOperator())
 	s.must(err)
 	s.provider(registry.Enabled)
 	s.channel = channel.Channel{ID: "chn_0123456789abcdef", AccountID: testAccount, ProviderID: edna.ID, Type: "whatsapp", Name: "n", Address: "+35799001001", CreatedAt: s.clock(), CreatedBy: "user_7"}

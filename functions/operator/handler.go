@@ -22,9 +22,9 @@ import (
 // Accounts keeps accounts and plans.
 type Accounts interface {
 	Find(ctx context.Context, accountID string) (account.Account, error)
-	SetPlan(ctx context.Context, accountID, planID string) (account.Account, error)
+	SetPlan(ctx context.Context, accountID, planID string, e audit.Event) (account.Account, error)
 	Plan(ctx context.Context, planID string) (account.Plan, error)
-	PutPlan(ctx context.Context, p account.Plan) (account.Plan, bool, error)
+	PutPlan(ctx context.Context, p account.Plan, e audit.Event) (account.Plan, bool, error)
 	Members(ctx context.Context, planID string, p attr.Page) ([]string, string, error)
 	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
 	Restrict(ctx context.Context, r restriction.Restriction, e audit.Event) error
@@ -52,7 +52,7 @@ type Providers interface {
 	Read(ctx context.Context, providerID string) (registry.Entry, error)
 	Put(ctx context.Context, e registry.Entry, by audit.Event) (registry.Entry, error)
 	Versions(ctx context.Context, providerID string, p attr.Page) ([]registry.Change, string, error)
-	PutSender(ctx context.Context, providerID string, sender registry.Sender) (registry.Sender, error)
+	PutSender(ctx context.Context, providerID string, sender registry.Sender, e audit.Event) (registry.Sender, error)
 }
 
 // Channels tells whose a channel is. Nothing here changes a channel: an operator activates none.
@@ -63,7 +63,12 @@ type Channels interface {
 // Rules publishes the Rules, and knows those in force.
 type Rules interface {
 	Current(ctx context.Context) (rules.Version, error)
-	Publish(ctx context.Context, v rules.Version) error
+	Publish(ctx context.Context, v rules.Version, e audit.Event) error
+}
+
+// Audit lists what was done.
+type Audit interface {
+	All(ctx context.Context, p attr.Page, accountID string) ([]audit.Event, string, error)
 }
 
 // Handler answers the operator's routes. None of them returns what a message says: the function can't read messages.
@@ -74,6 +79,7 @@ type Handler struct {
 	Release   Release
 	Channels  Channels
 	Rules     Rules
+	Audit     Audit
 	Keys      *idempotency.Middleware
 	IDs       id.Source
 	Now       func() time.Time
@@ -156,7 +162,7 @@ func (h *Handler) provider(r *http.Request) (registry.Entry, error) {
 
 // PutSender answers PUT /v1/operator/providers/{id}/senders/{sender_id}.
 func (h *Handler) PutSender(w http.ResponseWriter, r *http.Request) {
-	sender, err := senderFrom(r)
+	sender, reason, err := senderFrom(r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
@@ -170,7 +176,7 @@ func (h *Handler) PutSender(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("This provider is used with the customers' own accounts: it has no pool of senders."))
 		return
 	}
-	sender, err = h.Providers.PutSender(r.Context(), e.ID, sender)
+	sender, err = h.Providers.PutSender(r.Context(), e.ID, sender, event(r, reason))
 	switch {
 	case errors.Is(err, registry.ErrSenderInUse):
 		api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("The sender belongs to a channel: its address can't change."))
@@ -183,12 +189,12 @@ func (h *Handler) PutSender(w http.ResponseWriter, r *http.Request) {
 
 // PutPlan answers PUT /v1/operator/plans/{id}.
 func (h *Handler) PutPlan(w http.ResponseWriter, r *http.Request) {
-	p, err := planFrom(r)
+	p, reason, err := planFrom(r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	if p, _, err = h.Accounts.PutPlan(r.Context(), p); err != nil {
+	if p, _, err = h.Accounts.PutPlan(r.Context(), p, event(r, reason)); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
@@ -223,12 +229,12 @@ func showPlan(p account.Plan) api.Plan {
 
 // PutOperatorAccount answers PUT /v1/operator/accounts/{id}.
 func (h *Handler) PutOperatorAccount(w http.ResponseWriter, r *http.Request) {
-	accountID, planID, err := accountFrom(r)
+	accountID, planID, reason, err := accountFrom(r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	a, err := h.Accounts.SetPlan(r.Context(), accountID, planID)
+	a, err := h.Accounts.SetPlan(r.Context(), accountID, planID, event(r, reason))
 	if errors.Is(err, account.ErrPlanNotFound) {
 		var errs api.FieldErrors
 		errs.Add("plan_id", api.FieldInvalid, "is no plan")
@@ -269,12 +275,12 @@ func showAccount(a account.Account) api.OperatorAccount {
 // PublishRules answers POST /v1/operator/rules.
 func (h *Handler) PublishRules(w http.ResponseWriter, r *http.Request) {
 	h.Keys.Wrap(func(w http.ResponseWriter, r *http.Request) {
-		v, err := rulesFrom(r)
+		v, reason, err := rulesFrom(r)
 		if err != nil {
 			api.WriteError(w, r, err)
 			return
 		}
-		err = h.Rules.Publish(r.Context(), v)
+		err = h.Rules.Publish(r.Context(), v, event(r, reason))
 		switch {
 		case errors.Is(err, rules.ErrPublished):
 			api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("This version is published already, with another body. A published version never changes: publish a new one."))

@@ -70,20 +70,21 @@ func newWorld(t *testing.T) *world {
 	gates := env.Table(ctx, awstest.UsageTable())
 	channels := env.Table(ctx, awstest.ChannelsTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
+	events := audittest.New(t, env)
 	w := &world{
 		clock:     clock,
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
-		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: audittest.New(t, env)},
-		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: audittest.New(t, env)},
+		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: events},
+		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: events},
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
 		released:  &released{},
 	}
-	w.audit = &audit.Log{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AuditTable()), IDs: w.ids, Now: clock.Now}
+	w.audit = events
 	h := &Handler{
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
 		Channels: w.channels, IDs: w.ids,
-		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now},
+		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events,
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,
 	}
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Now: clock.Now}, api.OperatorRoutes(h)))

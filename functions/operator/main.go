@@ -61,7 +61,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now, Audit: events},
 		Release:   &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
-		Rules:     &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+		Rules:     &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
+		Audit:     events,
 		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		Now:       now,
 	}

@@ -36,6 +36,11 @@ func (f *form) text(field, s string) {
 	f.check(utf8.RuneCountInString(s) <= maxText && strings.TrimSpace(s) != "", field, fmt.Sprintf("must be a text of at most %d characters", maxText))
 }
 
+// reason checks why the operator does something, where they say so.
+func (f *form) reason(s string) {
+	f.check(utf8.RuneCountInString(s) <= maxText, "reason", fmt.Sprintf("must have at most %d characters", maxText))
+}
+
 func (f *form) url(field, s string) {
 	u, err := url.Parse(s)
 	f.check(err == nil && len(s) <= maxURL && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "", field, "must be a web address")
@@ -82,7 +87,7 @@ func providerFrom(r *http.Request) (registry.Entry, string, error) {
 	}
 	credentialFields(&f, &e, req.CredentialFields)
 	e.Limits = limitsFrom(&f, req.Limits)
-	f.check(utf8.RuneCountInString(req.Reason) <= maxText, "reason", fmt.Sprintf("must have at most %d characters", maxText))
+	f.reason(req.Reason)
 	return e, req.Reason, f.errs.Err()
 }
 
@@ -125,22 +130,23 @@ func credentialFields(f *form, e *registry.Entry, fields []api.CredentialField) 
 	f.check(len(fields) == 0, "credential_fields", "must be left out: a native provider takes no credentials")
 }
 
-func senderFrom(r *http.Request) (registry.Sender, error) {
+func senderFrom(r *http.Request) (registry.Sender, string, error) {
 	var req api.PutSenderRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
-		return registry.Sender{}, err
+		return registry.Sender{}, "", err
 	}
 	s := registry.Sender{ID: r.PathValue("sender_id"), Address: req.Address}
 	var f form
 	f.check(account.ValidID(s.ID) && len(s.ID) <= 64, "sender_id", "must have 1 to 64 letters, digits, _, -, . and :")
 	f.check(matches(`^\+[1-9][0-9]{6,14}$`, s.Address), "address", "must be a number in E.164, like +35799001001")
-	return s, f.errs.Err()
+	f.reason(req.Reason)
+	return s, req.Reason, f.errs.Err()
 }
 
-func planFrom(r *http.Request) (account.Plan, error) {
+func planFrom(r *http.Request) (account.Plan, string, error) {
 	var req api.PutPlanRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
-		return account.Plan{}, err
+		return account.Plan{}, "", err
 	}
 	p := account.Plan{
 		ID: r.PathValue("id"), Limit: req.Limit, Period: usage.PeriodKind(req.Period),
@@ -160,23 +166,25 @@ func planFrom(r *http.Request) (account.Plan, error) {
 	if req.Rate.Burst != nil {
 		within("rate.burst", p.Rate.Burst, 1, account.MaxRate)
 	}
-	return p, f.errs.Err()
+	f.reason(req.Reason)
+	return p, req.Reason, f.errs.Err()
 }
 
-func accountFrom(r *http.Request) (accountID, planID string, err error) {
+func accountFrom(r *http.Request) (accountID, planID, reason string, err error) {
 	var req api.PutOperatorAccountRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
 	var f form
 	f.check(account.ValidID(r.PathValue("id")), "id", "can't be an account's id")
-	return r.PathValue("id"), req.PlanID, f.errs.Err()
+	f.reason(req.Reason)
+	return r.PathValue("id"), req.PlanID, req.Reason, f.errs.Err()
 }
 
-func rulesFrom(r *http.Request) (rules.Version, error) {
+func rulesFrom(r *http.Request) (rules.Version, string, error) {
 	var req api.PublishRulesRequest
 	if err := api.DecodeJSON(r, &req); err != nil {
-		return rules.Version{}, err
+		return rules.Version{}, "", err
 	}
 	v := rules.Version{Version: req.Version, EffectiveAt: req.EffectiveAt.UTC().Truncate(time.Millisecond), Mode: rules.Explicit}
 	if req.Acceptance != nil {
@@ -206,5 +214,6 @@ func rulesFrom(r *http.Request) (rules.Version, error) {
 		v.ProhibitedUses = append(v.ProhibitedUses, rules.ProhibitedUse(u))
 	}
 	f.list("prohibited_uses", 0, uses)
-	return v, f.errs.Err()
+	f.reason(req.Reason)
+	return v, req.Reason, f.errs.Err()
 }

@@ -22,9 +22,9 @@ func restricted(t *testing.T) *world {
 	if _, err := w.accounts.Get(t.Context(), "acct_1"); err != nil {
 		t.Fatal(err)
 	}
-	r := &rules.Store{DB: w.accounts.DB, Table: w.accounts.Table, Now: w.clock.Now}
+	r := &rules.Store{DB: w.accounts.DB, Table: w.accounts.Table, Now: w.clock.Now, Audit: w.audit}
 	v := rules.Version{Version: "2026-11-01", EffectiveAt: w.clock.Now().Add(-time.Hour), ProhibitedUses: []rules.ProhibitedUse{{ID: "spam", Title: "Spam"}}}
-	if err := r.Publish(t.Context(), v); err != nil {
+	if err := r.Publish(t.Context(), v, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	return w

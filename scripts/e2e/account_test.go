@@ -54,9 +54,14 @@ type message struct {
 	Attempts            int        `json:"attempts"`
 	ProviderMessageID   string     `json:"provider_message_id"`
 	TransferCompletedAt *timestamp `json:"transfer_completed_at"`
-	HeldReason          string     `json:"held_reason"`
-	ReleaseAt           *timestamp `json:"release_at"`
-	Error               *struct {
+	Transfer            *struct {
+		ProviderID      string   `json:"provider_id"`
+		ProviderVersion int64    `json:"provider_version"`
+		Countries       []string `json:"countries"`
+	} `json:"transfer"`
+	HeldReason string     `json:"held_reason"`
+	ReleaseAt  *timestamp `json:"release_at"`
+	Error      *struct {
 		Code         string `json:"code"`
 		Detail       string `json:"detail"`
 		FaultDomain  string `json:"fault_domain"`
@@ -123,6 +128,10 @@ type channel struct {
 	ActivatedBy string     `json:"activated_by"`
 	ActivatedAt *timestamp `json:"activated_at"`
 	CreatedAt   *timestamp `json:"created_at"`
+
+	ConfirmationRequired bool            `json:"confirmation_required"`
+	Confirmations        json.RawMessage `json:"confirmations"`
+	Confirmed            json.RawMessage `json:"confirmed"`
 }
 
 // sender is the number of the channel's sender in the provider's own books.
@@ -184,6 +193,8 @@ type providerEntry struct {
 	Health           string            `json:"health"`
 	Since            *timestamp        `json:"since"`
 	CredentialFields []json.RawMessage `json:"credential_fields"`
+	Limits           json.RawMessage   `json:"limits"`
+	Version          int64             `json:"version"`
 }
 
 // plan is a Service Plan of the test's own.

@@ -250,6 +250,8 @@ type problem struct {
 	Used     *int64     `json:"used"`
 	ResetsAt *timestamp `json:"resets_at"`
 	PlanID   string     `json:"plan_id"`
+	// With account_restricted, what restricts it.
+	RestrictionID string `json:"restriction_id"`
 	// With confirmation_outdated, what is in force.
 	RulesVersion         string   `json:"rules_version"`
 	ProviderTermsVersion string   `json:"provider_terms_version"`

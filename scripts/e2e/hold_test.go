@@ -211,7 +211,7 @@ func TestDisabledProviderHoldsAndEnablingReleases(t *testing.T) {
 		t.Helper()
 		body := map[string]any{}
 		for k, v := range entry {
-			if k != "id" && k != "health" && k != "since" && k != "credential_fields" {
+			if k != "id" && k != "health" && k != "since" && k != "credential_fields" && k != "version" {
 				body[k] = v
 			}
 		}

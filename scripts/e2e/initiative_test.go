@@ -43,7 +43,9 @@ type world struct {
 	asked    map[string]asked
 	inbound  map[string]int
 	disabled bool
-	entry    map[string]any
+	// restrictions are those in force.
+	restrictions []string
+	entry        map[string]any
 }
 
 func (w *world) account() *account { return w.accounts[w.random.IntN(len(w.accounts))] }
@@ -103,6 +105,39 @@ func (w *world) turn() {
 	}
 }
 
+// restrict blocks or limits an account or a channel, or lifts what is in force.
+func (w *world) restrict() {
+	if len(w.restrictions) > 0 && w.random.IntN(2) == 0 {
+		w.lift()
+		return
+	}
+	a := w.account()
+	body := map[string]any{"kind": "block", "reason": "a test", "clause": "13"}
+	switch w.random.IntN(3) {
+	case 0:
+		body["kind"], body["limit"] = "limit", w.random.IntN(30)
+	case 1:
+		body["scope"] = map[string]any{"channel_id": pick(w.random, w.channels[a]).ID}
+	}
+	got := w.s.operator(w.t).call(w.t, http.MethodPost, "/v1/operator/accounts/"+a.id+"/restrictions", body)
+	if got.status == http.StatusCreated {
+		w.restrictions = append(w.restrictions, got.header.Get("Location"))
+	} else if got.status != http.StatusConflict && got.status != http.StatusUnprocessableEntity {
+		w.t.Errorf("%v", got)
+	}
+}
+
+// reset runs the scheduled reset, which may be killed in the middle.
+func (w *world) reset() { w.s.invoke(w.t, "QuotaResetFunction", []byte(`{"source":"schedule"}`)) }
+
+func (w *world) lift() {
+	at := w.restrictions[0]
+	w.restrictions = w.restrictions[1:]
+	if got := w.s.operator(w.t).call(w.t, http.MethodDelete, at, nil); got.status >= 300 {
+		w.t.Errorf("%v", got)
+	}
+}
+
 // deactivate and activate a channel, as a user does.
 func (w *world) renew() {
 	a := w.account()
@@ -113,7 +148,7 @@ func (w *world) renew() {
 
 func (w *world) activate(a *account, ch channel) {
 	version := decode[rules](w.t, a.call(w.t, http.MethodGet, "/v1/rules/current", nil), http.StatusOK).Version
-	if got := a.call(w.t, http.MethodPost, "/v1/channels/"+ch.ID+"/activate", a.confirmations(version)); got.status != http.StatusOK && got.status != http.StatusConflict {
+	if got := a.call(w.t, http.MethodPost, "/v1/channels/"+ch.ID+"/activate", a.confirmations(version)); got.status != http.StatusOK && got.status != http.StatusConflict && got.status != http.StatusForbidden { // 403: restricted
 		w.t.Errorf("%v", got)
 	}
 }
@@ -131,12 +166,14 @@ func (w *world) step() {
 		a.setPlan(w.s, plan{Limit: int64(w.random.IntN(200)), Rate: 1000})
 	case n < 87:
 		w.turn()
-	case n < 90:
-		w.s.reset(w.t)
+	case n < 89:
+		w.restrict()
+	case n < 91:
+		w.reset()
 	case n < 93:
 		w.renew()
 	case n < 95:
-		w.s.kill(w.t, pick(w.random, []string{"dispatcher", "webhook", "quotareset"}), time.Duration(w.random.IntN(5))*time.Millisecond)
+		w.s.kill(w.t, pick(w.random, []string{"dispatcher", "quotareset"}), time.Duration(w.random.IntN(5))*time.Millisecond)
 	default:
 		w.s.behave(w.t, pick(w.random, w.channels[w.account()]).sender(w.t), pick(w.random, []map[string]any{
 			nil, nil, {"fail_status": 503}, {"fail_status": 400}, {"drop_answer": true}, {"repeat_callbacks": 3}, {"reorder_callbacks": true},
@@ -155,6 +192,9 @@ func (w *world) settle() {
 	if w.disabled {
 		w.turn()
 	}
+	for len(w.restrictions) > 0 {
+		w.lift()
+	}
 	for _, a := range w.accounts {
 		a.setPlan(w.s, plan{Limit: 100_000, Rate: 1000})
 		for _, ch := range w.channels[a] {
@@ -163,7 +203,7 @@ func (w *world) settle() {
 	}
 	// A message whose holder was killed is taken over when the lease is over.
 	wait(w.t, 3*time.Minute, func() (bool, string) {
-		w.s.reset(w.t)
+		w.reset()
 		for _, m := range w.asked {
 			if got := m.account.message(m.id); !got.final() {
 				return false, "waits still: " + got.String()
@@ -199,7 +239,7 @@ func TestEveryCallOfTheProviderIsAskedForByAUser(t *testing.T) {
 		}
 	}
 	for k, v := range decode[map[string]any](t, s.operator(t).call(t, http.MethodGet, "/v1/operator/providers/edna", nil), http.StatusOK) {
-		if k != "id" && k != "health" && k != "since" && k != "credential_fields" {
+		if k != "id" && k != "health" && k != "since" && k != "credential_fields" && k != "version" {
 			w.entry[k] = v
 		}
 	}

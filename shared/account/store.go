@@ -62,7 +62,7 @@ type Store struct {
 	Now   func() time.Time
 	// DefaultPlanID is the plan of an account that nobody gave another one.
 	DefaultPlanID string
-	// Audit is where the acts of the operator are noted, with the change itself. Only Restrict and Lift need it.
+	// Audit is needed by the methods that take an event: what a person changes is written together with it.
 	Audit *audit.Log
 
 	once  sync.Once
@@ -135,9 +135,9 @@ func (s *Store) join(ctx context.Context, planID, accountID string) error {
 	return nil
 }
 
-// SetPlan gives an account another plan, and makes the account when it is not yet known. It returns ErrPlanNotFound for
-// a plan that does not exist. Up to six requests.
-func (s *Store) SetPlan(ctx context.Context, accountID, planID string) (Account, error) {
+// SetPlan gives an account another plan, and makes the account when it is not yet known. One that has the plan already keeps
+// it. It returns ErrPlanNotFound for a plan that does not exist. Up to seven requests.
+func (s *Store) SetPlan(ctx context.Context, accountID, planID string, e audit.Event) (Account, error) {
 	if !ValidID(accountID) {
 		return Account{}, ErrID
 	}
@@ -147,24 +147,51 @@ func (s *Store) SetPlan(ctx context.Context, accountID, planID string) (Account,
 	if err := s.join(ctx, planID, accountID); err != nil {
 		return Account{}, err
 	}
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: accountKey(accountID),
-		UpdateExpression:          aws.String("SET #plan = :plan, #created = if_not_exists(#created, :now)"),
-		ExpressionAttributeNames:  map[string]string{"#plan": attrPlan, "#created": attrCreated},
-		ExpressionAttributeValues: attr.Item{":plan": attr.String(planID), ":now": attr.Time(s.Now())},
-		ReturnValues:              types.ReturnValueAllOld,
-	})
-	if err != nil {
-		return Account{}, fmt.Errorf("set plan of account: %w", err)
-	}
-	_, of := s.caches()
-	of.Forget(accountID)
-	if old := attr.Text(out.Attributes, attrPlan); old != "" && old != planID {
-		if err := s.leave(ctx, old, accountID); err != nil {
+	e.Action, e.AccountID, e.Target, e.After = "account.plan_changed", accountID, accountID, map[string]any{"plan_id": planID}
+	for range putTries {
+		was, err := s.Find(ctx, accountID)
+		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Account{}, err
 		}
+		if err == nil && was.PlanID == planID {
+			return was, nil
+		}
+		if e.Before = nil; err == nil {
+			e.Before = map[string]any{"plan_id": was.PlanID}
+		}
+		err = s.Audit.Write(ctx, e, s.planUpdate(accountID, was.PlanID, planID))
+		if audit.AsRefused(err) != nil {
+			continue // somebody else gave it another one just now
+		}
+		if err != nil {
+			return Account{}, fmt.Errorf("set plan of account: %w", err)
+		}
+		_, of := s.caches()
+		of.Forget(accountID)
+		if was.PlanID != "" {
+			if err := s.leave(ctx, was.PlanID, accountID); err != nil {
+				return Account{}, err
+			}
+		}
+		return s.Find(ctx, accountID)
 	}
-	return s.Find(ctx, accountID)
+	return Account{}, fmt.Errorf("set plan of account: it changed %d times meanwhile", putTries)
+}
+
+// planUpdate changes an account's plan from was; "": the account is not known yet.
+func (s *Store) planUpdate(accountID, was, planID string) types.TransactWriteItem {
+	u := &types.Update{
+		TableName: &s.Table, Key: accountKey(accountID),
+		UpdateExpression:          aws.String("SET #plan = :plan, #created = if_not_exists(#created, :now)"),
+		ConditionExpression:       aws.String("attribute_not_exists(#plan)"),
+		ExpressionAttributeNames:  map[string]string{"#plan": attrPlan, "#created": attrCreated},
+		ExpressionAttributeValues: attr.Item{":plan": attr.String(planID), ":now": attr.Time(s.Now())},
+	}
+	if was != "" {
+		u.ConditionExpression = aws.String("#plan = :was")
+		u.ExpressionAttributeValues[":was"] = attr.String(was)
+	}
+	return types.TransactWriteItem{Update: u}
 }
 
 // leave takes a membership away, and gives it back when the account has returned to the plan meanwhile.
@@ -227,11 +254,12 @@ const putTries = 6
 
 // PutPlan sets a plan's limits; the version given is ignored. Limits that are in force already change nothing;
 // others get the next version. It returns the plan as it is now, and whether it changed.
-func (s *Store) PutPlan(ctx context.Context, p Plan) (Plan, bool, error) {
+func (s *Store) PutPlan(ctx context.Context, p Plan, e audit.Event) (Plan, bool, error) {
 	if !ValidID(p.ID) {
 		return Plan{}, false, ErrID
 	}
 	p = p.Normal()
+	e.Action, e.Target, e.After = "plan.changed", p.ID, p.values()
 	for range putTries {
 		old, err := s.Plan(ctx, p.ID)
 		if err != nil && !errors.Is(err, ErrPlanNotFound) {
@@ -240,9 +268,12 @@ func (s *Store) PutPlan(ctx context.Context, p Plan) (Plan, bool, error) {
 		if err == nil && old.same(p) {
 			return old, false, nil
 		}
+		if e.Before = nil; err == nil {
+			e.Before = old.values()
+		}
 		p.Version = old.Version + 1
-		err = s.writePlan(ctx, p, old.Version)
-		if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
+		err = s.Audit.Write(ctx, e, s.planPut(p, old.Version))
+		if audit.AsRefused(err) != nil {
 			continue // somebody else changed it just now
 		}
 		if err != nil {
@@ -255,20 +286,27 @@ func (s *Store) PutPlan(ctx context.Context, p Plan) (Plan, bool, error) {
 	return Plan{}, false, fmt.Errorf("put plan: it changed %d times meanwhile", putTries)
 }
 
-func (s *Store) writePlan(ctx context.Context, p Plan, over int64) error {
+// values are the plan's limits for the audit log.
+func (p Plan) values() map[string]any {
+	return map[string]any{
+		"limit": p.Limit, "period": string(p.Period), "rate_limit": p.Rate.Limit, "rate_window_seconds": p.Rate.WindowSeconds, "rate_burst": p.Rate.Burst,
+	}
+}
+
+// planPut writes a plan over the version that was read; 0: there was none.
+func (s *Store) planPut(p Plan, over int64) types.TransactWriteItem {
 	it := planKey(p.ID)
 	it[attrVersion], it[attrLimit], it[attrPeriod] = attr.Int(p.Version), attr.Int(p.Limit), attr.String(string(p.Period))
 	it[attrRate], it[attrWindow], it[attrBurst] = attr.Int(p.Rate.Limit), attr.Int(p.Rate.WindowSeconds), attr.Int(p.Rate.Burst)
 	it[attrFlight] = attr.Int(int64(p.InFlight))
-	in := &dynamodb.PutItemInput{TableName: &s.Table, Item: it}
+	in := &types.Put{TableName: &s.Table, Item: it}
 	if over == 0 {
 		in.ConditionExpression, in.ExpressionAttributeNames = aws.String("attribute_not_exists(#pk)"), map[string]string{"#pk": attrPK}
 	} else {
 		in.ConditionExpression, in.ExpressionAttributeNames = aws.String("#version = :over"), map[string]string{"#version": attrVersion}
 		in.ExpressionAttributeValues = attr.Item{":over": attr.Int(over)}
 	}
-	_, err := s.DB.PutItem(ctx, in)
-	return err
+	return types.TransactWriteItem{Put: in}
 }
 
 // Members lists the accounts that have a plan, and for a moment those that just left it: an account's own item says

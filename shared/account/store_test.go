@@ -13,6 +13,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/usage"
 )
@@ -23,9 +24,10 @@ func newStores(t *testing.T, n int) ([]*account.Store, *apitest.Clock) {
 	env := awstest.New(t)
 	table := env.Table(t.Context(), awstest.AccountsTable())
 	c := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
+	events := audittest.New(t, env)
 	stores := make([]*account.Store, n)
 	for i := range stores {
-		stores[i] = &account.Store{DB: env.DynamoDB, Table: table, Now: c.Now, DefaultPlanID: "demo"}
+		stores[i] = &account.Store{DB: env.DynamoDB, Table: table, Now: c.Now, DefaultPlanID: "demo", Audit: events}
 	}
 	return stores, c
 }
@@ -36,7 +38,7 @@ func demo() account.Plan {
 
 func put(t *testing.T, s *account.Store, p account.Plan) account.Plan {
 	t.Helper()
-	p, _, err := s.PutPlan(t.Context(), p)
+	p, _, err := s.PutPlan(t.Context(), p, audittest.ByOperator())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +172,7 @@ func TestPlansChangedAtOnceGetVersionsOfTheirOwn(t *testing.T) {
 		wg.Go(func() {
 			p := demo()
 			p.Limit = int64(100 + i)
-			got, _, err := s.PutPlan(t.Context(), p)
+			got, _, err := s.PutPlan(t.Context(), p, audittest.ByOperator())
 			if err != nil {
 				t.Error(err)
 			}
@@ -208,7 +210,7 @@ func TestAnAccountsPlanMovesItsMembership(t *testing.T) {
 		{"demo", []string{"acct_1"}, nil, nil},
 	}
 	for _, st := range steps {
-		_, err := s.SetPlan(t.Context(), "acct_1", st.plan)
+		_, err := s.SetPlan(t.Context(), "acct_1", st.plan, audittest.ByOperator())
 		if !errors.Is(err, st.want) {
 			t.Fatalf("set plan %q: %v", st.plan, err)
 		}
@@ -216,7 +218,7 @@ func TestAnAccountsPlanMovesItsMembership(t *testing.T) {
 			t.Errorf("after %q, demo has %v, big has %v", st.plan, d, b)
 		}
 	}
-	a, err := s.SetPlan(t.Context(), "acct_never_seen", "big")
+	a, err := s.SetPlan(t.Context(), "acct_never_seen", "big", audittest.ByOperator())
 	if err != nil || a.PlanID != "big" || a.CreatedAt.IsZero() {
 		t.Errorf("an account given a plan before its first call is %+v, %v", a, err)
 	}

@@ -13,6 +13,8 @@ import (
 type AccountServer interface {
 	// GetAccount answers GET /v1/account.
 	GetAccount(w http.ResponseWriter, r *http.Request)
+	// ListOwnAuditEvents answers GET /v1/audit-events.
+	ListOwnAuditEvents(w http.ResponseWriter, r *http.Request)
 	// ListRules answers GET /v1/rules.
 	ListRules(w http.ResponseWriter, r *http.Request)
 	// ListAcceptances answers GET /v1/rules/acceptances.
@@ -35,6 +37,7 @@ type AccountServer interface {
 func AccountRoutes(s AccountServer) []Route {
 	return []Route{
 		{Method: "GET", Path: "/v1/account", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetAccount},
+		{Method: "GET", Path: "/v1/audit-events", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListOwnAuditEvents},
 		{Method: "GET", Path: "/v1/usage", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetUsage},
 		{Method: "GET", Path: "/v1/rules/current", Handle: s.GetCurrentRules},
 		{Method: "GET", Path: "/v1/rules/current/prohibited-uses", Handle: s.GetProhibitedUses},

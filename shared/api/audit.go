@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"maps"
+	"strings"
 
 	"contactcenter/shared/audit"
 )
@@ -19,4 +21,35 @@ func AuditEvent(ctx context.Context) audit.Event {
 		AccountID: p.AccountID, Actor: audit.Actor{Kind: kind, ID: p.UserID, AccountID: p.AccountID},
 		RequestID: call.RequestID, SourceIP: call.SourceIP,
 	}
+}
+
+// AuditRecordOf shows an event to the operator.
+func AuditRecordOf(e audit.Event) AuditRecord {
+	return AuditRecord{
+		ID: e.ID, At: At(e.At), AccountID: e.AccountID, Action: e.Action, Target: e.Target, Before: e.Before, After: e.After, Reason: e.Reason,
+		Actor:         AuditActor{Kind: AuditActorKind(e.Actor.Kind), ID: e.Actor.ID, AccountID: e.Actor.AccountID},
+		InstructionID: e.InstructionID, ComplaintID: e.ComplaintID, RequestID: e.RequestID, SourceIP: e.SourceIP, RulesVersion: e.RulesVersion,
+	}
+}
+
+// OwnAuditRecordOf shows an event to the account that it concerns, and whether it is shown at all. Of an act of the operator's
+// the account sees what was done and why, but neither who did it and from where, nor anything of a complaint behind it.
+func OwnAuditRecordOf(e audit.Event) (record AuditRecord, shown bool) {
+	if strings.HasPrefix(e.Action, "complaint.") {
+		return AuditRecord{}, false
+	}
+	out := AuditRecordOf(e)
+	out.ComplaintID, out.Before, out.After = "", withoutComplaint(e.Before), withoutComplaint(e.After)
+	if e.Actor.Kind != audit.User {
+		out.Actor.ID, out.RequestID, out.SourceIP = "", "", ""
+	}
+	return out, true
+}
+
+func withoutComplaint(values map[string]any) map[string]any {
+	out := maps.Clone(values)
+	maps.DeleteFunc(out, func(name string, _ any) bool {
+		return strings.Contains(name, "complain") || strings.Contains(name, "claim")
+	})
+	return out
 }

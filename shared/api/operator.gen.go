@@ -19,6 +19,8 @@ type OperatorServer interface {
 	ListRestrictions(w http.ResponseWriter, r *http.Request)
 	// CreateRestriction answers POST /v1/operator/accounts/{id}/restrictions.
 	CreateRestriction(w http.ResponseWriter, r *http.Request)
+	// ListAuditEvents answers GET /v1/operator/audit-events.
+	ListAuditEvents(w http.ResponseWriter, r *http.Request)
 	// GetPlan answers GET /v1/operator/plans/{id}.
 	GetPlan(w http.ResponseWriter, r *http.Request)
 	// PutPlan answers PUT /v1/operator/plans/{id}.
@@ -56,6 +58,7 @@ func OperatorRoutes(s OperatorServer) []Route {
 		{Method: "POST", Path: "/v1/operator/accounts/{id}/restrictions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.CreateRestriction},
 		{Method: "DELETE", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.LiftRestriction},
 		{Method: "GET", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetRestriction},
+		{Method: "GET", Path: "/v1/operator/audit-events", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListAuditEvents},
 		{Method: "POST", Path: "/v1/operator/rules", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PublishRules},
 	}
 }

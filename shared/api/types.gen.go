@@ -25,6 +25,27 @@ func (e AcceptanceKind) Valid() bool {
 	}
 }
 
+// Defines values for AuditActorKind.
+const (
+	AuditActorKindOperator AuditActorKind = "operator"
+	AuditActorKindSystem   AuditActorKind = "system"
+	AuditActorKindUser     AuditActorKind = "user"
+)
+
+// Valid indicates whether the value is a known member of the AuditActorKind enum.
+func (e AuditActorKind) Valid() bool {
+	switch e {
+	case AuditActorKindOperator:
+		return true
+	case AuditActorKindSystem:
+		return true
+	case AuditActorKindUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Capacity.
 const (
 	CapacityLegalEntity Capacity = "legal_entity"
@@ -367,6 +388,57 @@ type ActivationInstruction struct {
 
 	// Instruction The single-use token; only in the first answer.
 	Instruction string `json:"instruction,omitempty"`
+}
+
+// AuditActor defines model for AuditActor.
+type AuditActor struct {
+	AccountID string `json:"account_id,omitempty"`
+
+	// ID The subject of the token; an account is not told the operator's.
+	ID   string         `json:"id,omitempty"`
+	Kind AuditActorKind `json:"kind"`
+}
+
+// AuditActorKind defines model for AuditActor.Kind.
+type AuditActorKind string
+
+// AuditRecord defines model for AuditRecord.
+type AuditRecord struct {
+	// AccountID Whose account it concerns; absent: the operator's own affairs.
+	AccountID string `json:"account_id,omitempty"`
+
+	// Action What happened, for example `channel.activated`.
+	Action string     `json:"action"`
+	Actor  AuditActor `json:"actor"`
+
+	// After The same afterwards; absent: it is not there any more.
+	After map[string]interface{} `json:"after,omitempty"`
+
+	// At RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	At Time `json:"at"`
+
+	// Before What was changed, as it was; absent: it was not there.
+	Before        map[string]interface{} `json:"before,omitempty"`
+	ComplaintID   string                 `json:"complaint_id,omitempty"`
+	ID            string                 `json:"id"`
+	InstructionID string                 `json:"instruction_id,omitempty"`
+	Reason        string                 `json:"reason,omitempty"`
+	RequestID     string                 `json:"request_id,omitempty"`
+	RulesVersion  string                 `json:"rules_version,omitempty"`
+	SourceIP      string                 `json:"source_ip,omitempty"`
+
+	// Target The id of what was changed.
+	Target string `json:"target"`
+}
+
+// AuditRecordList defines model for AuditRecordList.
+type AuditRecordList struct {
+	Items []AuditRecord `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
 // Capacity In whose name the user accepts.
@@ -917,7 +989,10 @@ type PublishRulesRequest struct {
 	// Example: 2026-12-01T10:00:00.000Z
 	EffectiveAt    Time            `json:"effective_at"`
 	ProhibitedUses []ProhibitedUse `json:"prohibited_uses"`
-	Version        string          `json:"version"`
+
+	// Reason Why, for the audit log.
+	Reason  string `json:"reason,omitempty"`
+	Version string `json:"version"`
 }
 
 // PutConsentsRequest defines model for PutConsentsRequest.
@@ -929,6 +1004,9 @@ type PutConsentsRequest struct {
 // PutOperatorAccountRequest defines model for PutOperatorAccountRequest.
 type PutOperatorAccountRequest struct {
 	PlanID string `json:"plan_id"`
+
+	// Reason Why, for the audit log.
+	Reason string `json:"reason,omitempty"`
 }
 
 // PutPlanRequest defines model for PutPlanRequest.
@@ -939,6 +1017,9 @@ type PutPlanRequest struct {
 	// Period The length of a usage period. Periods begin at midnight UTC.
 	Period PeriodKind `json:"period"`
 	Rate   PutRate    `json:"rate"`
+
+	// Reason Why, for the audit log.
+	Reason string `json:"reason,omitempty"`
 }
 
 // PutProviderRequest defines model for PutProviderRequest.
@@ -975,6 +1056,9 @@ type PutRate struct {
 type PutSenderRequest struct {
 	// Address The number or handle that recipients see.
 	Address string `json:"address"`
+
+	// Reason Why, for the audit log.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Rate defines model for Rate.

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/cache"
 )
 
@@ -57,7 +58,6 @@ const (
 type DynamoDB interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
-	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
@@ -66,6 +66,8 @@ type Store struct {
 	DB    DynamoDB
 	Table string
 	Now   func() time.Time
+	// Audit is needed by the methods that take an event: what a person does is written together with it.
+	Audit *audit.Log
 
 	once     sync.Once
 	schedule *cache.Cache[string, map[string]time.Time]
@@ -174,8 +176,8 @@ func (s *Store) Get(ctx context.Context, version string) (Version, error) {
 }
 
 // Publish makes a version known, for good. Publishing the same again changes nothing; with another body it returns
-// ErrPublished. Two requests.
-func (s *Store) Publish(ctx context.Context, v Version) error {
+// ErrPublished. One request.
+func (s *Store) Publish(ctx context.Context, v Version, e audit.Event) error {
 	s.prepare()
 	v.EffectiveAt = v.EffectiveAt.UTC().Truncate(time.Millisecond)
 	body, err := attr.JSON(v)
@@ -184,13 +186,17 @@ func (s *Store) Publish(ctx context.Context, v Version) error {
 	}
 	it := rulesKey(versionPrefix + v.Version)
 	it[attrBody] = body
-	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	refused := new(types.ConditionalCheckFailedException)
-	switch {
-	case errors.As(err, &refused):
+	e.Action, e.Target, e.RulesVersion = "rules.published", v.Version, v.Version
+	e.After = map[string]any{"effective_at": v.EffectiveAt.Format(time.RFC3339), "acceptance": string(v.Acceptance())}
+	err = s.Audit.Write(ctx, e,
+		types.TransactWriteItem{Put: &types.Put{
+			TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+		}},
+		types.TransactWriteItem{Update: &types.Update{
+			TableName: &s.Table, Key: rulesKey(scheduleSort), UpdateExpression: aws.String("SET #v = :at"),
+			ExpressionAttributeNames: map[string]string{"#v": schedulePrefix + v.Version}, ExpressionAttributeValues: attr.Item{":at": attr.Time(v.EffectiveAt)},
+		}})
+	if refused := audit.AsRefused(err); refused != nil {
 		var old Version
 		if err := attr.FromJSON(refused.Item, attrBody, &old); err != nil {
 			return err
@@ -198,25 +204,35 @@ func (s *Store) Publish(ctx context.Context, v Version) error {
 		if !old.Same(v) {
 			return ErrPublished
 		}
-	case err != nil:
-		return fmt.Errorf("publish version of the Rules: %w", err)
+		return nil
 	}
-	_, err = s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: rulesKey(scheduleSort), UpdateExpression: aws.String("SET #v = :at"),
-		ExpressionAttributeNames: map[string]string{"#v": schedulePrefix + v.Version}, ExpressionAttributeValues: attr.Item{":at": attr.Time(v.EffectiveAt)},
-	})
 	if err != nil {
-		return fmt.Errorf("schedule version of the Rules: %w", err)
+		return fmt.Errorf("publish version of the Rules: %w", err)
 	}
 	s.schedule.Forget(scheduleSort)
 	return nil
 }
 
-// Accept records an acceptance: two requests. The record is written before anything counts on it.
-func (s *Store) Accept(ctx context.Context, a Acceptance) error {
-	documents, err := attr.JSON(a.Documents)
+// Accept records an acceptance that a user expressed: one request. The same one again changes nothing.
+func (s *Store) Accept(ctx context.Context, a Acceptance, e audit.Event) error {
+	record, note, err := s.acceptance(a)
 	if err != nil {
 		return err
+	}
+	e.Action, e.AccountID, e.Target, e.RulesVersion = "rules.accepted", a.AccountID, a.ID, a.RulesVersion
+	e.After = map[string]any{"rules_version": a.RulesVersion, "capacity": string(a.Capacity)}
+	err = s.Audit.Write(ctx, e, types.TransactWriteItem{Put: record}, types.TransactWriteItem{Put: note})
+	if err != nil && audit.AsRefused(err) == nil {
+		return fmt.Errorf("record acceptance: %w", err)
+	}
+	return nil
+}
+
+// acceptance gives the two items of an acceptance: the record, which is never changed, and the note that there is one.
+func (s *Store) acceptance(a Acceptance) (record, note *types.Put, err error) {
+	documents, err := attr.JSON(a.Documents)
+	if err != nil {
+		return nil, nil, err
 	}
 	it := attr.Item{
 		attrPK: attr.String(a.AccountID), attrSK: attr.String(acceptancePrefix + a.ID), attrRulesVersion: attr.String(a.RulesVersion), attrDocuments: documents,
@@ -228,16 +244,29 @@ func (s *Store) Accept(ctx context.Context, a Acceptance) error {
 	if a.Kind == ByUse {
 		it[attrKind] = attr.String(string(ByUse))
 	}
-	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{
+	record = &types.Put{
 		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+	}
+	note = &types.Put{TableName: &s.Table, Item: attr.Item{
+		attrPK: attr.String(a.AccountID), attrSK: attr.String(acceptedPrefix + a.RulesVersion), attrAt: attr.Time(a.At),
+	}}
+	return record, note, nil
+}
+
+// noteUse records an acceptance by use: two requests, the record before anything counts on it. It is no act of its own but
+// what an act means, so it has no audit event: the record says who acted and when.
+func (s *Store) noteUse(ctx context.Context, a Acceptance) error {
+	record, note, err := s.acceptance(a)
+	if err != nil {
+		return err
+	}
+	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: record.TableName, Item: record.Item, ConditionExpression: record.ConditionExpression, ExpressionAttributeNames: record.ExpressionAttributeNames,
 	})
 	if refused := new(types.ConditionalCheckFailedException); err != nil && !errors.As(err, &refused) {
 		return fmt.Errorf("record acceptance: %w", err)
 	}
-	_, err = s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: attr.Item{
-		attrPK: attr.String(a.AccountID), attrSK: attr.String(acceptedPrefix + a.RulesVersion), attrAt: attr.Time(a.At),
-	}})
-	if err != nil {
+	if _, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: note.TableName, Item: note.Item}); err != nil {
 		return fmt.Errorf("note acceptance: %w", err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/rules"
 )
@@ -19,7 +20,8 @@ func newStores(t *testing.T) (operator, customer *rules.Store, clock *apitest.Cl
 	env := awstest.New(t)
 	table := env.Table(t.Context(), awstest.AccountsTable())
 	clock = apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
-	return &rules.Store{DB: env.DynamoDB, Table: table, Now: clock.Now}, &rules.Store{DB: env.DynamoDB, Table: table, Now: clock.Now}, clock
+	events := audittest.New(t, env)
+	return &rules.Store{DB: env.DynamoDB, Table: table, Now: clock.Now, Audit: events}, &rules.Store{DB: env.DynamoDB, Table: table, Now: clock.Now, Audit: events}, clock
 }
 
 func version(name string, at time.Time) rules.Version {
@@ -49,7 +51,7 @@ func TestAVersionNeverChanges(t *testing.T) {
 	for _, c := range cases {
 		w := v
 		c.change(&w)
-		if err := s.Publish(t.Context(), w); !errors.Is(err, c.want) {
+		if err := s.Publish(t.Context(), w, audittest.ByOperator()); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 		if got, err := other.Get(t.Context(), "v1"); err != nil || !got.Same(v) {
@@ -71,7 +73,7 @@ func TestTheVersionInForceIsSeenWithinSeconds(t *testing.T) {
 	}
 	want("before any", "", rules.ErrNoneInForce)
 	for name, in := range map[string]time.Duration{"old": -2 * time.Hour, "new": -time.Hour, "next": time.Minute} {
-		if err := operator.Publish(t.Context(), version(name, now.Add(in))); err != nil {
+		if err := operator.Publish(t.Context(), version(name, now.Add(in)), audittest.ByOperator()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,7 +96,7 @@ func TestOnlyAPositiveAnswerIsKept(t *testing.T) {
 		}
 	}
 	ask(s, "acct_1", "v1", false)
-	if err := other.Accept(t.Context(), rules.Acceptance{ID: "acc_1", AccountID: "acct_1", RulesVersion: "v1", Capacity: rules.Self, UserID: "u", At: clock.Now()}); err != nil {
+	if err := other.Accept(t.Context(), rules.Acceptance{ID: "acc_1", AccountID: "acct_1", RulesVersion: "v1", Capacity: rules.Self, UserID: "u", At: clock.Now()}, audittest.By("acct_1")); err != nil {
 		t.Fatal(err)
 	}
 	ask(s, "acct_1", "v1", true)
@@ -111,7 +113,7 @@ func TestEveryAcceptanceIsListed(t *testing.T) {
 		wg.Go(func() {
 			a := rules.Acceptance{ID: fmt.Sprintf("acc_%d", i), AccountID: "acct_1", RulesVersion: "v1", Capacity: rules.LegalEntity, LegalEntityName: "n", UserID: "u", SourceIP: "::1", At: clock.Now()}
 			for range 2 {
-				if err := s.Accept(t.Context(), a); err != nil {
+				if err := s.Accept(t.Context(), a, audittest.By("acct_1")); err != nil {
 					t.Error(err)
 				}
 			}
@@ -145,12 +147,12 @@ func TestUseAcceptsAVersionOnceWhereTheVersionProvidesForIt(t *testing.T) {
 	first, notice, explicit := version("v1", clock.Now()), version("v2", clock.Now().Add(time.Hour)), version("v3", clock.Now().Add(2*time.Hour))
 	notice.Mode = rules.Notice
 	for _, v := range []rules.Version{first, notice, explicit} {
-		if err := operator.Publish(ctx, v); err != nil {
+		if err := operator.Publish(ctx, v, audittest.ByOperator()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	accepted := rules.Acceptance{ID: "acc_0000000000000001", AccountID: "acct_1", RulesVersion: "v1", Documents: first.Plain(), Capacity: rules.LegalEntity, LegalEntityName: "n", UserID: "u", SourceIP: "::1", At: clock.Now()}
-	if err := customer.Accept(ctx, accepted); err != nil {
+	if err := customer.Accept(ctx, accepted, audittest.By("acct_1")); err != nil {
 		t.Fatal(err)
 	}
 	stands := func(account string, v rules.Version, accepted, permits bool) rules.Agreement {
@@ -197,7 +199,7 @@ func TestVersionsAreListedByWhenTheyComeIntoForce(t *testing.T) {
 	t.Parallel()
 	operator, customer, clock := newStores(t)
 	for i, name := range []string{"b", "c", "a", "d", "e"} {
-		if err := operator.Publish(t.Context(), version(name, clock.Now().Add(time.Duration(i)*time.Hour))); err != nil {
+		if err := operator.Publish(t.Context(), version(name, clock.Now().Add(time.Duration(i)*time.Hour)), audittest.ByOperator()); err != nil {
 			t.Fatal(err)
 		}
 	}

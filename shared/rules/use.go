@@ -53,7 +53,7 @@ func (s *Store) AcceptByUse(ctx context.Context, v Version, earlier Acceptance, 
 	if err != nil {
 		return fmt.Errorf("accept by use: %w", err)
 	}
-	return s.Accept(ctx, Acceptance{
+	return s.noteUse(ctx, Acceptance{
 		ID: acceptanceID, AccountID: u.AccountID, RulesVersion: v.Version, Kind: ByUse, Documents: v.Plain(), Capacity: earlier.Capacity,
 		LegalEntityName: earlier.LegalEntityName, UserID: u.UserID, SourceIP: u.SourceIP, At: u.At.UTC().Truncate(time.Millisecond),
 	})

@@ -31,6 +31,10 @@ const (
 	attrPrev      = "pp"
 	attrPrevUsed  = "pu"
 	attrBlocked   = "x"
+	attrNear      = "t8" // when 80 % of the period's number were reached, in milliseconds
+	attrFull      = "t1" // when all of it was
+	attrPrevNear  = "p8"
+	attrPrevFull  = "p1"
 	attrShard     = "sh"  // index "due"
 	attrDue       = "due" // when the scheduled reset has something to do
 
@@ -99,6 +103,16 @@ func members(it item, name string) item {
 	return nil
 }
 
+func reached(it item, near, full string) Reached {
+	at := func(name string) time.Time {
+		if n := number(it[name]); n != 0 {
+			return time.UnixMilli(n).UTC()
+		}
+		return time.Time{}
+	}
+	return Reached{Near: at(near), Full: at(full)}
+}
+
 func micros(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}
@@ -160,6 +174,7 @@ func decodeGate(it item) (Gate, error) {
 		Previous: text(it, attrPrev), PreviousUsed: number(it[attrPrevUsed]), Due: text(it, attrDue), Entries: map[string]Entry{},
 	}
 	_, g.Blocked = it[attrBlocked]
+	g.Reached, g.PreviousReached = reached(it, attrNear, attrFull), reached(it, attrPrevNear, attrPrevFull)
 	var err error
 	if _, g.Ends, err = bounds(g.Period); err != nil {
 		return Gate{}, fmt.Errorf("read gate of %s: %w", g.AccountID, err)

@@ -308,6 +308,7 @@ func (s *Store) Roll(ctx context.Context, g Gate, terms Terms) (Gate, error) {
 	}
 	w := newWrite()
 	w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(attrPrevUsed), w.name(attrUsed)))
+	w.moveReached(g.Reached)
 	w.set(attrPrev, str(g.Period))
 	w.set(attrPeriod, str(period))
 	w.terms(terms)
@@ -347,14 +348,21 @@ func (s *Store) Export(ctx context.Context, g Gate) (Gate, error) {
 	if len(g.OpenEntries()) > 0 {
 		return g, ErrPreviousOpen
 	}
-	_, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: item{
+	it := item{
 		attrPK: str(g.AccountID), attrSK: str(periodPrefix + g.Previous), attrUsed: num(g.PreviousUsed), "closed_at": str(dueText(s.Now())),
-	}})
+	}
+	if at := g.PreviousReached.Near; !at.IsZero() {
+		it[attrNear] = num(at.UnixMilli())
+	}
+	if at := g.PreviousReached.Full; !at.IsZero() {
+		it[attrFull] = num(at.UnixMilli())
+	}
+	_, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: it})
 	if err != nil {
 		return g, fmt.Errorf("export period %s: %w", g.Previous, err)
 	}
 	w := newWrite()
-	w.removes = append(w.removes, w.name(attrPrev), w.name(attrPrevUsed))
+	w.removes = append(w.removes, w.name(attrPrev), w.name(attrPrevUsed), w.name(attrPrevNear), w.name(attrPrevFull))
 	w.conditions = append(w.conditions,
 		fmt.Sprintf("%s = %s", w.name(attrPrev), w.value("seen", str(g.Previous))),
 		fmt.Sprintf("%s = %s", w.name(attrPrevUsed), w.value("count", num(g.PreviousUsed))))
@@ -363,14 +371,50 @@ func (s *Store) Export(ctx context.Context, g Gate) (Gate, error) {
 
 // ClosedPeriod gives what an exported period counted, or ErrNoGate when it was not exported.
 func (s *Store) ClosedPeriod(ctx context.Context, accountID, period string) (int64, error) {
+	used, _, err := s.closed(ctx, accountID, period)
+	return used, err
+}
+
+// ClosedReached gives which thresholds an exported period reached, or ErrNoGate when it was not exported.
+func (s *Store) ClosedReached(ctx context.Context, accountID, period string) (Reached, error) {
+	_, at, err := s.closed(ctx, accountID, period)
+	return at, err
+}
+
+func (s *Store) closed(ctx context.Context, accountID, period string) (int64, Reached, error) {
 	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: item{attrPK: str(accountID), attrSK: str(periodPrefix + period)}, ConsistentRead: aws.Bool(true)})
 	if err != nil {
-		return 0, fmt.Errorf("read closed period: %w", err)
+		return 0, Reached{}, fmt.Errorf("read closed period: %w", err)
 	}
 	if len(out.Item) == 0 {
-		return 0, ErrNoGate
+		return 0, Reached{}, ErrNoGate
 	}
-	return number(out.Item[attrUsed]), nil
+	return number(out.Item[attrUsed]), reached(out.Item, attrNear, attrFull), nil
+}
+
+// Cross notes on the gate that it crossed a threshold: each once in a period, whoever comes first. It reports which of
+// them this call noted. It costs a request only when the gate, as the caller saw it, stands above one that is not noted.
+func (s *Store) Cross(ctx context.Context, g Gate) (near, full bool, err error) {
+	wantNear, wantFull := g.Crossed()
+	note := func(want bool, attr string, over Gate) (bool, error) {
+		if !want {
+			return false, nil
+		}
+		w := newWrite()
+		w.set(attr, num(s.Now().UnixMilli()))
+		w.conditions = append(w.conditions,
+			fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(over.Period))), fmt.Sprintf("attribute_not_exists(%s)", w.name(attr)))
+		_, err := s.update(ctx, over.AccountID, w)
+		if refused := new(Refused); errors.As(err, &refused) {
+			return false, nil // somebody else noted it, or the period is over
+		}
+		return err == nil, err
+	}
+	near, err = note(wantNear, attrNear, g)
+	if err == nil {
+		full, err = note(wantFull, attrFull, g)
+	}
+	return near, full, err
 }
 
 // Due lists up to limit accounts of a shard for which the scheduled reset has something to do by now, longest due
@@ -514,6 +558,22 @@ func (w *write) terms(t Terms) {
 		w.set(attrBlocked, num(1))
 	} else {
 		w.removes = append(w.removes, w.name(attrBlocked))
+	}
+}
+
+// moveReached moves the thresholds of a period that is closed, which are those that the caller saw.
+func (w *write) moveReached(r Reached) {
+	for _, m := range []struct {
+		now, then string
+		at        time.Time
+	}{{attrNear, attrPrevNear, r.Near}, {attrFull, attrPrevFull, r.Full}} {
+		if m.at.IsZero() {
+			w.conditions = append(w.conditions, fmt.Sprintf("attribute_not_exists(%s)", w.name(m.now)))
+			continue
+		}
+		w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(m.then), w.name(m.now)))
+		w.removes = append(w.removes, w.name(m.now))
+		w.conditions = append(w.conditions, fmt.Sprintf("attribute_exists(%s)", w.name(m.now)))
 	}
 }
 

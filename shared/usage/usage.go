@@ -138,8 +138,25 @@ type Gate struct {
 	PreviousUsed int64
 	// Blocked says that the account may not send.
 	Blocked bool
+	// Reached is what was reached of the period's number, PreviousReached of the closed one's.
+	Reached, PreviousReached Reached
 	// Due is when the scheduled reset has something to do, as it is stored; each Wake gives it another value.
 	Due string
+}
+
+// NearPercent is the first threshold, in percent of a period's number; the other is all of it.
+const NearPercent = 80
+
+// Reached says when thresholds of a period's number were reached for the first time; zero: not yet. Units that were
+// given back later change nothing.
+type Reached struct{ Near, Full time.Time }
+
+// Crossed reports thresholds that the gate stands at or above, and that are not noted yet.
+func (g Gate) Crossed() (near, full bool) {
+	if g.Limit <= 0 {
+		return false, false
+	}
+	return g.Reached.Near.IsZero() && g.Used*100 >= g.Limit*NearPercent, g.Reached.Full.IsZero() && g.Used >= g.Limit
 }
 
 // InFlight is the number of messages of the ledger that hold a unit and are not yet known to be done.
@@ -167,7 +184,7 @@ func (g Gate) InPresent(now time.Time, terms Terms) Gate {
 	if g.Period == "" || !now.Before(g.Ends) {
 		g.Period = terms.Kind.Period(now)
 		_, g.Ends, _ = bounds(g.Period)
-		g.Used, g.Limit, g.Remaining = 0, terms.Limit, terms.Limit
+		g.Used, g.Limit, g.Remaining, g.Reached = 0, terms.Limit, terms.Limit, Reached{}
 	}
 	if g.Version != terms.Version {
 		g.PlanID, g.Version, g.Remaining, g.Limit = terms.PlanID, terms.Version, g.Remaining+terms.Limit-g.Limit, terms.Limit

@@ -72,7 +72,7 @@ type Store struct {
 	DB    DynamoDB
 	Table string
 	Now   func() time.Time
-	// Audit is where Put writes its event; who only reads needs none.
+	// Audit is needed by the methods that take an event; who only reads needs none.
 	Audit *audit.Log
 
 	once    sync.Once
@@ -139,20 +139,43 @@ func (s *Store) List(ctx context.Context) ([]Entry, error) {
 
 // PutSender adds a sender to a provider's pool, or changes the address of a free one; with the address that it has
 // already, it changes nothing. It returns ErrSenderInUse when the sender belongs to a channel and has another address.
-func (s *Store) PutSender(ctx context.Context, providerID string, sender Sender) (Sender, error) {
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: senderKey(providerID, sender.ID),
-		UpdateExpression: aws.String("SET #address = :address"), ConditionExpression: aws.String("attribute_not_exists(#channel) OR #address = :address"),
-		ExpressionAttributeNames:  map[string]string{"#address": attrAddress, "#channel": attrChannel},
-		ExpressionAttributeValues: attr.Item{":address": attr.String(sender.Address)}, ReturnValues: types.ReturnValueAllNew,
-	})
-	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
-		return Sender{}, ErrSenderInUse
+func (s *Store) PutSender(ctx context.Context, providerID string, sender Sender, e audit.Event) (Sender, error) {
+	const tries = 5
+	key := senderKey(providerID, sender.ID)
+	e.Action, e.Target, e.After = "sender.changed", sender.ID, map[string]any{"provider_id": providerID, "in_pool": true}
+	for range tries {
+		out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: key, ConsistentRead: aws.Bool(true)})
+		if err != nil {
+			return Sender{}, fmt.Errorf("get sender: %w", err)
+		}
+		was := decodeSender(out.Item)
+		update := &types.Update{
+			TableName: &s.Table, Key: key, UpdateExpression: aws.String("SET #address = :address"),
+			ConditionExpression:       aws.String("attribute_not_exists(#address)"),
+			ExpressionAttributeNames:  map[string]string{"#address": attrAddress},
+			ExpressionAttributeValues: attr.Item{":address": attr.String(sender.Address)},
+		}
+		if len(out.Item) > 0 {
+			if was.Address == sender.Address {
+				return was, nil
+			}
+			if was.ChannelID != "" {
+				return Sender{}, ErrSenderInUse
+			}
+			update.ConditionExpression = aws.String("attribute_not_exists(#channel) AND #address = :was")
+			update.ExpressionAttributeNames["#channel"], update.ExpressionAttributeValues[":was"] = attrChannel, attr.String(was.Address)
+			e.Before, e.After["address_changed"] = map[string]any{"provider_id": providerID, "in_pool": true}, true
+		}
+		err = s.Audit.Write(ctx, e, types.TransactWriteItem{Update: update})
+		if audit.AsRefused(err) != nil {
+			continue // somebody else took it or changed it just now
+		}
+		if err != nil {
+			return Sender{}, fmt.Errorf("put sender: %w", err)
+		}
+		return Sender{ID: sender.ID, Address: sender.Address}, nil
 	}
-	if err != nil {
-		return Sender{}, fmt.Errorf("put sender: %w", err)
-	}
-	return decodeSender(out.Attributes), nil
+	return Sender{}, fmt.Errorf("put sender: it changed %d times meanwhile", tries)
 }
 
 // Senders gives a page of a provider's pool, by id.

@@ -21,7 +21,7 @@ func newStore(t *testing.T, senders int) (*registry.Store, *apitest.Clock) {
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
 	s := &registry.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.ChannelsTable()), Now: clock.Now, Audit: audittest.New(t, env)}
 	for i := range senders {
-		if _, err := s.PutSender(t.Context(), "edna", registry.Sender{ID: fmt.Sprint(1001 + i), Address: fmt.Sprintf("+3579900%d", 1001+i)}); err != nil {
+		if _, err := s.PutSender(t.Context(), "edna", registry.Sender{ID: fmt.Sprint(1001 + i), Address: fmt.Sprintf("+3579900%d", 1001+i)}, audittest.ByOperator()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
+)
+
+// R-3.4, R-13.3: an account sees what was done in it and to it, not who of the operator did it, nothing of a complaint, and
+// nothing of anybody else's.
+func TestAnAccountSeesItsOwnEventsOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	operator := audit.Actor{Kind: audit.Operator, ID: "op_secret"}
+	user := audit.Actor{Kind: audit.User, ID: "user_7", AccountID: "acct_1"}
+	for _, e := range []audit.Event{
+		{AccountID: "acct_1", Actor: user, Action: "channel.created", Target: "chn_1", RequestID: "req_user", SourceIP: "192.0.2.9"},
+		{AccountID: "acct_1", Actor: operator, Action: "restriction.created", Target: "rst_1", Reason: "too many", ComplaintID: "cmp_secret", RequestID: "req_secret",
+			SourceIP: "198.51.100.77", After: map[string]any{"kind": "block", "complaint_id": "cmp_secret", "claimant": "cmp_secret"}},
+		{AccountID: "acct_1", Actor: operator, Action: "complaint.reviewed", Target: "cmp_secret"},
+		{AccountID: "acct_2", Actor: audit.Actor{Kind: audit.User, ID: "u_secret", AccountID: "acct_2"}, Action: "channel.created", Target: "chn_secret"},
+		{Actor: operator, Action: "plan.changed", Target: "plan_secret"},
+	} {
+		if err := w.rules.Audit.Write(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := w.User("acct_1", "user_8").Get("/v1/audit-events").Want(t, "list", 200, "")
+	if strings.Contains(a.Body, "secret") || strings.Contains(a.Body, "198.51.100.77") {
+		t.Errorf("it shows what is not its own: %s", a.Body)
+	}
+	for _, want := range []string{
+		`"action":"restriction.created"`, `"actor":{"kind":"operator"}`, `"after":{"kind":"block"}`, `"reason":"too many"`,
+		`"action":"channel.created"`, `"actor":{"account_id":"acct_1","id":"user_7","kind":"user"}`, `"source_ip":"192.0.2.9"`, `"request_id":"req_user"`,
+	} {
+		if !strings.Contains(a.Body, want) {
+			t.Errorf("it does not have %s: %s", want, a.Body)
+		}
+	}
+	if n := len(a.JSON["items"].([]any)); n != 2 {
+		t.Errorf("it has %d events", n)
+	}
+	w.As(&api.Principal{UserID: "u", AccountID: "acct_1", Scopes: []string{"channels:read"}}).Get("/v1/audit-events").Want(t, "without the scope", 403, "forbidden")
+	w.Operator().Get("/v1/audit-events").Want(t, "an operator", 403, "forbidden")
+	for _, bad := range []string{"?page_size=0", "?page_token=x", "?account_id=acct_2"} {
+		w.User("acct_1", "u").Get("/v1/audit-events"+bad).Want(t, bad, 422, "invalid_request")
+	}
+	token := w.User("acct_1", "u").Get("/v1/audit-events?page_size=1").Text("next_page_token")
+	w.User("acct_2", "u").Get("/v1/audit-events?page_token="+token).Want(t, "another account's page token", 422, "invalid_request")
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+
+	"contactcenter/shared/account"
+	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
+)
+
+// event begins the audit event of what the operator does now, with the reason that they give.
+func event(r *http.Request, reason string) audit.Event {
+	e := api.AuditEvent(r.Context())
+	e.Reason = reason
+	return e
+}
+
+// ListAuditEvents answers GET /v1/operator/audit-events, newest first.
+func (h *Handler) ListAuditEvents(w http.ResponseWriter, r *http.Request) {
+	q := api.ReadQuery(r, "account_id")
+	size, token := q.Page()
+	accountID := q.Get("account_id")
+	if accountID != "" && !account.ValidID(accountID) {
+		q.Invalid("account_id", "can't be an account's id")
+	}
+	if err := q.Err(); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	list, next, err := h.Audit.All(r.Context(), attr.Page{Size: size, Token: token}, accountID)
+	switch {
+	case errors.Is(err, attr.ErrToken):
+		api.WriteError(w, r, api.BadPageToken())
+		return
+	case err != nil:
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	out := api.AuditRecordList{Items: []api.AuditRecord{}, NextPageToken: next}
+	for _, e := range list {
+		out.Items = append(out.Items, api.AuditRecordOf(e))
+	}
+	api.WriteJSON(w, http.StatusOK, out)
+}

@@ -1,0 +1,250 @@
+package usage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/id"
+)
+
+// Items of a limit on a part of an account's messages: sk "scope#<limit>#<period>" counts the units of a period,
+// "scoped#<limit>#<message>" marks a message that holds one, "scoperate#<limit>" is the state of a frequency.
+const (
+	scopePrefix     = "scope#"
+	scopedPrefix    = "scoped#"
+	scopeRatePrefix = "scoperate#"
+
+	attrScopeUsed   = "used"
+	attrScopePeriod = "period"
+	attrScopeLease  = "lease"
+	attrTTL         = "ttl"
+
+	scopeTries = 5
+	scopeKept  = 45 * 24 * time.Hour // counters and marks outlive the longest period
+	scopeWait  = 20 * time.Millisecond
+)
+
+// ScopesDB is what the scopes need of the AWS client.
+type ScopesDB interface {
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+}
+
+// Scopes keep limits that concern a part of an account's messages: those on one channel or to one recipient. They come on
+// top of the account's gate, and only messages under such a limit pay for them.
+type Scopes struct {
+	DB    ScopesDB
+	Table string
+	Now   func() time.Time
+}
+
+// ErrBusy: others changed the same limit all the time. Try again later.
+var ErrBusy = errors.New("the limit is being changed by others")
+
+func scopeKey(accountID, sort string) item { return item{attrPK: str(accountID), attrSK: str(sort)} }
+
+func markKey(accountID, limitID string, m id.Message) item {
+	return scopeKey(accountID, scopedPrefix+limitID+"#"+m.Unique+m.Conversation)
+}
+
+// Take takes a unit of a limit's number for a message, once however often it is asked. The lease is the holder's. It
+// reports false when the period's number is used up. Mark and count are one transaction; two requests at most, more when
+// others take at the same moment.
+func (s *Scopes) Take(ctx context.Context, accountID, limitID, period string, limit int64, m id.Message, lease int64) (bool, error) {
+	if limit <= 0 {
+		return false, nil
+	}
+	kept := num(s.Now().Add(scopeKept).Unix())
+	mark := markKey(accountID, limitID, m)
+	mark[attrScopePeriod], mark[attrScopeLease], mark[attrTTL] = str(period), num(lease), kept
+	put := types.TransactWriteItem{Put: &types.Put{
+		TableName: &s.Table, Item: mark, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+	}}
+	count := types.TransactWriteItem{Update: &types.Update{
+		TableName: &s.Table, Key: scopeKey(accountID, scopePrefix+limitID+"#"+period),
+		UpdateExpression:          aws.String("SET #used = if_not_exists(#used, :none) + :one, #ttl = :ttl"),
+		ConditionExpression:       aws.String("attribute_not_exists(#used) OR #used < :number"),
+		ExpressionAttributeNames:  map[string]string{"#used": attrScopeUsed, "#ttl": attrTTL},
+		ExpressionAttributeValues: item{":one": num(1), ":none": num(0), ":number": num(limit), ":ttl": kept},
+	}}
+	failed, err := s.transact(ctx, put, count)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("take unit of limit: %w", err)
+	case len(failed) == 0:
+		return true, nil
+	case !failed[0]:
+		return false, nil
+	}
+	// The message holds one already. It goes on under the present holder's lease, if that is the later one.
+	_, err = s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.Table, Key: markKey(accountID, limitID, m), UpdateExpression: aws.String("SET #lease = :lease"),
+		ConditionExpression:       aws.String("#lease <= :lease"),
+		ExpressionAttributeNames:  map[string]string{"#lease": attrScopeLease},
+		ExpressionAttributeValues: item{":lease": num(lease)},
+	})
+	if err != nil {
+		return false, fmt.Errorf("take over unit of limit: %w", err)
+	}
+	return true, nil
+}
+
+// GiveBack returns a message's unit, if it holds one under no later lease. Two requests, one when there is none.
+func (s *Scopes) GiveBack(ctx context.Context, accountID, limitID string, m id.Message, lease int64) error {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: markKey(accountID, limitID, m), ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return fmt.Errorf("look for unit of limit: %w", err)
+	}
+	if len(out.Item) == 0 {
+		return nil
+	}
+	remove := types.TransactWriteItem{Delete: &types.Delete{
+		TableName: &s.Table, Key: markKey(accountID, limitID, m), ConditionExpression: aws.String("#lease <= :lease"),
+		ExpressionAttributeNames: map[string]string{"#lease": attrScopeLease}, ExpressionAttributeValues: item{":lease": num(lease)},
+	}}
+	count := types.TransactWriteItem{Update: &types.Update{
+		TableName: &s.Table, Key: scopeKey(accountID, scopePrefix+limitID+"#"+text(out.Item, attrScopePeriod)),
+		UpdateExpression: aws.String("SET #used = #used - :one"), ConditionExpression: aws.String("#used >= :one"),
+		ExpressionAttributeNames: map[string]string{"#used": attrScopeUsed}, ExpressionAttributeValues: item{":one": num(1)},
+	}}
+	if _, err := s.transact(ctx, remove, count); err != nil { // a failed condition: somebody else's by now, or given back
+		return fmt.Errorf("give back unit of limit: %w", err)
+	}
+	return nil
+}
+
+// Used gives how many units of a limit's period are taken. One request.
+func (s *Scopes) Used(ctx context.Context, accountID, limitID, period string) (int64, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: scopeKey(accountID, scopePrefix+limitID+"#"+period), ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return 0, fmt.Errorf("read limit: %w", err)
+	}
+	return number(out.Item[attrScopeUsed]), nil
+}
+
+// transact makes two changes, both or none. Failed says whose conditions did not hold; empty: it was done.
+func (s *Scopes) transact(ctx context.Context, changes ...types.TransactWriteItem) (failed []bool, err error) {
+	for try := range scopeTries {
+		_, err := s.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: changes})
+		canceled := new(types.TransactionCanceledException)
+		if !errors.As(err, &canceled) {
+			return nil, err
+		}
+		failed = make([]bool, len(changes))
+		refused := false
+		for i, r := range canceled.CancellationReasons {
+			failed[i] = aws.ToString(r.Code) == "ConditionalCheckFailed"
+			refused = refused || failed[i]
+		}
+		if refused {
+			return failed, nil
+		}
+		if err := pause(ctx, time.Duration(try+1)*scopeWait); err != nil {
+			return nil, err
+		}
+	}
+	return nil, ErrBusy
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// Pass lets a message through a limit's frequency, or gives it a place in the line and says how long to wait for it.
+// Waited is set for one that comes back from the line. One request, two when it must wait or the rate is at work.
+func (s *Scopes) Pass(ctx context.Context, accountID, limitID string, r Rate, waited bool) (time.Duration, error) {
+	now, t := s.Now().UnixMicro(), r.interval().Microseconds()
+	var seen item
+	for range scopeTries {
+		u, atWork := scopeUpdate{names: map[string]string{}, values: item{}}, number(seen[attrTAT]) > now
+		u.pass(now, t, r.Burst, atWork, waited)
+		it, done, err := s.write(ctx, accountID, limitID, u)
+		if err != nil || done {
+			return 0, err
+		}
+		seen = it
+		if inLine := !waited && number(it[attrLine]) > now; !inLine && atWork != (number(it[attrTAT]) > now) {
+			continue // it was at work and not idle, or the other way round
+		}
+		place, ok, err := s.line(ctx, accountID, limitID, seen, now, t, r.Burst)
+		if err != nil || ok {
+			return time.Duration(max(place-now, 1)) * time.Microsecond, err
+		}
+	}
+	return 0, ErrBusy
+}
+
+// line gives a place at the line's end.
+func (s *Scopes) line(ctx context.Context, accountID, limitID string, seen item, now, t, burst int64) (place int64, ok bool, err error) {
+	start := max(now, number(seen[attrTAT])-(burst-1)*t)
+	u := scopeUpdate{names: map[string]string{"#w": attrLine}, values: item{":start": num(start)}}
+	if place = number(seen[attrLine]); place > start {
+		u.set, u.values[":t"] = "#w = #w + :t", num(t)
+		u.conditions = []string{"#w > :start", "#w = :seen"}
+		u.values[":seen"] = num(place)
+	} else {
+		place = start
+		u.set, u.values[":end"] = "#w = :end", num(start+t)
+		u.conditions = []string{"(attribute_not_exists(#w) OR #w <= :start)"}
+	}
+	_, ok, err = s.write(ctx, accountID, limitID, u)
+	return place, ok, err
+}
+
+// scopeUpdate is one conditional write of a frequency's state.
+type scopeUpdate struct {
+	set        string
+	conditions []string
+	names      map[string]string
+	values     item
+}
+
+// pass moves the theoretical arrival time by one message, as the gate's rate does.
+func (u *scopeUpdate) pass(now, t, burst int64, atWork, waited bool) {
+	u.names["#t"], u.values[":now"] = attrTAT, num(now)
+	if atWork {
+		u.set, u.values[":t"] = "#t = #t + :t", num(t)
+		u.values[":bound"] = num(now + (burst-1)*t)
+		u.conditions = append(u.conditions, "#t > :now", "#t <= :bound")
+	} else {
+		u.set, u.values[":next"] = "#t = :next", num(now+t)
+		u.conditions = append(u.conditions, "(attribute_not_exists(#t) OR #t <= :now)")
+	}
+	if !waited {
+		u.names["#w"] = attrLine
+		u.conditions = append(u.conditions, "(attribute_not_exists(#w) OR #w <= :now)")
+	}
+}
+
+// write reports whether the condition held, and gives the state that it found where not.
+func (s *Scopes) write(ctx context.Context, accountID, limitID string, u scopeUpdate) (item, bool, error) {
+	u.names["#ttl"], u.values[":ttl"] = attrTTL, num(s.Now().Add(scopeKept).Unix())
+	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.Table, Key: scopeKey(accountID, scopeRatePrefix+limitID), UpdateExpression: aws.String("SET " + u.set + ", #ttl = :ttl"),
+		ConditionExpression: aws.String(strings.Join(u.conditions, " AND ")), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.values,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	refused := new(types.ConditionalCheckFailedException)
+	if errors.As(err, &refused) {
+		return refused.Item, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("write frequency of limit: %w", err)
+	}
+	return nil, true, nil
+}
