@@ -37,7 +37,7 @@ func checkCredentials(e registry.Entry, credentials map[string]string) error {
 		known[f.Name] = true
 		switch value := credentials[f.Name]; {
 		case value == "":
-			required.WithField("credentials."+f.Name, "is required")
+			required.Errors.Add("credentials."+f.Name, string(api.CodeCredentialsRequired), "is required")
 		case len(value) > maxCredential:
 			errs.Add("credentials."+f.Name, api.FieldInvalid, fmt.Sprintf("must have at most %d bytes", maxCredential))
 		}

@@ -559,6 +559,7 @@ type ConversationList struct {
 
 // CreateChannelRequest defines model for CreateChannelRequest.
 type CreateChannelRequest struct {
+	// Credentials The provider's credential_fields, for own_account providers only. Kept sealed, never shown.
 	Credentials map[string]string `json:"credentials,omitempty"`
 	Name        string            `json:"name"`
 	ProviderID  string            `json:"provider_id"`
@@ -1236,6 +1237,7 @@ type Transfer struct {
 
 // UpdateChannelRequest defines model for UpdateChannelRequest.
 type UpdateChannelRequest struct {
+	// Credentials The provider's credential_fields, for own_account providers only. Kept sealed, never shown.
 	Credentials map[string]string `json:"credentials,omitempty"`
 	Name        *string           `json:"name,omitempty"`
 }

@@ -244,11 +244,10 @@ func (s *Store) Deactivate(ctx context.Context, id string, e audit.Event) (Chann
 
 // Pause keeps a channel from being used before until, because its provider asks for that. A pause only ever gets longer.
 func (s *Store) Pause(ctx context.Context, id string, until time.Time) error {
-	_, err := s.update(ctx, id, change{
+	return s.update(ctx, id, change{
 		set:    attr.Item{attrPaused: attr.Time(until)},
 		unless: "#" + attrPaused + " >= :" + attrPaused,
 	})
-	return err
 }
 
 // MarkCredentialsInvalid takes an active channel out of use, because its provider no longer takes the credentials. It
@@ -263,8 +262,7 @@ func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string, used []by
 		invalid.set[attrCredentials] = &types.AttributeValueMemberB{Value: used}
 		invalid.unless += " OR #" + attrCredentials + " <> :" + attrCredentials
 	}
-	_, err := s.update(ctx, id, invalid)
-	return err
+	return s.update(ctx, id, invalid)
 }
 
 // ReplaceCredentials gives a channel other credentials, as SealCredentials made them. A channel whose credentials were refused
@@ -395,25 +393,25 @@ func (s *Store) guarded(id string, was attr.Item, c change) *types.Update {
 	}
 }
 
-// update writes a change that no person makes, and gives the channel as it is afterwards, changed or not.
-func (s *Store) update(ctx context.Context, id string, c change) (Channel, error) {
+// update writes a change that no person makes. One that is not to be written is no error.
+func (s *Store) update(ctx context.Context, id string, c change) error {
 	update, condition, names, values := c.expressions()
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.Table, Key: key(id), UpdateExpression: &update, ConditionExpression: &condition,
 		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	refused := new(types.ConditionalCheckFailedException)
 	if errors.As(err, &refused) {
 		if len(refused.Item) == 0 || refused.Item[attrDeleted] != nil {
-			return Channel{}, ErrNotFound
+			return ErrNotFound
 		}
-		return decode(refused.Item)
+		return nil
 	}
 	if err != nil {
-		return Channel{}, fmt.Errorf("update channel: %w", err)
+		return fmt.Errorf("update channel: %w", err)
 	}
-	return decode(out.Attributes)
+	return nil
 }
 
 func key(id string) attr.Item {
