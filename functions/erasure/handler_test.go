@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
@@ -73,8 +74,8 @@ func newWorld(t *testing.T) *world {
 	}
 	w.messages = &message.Store{DB: env.DynamoDB, Table: w.tables[1], Retention: message.DefaultRetention, Sealer: sealer, Opener: opener}
 	w.gates = &usage.Store{DB: env.DynamoDB, Table: w.tables[2], Now: now}
-	w.accounts = &account.Store{DB: env.DynamoDB, Table: w.tables[3], Now: now, DefaultPlanID: "test"}
-	if _, _, err := w.accounts.PutPlan(ctx, account.Plan{ID: "test", Limit: 100, Period: usage.Month, Rate: account.Rate{Limit: 100, WindowSeconds: 1, Burst: 100}}); err != nil {
+	w.accounts = &account.Store{DB: env.DynamoDB, Table: w.tables[3], Now: now, DefaultPlanID: "test", Audit: audittest.New(t, env)}
+	if _, _, err := w.accounts.PutPlan(ctx, account.Plan{ID: "test", Limit: 100, Period: usage.Month, Rate: account.Rate{Limit: 100, WindowSeconds: 1, Burst: 100}}, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
 	blind := &message.Store{DB: env.DynamoDB, Table: w.tables[1], Retention: message.DefaultRetention} // as the function has it: without keys

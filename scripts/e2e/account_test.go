@@ -114,7 +114,8 @@ type usage struct {
 		WindowSeconds int64 `json:"window_seconds"`
 		Burst         int64 `json:"burst"`
 	} `json:"rate"`
-	Restrictions []json.RawMessage `json:"restrictions"`
+	Restrictions []json.RawMessage     `json:"restrictions"`
+	Thresholds   map[string]*timestamp `json:"threshold_reached_at"`
 }
 
 type channel struct {

@@ -12,15 +12,29 @@ import (
 )
 
 type optOut struct {
-	ChannelID string `json:"channel_id"`
-	Source    string `json:"source"`
+	ChannelID string     `json:"channel_id"`
+	Since     *timestamp `json:"since"`
+	Source    string     `json:"source"`
 }
 
 type recipient struct {
-	ID        string   `json:"id"`
-	Addresses []string `json:"addresses"`
-	Name      string   `json:"name"`
-	OptOuts   []optOut `json:"opt_outs"`
+	ID        string     `json:"id"`
+	Addresses []string   `json:"addresses"`
+	Name      string     `json:"name"`
+	Source    string     `json:"source"`
+	OptOuts   []optOut   `json:"opt_outs"`
+	CreatedAt *timestamp `json:"created_at"`
+	UpdatedAt *timestamp `json:"updated_at"`
+}
+
+type erasure struct {
+	ID          string     `json:"id"`
+	RecipientID string     `json:"recipient_id"`
+	Status      string     `json:"status"`
+	Erased      int64      `json:"messages_erased"`
+	Canceled    int64      `json:"messages_canceled"`
+	RequestedAt *timestamp `json:"requested_at"`
+	CompletedAt *timestamp `json:"completed_at"`
 }
 
 func (a *account) lookup(t *testing.T, address string) recipient {
@@ -40,7 +54,7 @@ func TestStopIsAnOptOutAndSendsNothing(t *testing.T) {
 	s.inbound(t, inbound{SenderID: ch.sender(t), From: strings.TrimPrefix(to, "+"), Text: "Stop"})
 	wait(t, 20*time.Second, func() (bool, string) {
 		r := a.lookup(t, to)
-		return len(r.OptOuts) == 1 && r.OptOuts[0] == optOut{ch.ID, "recipient"}, fmt.Sprintf("no opt-out: %+v", r.OptOuts)
+		return len(r.OptOuts) == 1 && r.OptOuts[0].ChannelID == ch.ID && r.OptOuts[0].Source == "recipient", fmt.Sprintf("no opt-out: %+v", r.OptOuts)
 	})
 	wait(t, 20*time.Second, func() (bool, string) {
 		list := decode[list[message]](t, a.call(t, http.MethodGet, "/v1/messages?conversation_id="+m.ConversationID, nil), http.StatusOK)
@@ -73,7 +87,6 @@ func TestAnOptOutAndAnErasureReachWhatWaits(t *testing.T) {
 	if export.status != http.StatusOK || !strings.Contains(string(export.body), sent.ID) || !strings.Contains(string(export.body), held.ID) || strings.Contains(string(export.body), other) || strings.Contains(string(export.body), kept.ID) {
 		t.Errorf("%v", export)
 	}
-	type erasure struct{ ID, Status string }
 	job := decode[erasure](t, a.call(t, http.MethodPost, "/v1/recipients/"+r.ID+"/erase", nil), http.StatusAccepted)
 	wait(t, 60*time.Second, func() (bool, string) {
 		got := a.call(t, http.MethodGet, "/v1/erasures/"+job.ID, nil)
