@@ -54,10 +54,14 @@ type Handler struct {
 	Gates    Gates
 	Messages Messages
 	Rules    Rules
-	Audit    Audit
-	Keys     *idempotency.Middleware
-	IDs      id.Source
-	Now      func() time.Time
+	// Complaints and Sources are for everybody, Evidence for the account.
+	Complaints Complaints
+	Sources    Sources
+	Evidence   Evidence
+	Audit      Audit
+	Keys       *idempotency.Middleware
+	IDs        id.Source
+	Now        func() time.Time
 }
 
 // GetAccount answers GET /v1/account.
@@ -73,7 +77,12 @@ func (h *Handler) GetAccount(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	out := api.Account{ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt), Restrictions: api.RestrictionsOf(a.Restrictions.ActiveAt(h.Now()))}
+	overdue, err := h.Evidence.Overdue(r.Context(), accountID)
+	if err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	out := api.Account{EvidenceRequestsOverdue: overdue, ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt), Restrictions: api.RestrictionsOf(a.Restrictions.ActiveAt(h.Now()))}
 	if len(last) > 0 {
 		out.RulesAccepted = last[0].RulesVersion
 	}

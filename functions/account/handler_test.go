@@ -13,7 +13,9 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
+	"contactcenter/shared/claim"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -32,6 +34,9 @@ type world struct {
 	gates    *usage.Store
 	messages *message.Store
 	rules    *rules.Store
+	evidence *claim.Requests
+	claims   *claim.Complaints // the operator's
+	audit    *audit.Log
 	ids      id.Source
 }
 
@@ -50,7 +55,14 @@ func newWorld(t *testing.T) *world {
 		ids:      id.Source{Now: clock.Now, Random: rand.Reader},
 	}
 	w.plan(t, 1000, usage.Month)
+	complaints := env.Table(ctx, awstest.ComplaintsTable())
+	sealer, opener := sealtest.Pair(seal.Complaints)
+	w.audit = events
+	w.evidence = &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: w.audit, Now: clock.Now}
+	w.claims = &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: w.audit, Now: clock.Now}
 	h := &Handler{
+		Complaints: &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Now: clock.Now}, Evidence: w.evidence,
+		Sources:  &claim.Sources{DB: env.DynamoDB, Table: complaints, Key: []byte("key"), Now: clock.Now},
 		Accounts: w.accounts, Gates: w.gates, Messages: w.messages, Rules: w.rules, Audit: events,
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
 		IDs:  w.ids, Now: clock.Now,

@@ -16,10 +16,12 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
+	"contactcenter/shared/claim"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -39,7 +41,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "AUDIT_TABLE", "DEFAULT_PLAN_ID"} {
+	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE", "AUDIT_TABLE", "SOURCE_KEY"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -48,18 +50,26 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
+	// Complaints can be sealed here, and not opened.
+	sealer, err := seal.SealerFrom(getenv, seal.Complaints)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
 	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	h := &Handler{
-		Accounts: &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
-		Gates:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
-		Messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
-		Rules:    &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
-		Audit:    events,
-		Keys:     &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
-		IDs:      ids,
-		Now:      now,
+		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Now: now},
+		Sources:    &claim.Sources{DB: db, Table: env["COMPLAINTS_TABLE"], Key: []byte(env["SOURCE_KEY"]), Now: now},
+		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
+		Accounts:   &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
+		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Messages:   &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
+		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
+		Audit:      events,
+		Keys:       &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
+		IDs:        ids,
+		Now:        now,
 	}
 	return api.New(api.Config{Log: log, Now: now}, api.AccountRoutes(h)), nil
 }

@@ -50,9 +50,11 @@ type Release interface {
 // Providers keeps the registry and the pools of senders.
 type Providers interface {
 	Read(ctx context.Context, providerID string) (registry.Entry, error)
+	List(ctx context.Context) ([]registry.Entry, error)
 	Put(ctx context.Context, e registry.Entry, by audit.Event) (registry.Entry, error)
 	Versions(ctx context.Context, providerID string, p attr.Page) ([]registry.Change, string, error)
 	PutSender(ctx context.Context, providerID string, sender registry.Sender, e audit.Event) (registry.Sender, error)
+	Senders(ctx context.Context, providerID string, p attr.Page) ([]registry.Sender, string, error)
 }
 
 // Channels tells whose a channel is. Nothing here changes a channel: an operator activates none.
@@ -79,10 +81,13 @@ type Handler struct {
 	Release   Release
 	Channels  Channels
 	Rules     Rules
-	Audit     Audit
-	Keys      *idempotency.Middleware
-	IDs       id.Source
-	Now       func() time.Time
+	// Complaints and Evidence are for what third parties reported.
+	Complaints Complaints
+	Evidence   Evidence
+	Audit      Audit
+	Keys       *idempotency.Middleware
+	IDs        id.Source
+	Now        func() time.Time
 }
 
 // PutProvider answers PUT /v1/operator/providers/{id}.

@@ -17,11 +17,14 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/claim"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/usage"
 )
 
@@ -33,6 +36,8 @@ type world struct {
 	providers *registry.Store
 	channels  *channel.Store
 	ids       id.Source
+	evidence  *claim.Requests
+	claims    *claim.Complaints
 	released  *released
 	audit     *audit.Log
 }
@@ -71,7 +76,11 @@ func newWorld(t *testing.T) *world {
 	channels := env.Table(ctx, awstest.ChannelsTable())
 	clock := apitest.NewClock(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
 	events := audittest.New(t, env)
+	complaints := env.Table(ctx, awstest.ComplaintsTable())
+	sealer, opener := sealtest.Pair(seal.Complaints)
 	w := &world{
+		evidence:  &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: events, Now: clock.Now},
+		claims:    &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: events, Now: clock.Now},
 		clock:     clock,
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
@@ -82,6 +91,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.audit = events
 	h := &Handler{
+		Complaints: w.claims, Evidence: w.evidence,
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
 		Channels: w.channels, IDs: w.ids,
 		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events,

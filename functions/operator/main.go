@@ -18,11 +18,14 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/claim"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/release"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -42,7 +45,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "AUDIT_TABLE", "DEFAULT_PLAN_ID"} {
+	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "AUDIT_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -51,20 +54,30 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
+	sealer, err := seal.SealerFrom(getenv, seal.Complaints)
+	if err != nil {
+		return nil, err
+	}
+	opener, err := openers.Complaints(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
 	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	h := &Handler{
-		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events},
-		Channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
-		IDs:       ids,
-		Gates:     &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
-		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now, Audit: events},
-		Release:   &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
-		Rules:     &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
-		Audit:     events,
-		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
-		Now:       now,
+		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Opener: opener, Audit: events, Now: now},
+		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
+		Accounts:   &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events},
+		Channels:   &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		IDs:        ids,
+		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Providers:  &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now, Audit: events},
+		Release:    &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
+		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
+		Audit:      events,
+		Keys:       &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
+		Now:        now,
 	}
 	return api.New(api.Config{Log: log, Now: now}, api.OperatorRoutes(h)), nil
 }

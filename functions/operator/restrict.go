@@ -84,7 +84,9 @@ func (h *Handler) restrictionFrom(r *http.Request, req api.CreateRestrictionRequ
 	}
 	if req.ComplaintID != nil {
 		made.ComplaintID = *req.ComplaintID
-		f.check(id.Valid(complaintPrefix, made.ComplaintID), "complaint_id", "is no complaint's id")
+		if err := h.isComplaint(r.Context(), &f, made.ComplaintID); err != nil {
+			return made, api.TryAgain(r, err)
+		}
 	}
 	f.limits(&made, req)
 	if err := h.grounds(r, &f, req.Clause); err != nil {
@@ -99,10 +101,7 @@ func (h *Handler) restrictionFrom(r *http.Request, req api.CreateRestrictionRequ
 	return made, f.errs.Err()
 }
 
-const (
-	complaintPrefix = "cmp_"
-	recipientPrefix = "rcp_"
-)
+const recipientPrefix = "rcp_"
 
 // limits checks what a limit limits, and that a block limits nothing.
 func (f *form) limits(made *restriction.Restriction, req api.CreateRestrictionRequest) {

@@ -25,6 +25,7 @@ func scenes() []scene {
 		{'m', "A recipient writes, an agent answers", time.Minute, playMessage},
 		{'k', "The dispatcher dies in the middle of a send", 4 * time.Minute, playKill},
 		{'l', "500 messages at a limit of 100", 3 * time.Minute, playLimit},
+		{'d', "The provider is disabled while messages wait", 3 * time.Minute, playDisable},
 		{'o', "The operator tries to activate a customer's channel", time.Minute, playOperator},
 	}
 }

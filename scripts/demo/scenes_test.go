@@ -210,3 +210,11 @@ func TestStepsOfAMessageMayBeSkipped(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+func TestMessagesOutOfOrderAreCounted(t *testing.T) {
+	t.Parallel()
+	calls := []providerCall{{Seq: 1, RequestID: "a1"}, {Seq: 2, RequestID: "b1", Accepted: true}, {Seq: 3, RequestID: "a2", Accepted: true}, {Seq: 4, RequestID: "a1", Accepted: true}, {Seq: 5, RequestID: "b2", Accepted: true}}
+	if n := outOfOrder([][]string{{"a1", "a2"}, {"b1", "b2"}}, calls); n != 1 {
+		t.Errorf("%d are out of order, want 1", n)
+	}
+}

@@ -195,7 +195,6 @@ type providerEntry struct {
 	Since            *timestamp        `json:"since"`
 	CredentialFields []json.RawMessage `json:"credential_fields"`
 	Limits           json.RawMessage   `json:"limits"`
-	Version          int64             `json:"version"`
 }
 
 // plan is a Service Plan of the test's own.

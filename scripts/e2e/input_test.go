@@ -49,6 +49,7 @@ type victim struct {
 	channel       channel
 	sent, waiting message
 	recipient     string // of what was sent
+	asked         string // an evidence request
 }
 
 func newVictim(t *testing.T, s *stack) *victim {
@@ -61,6 +62,7 @@ func newVictim(t *testing.T, s *stack) *victim {
 	v.waiting = a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold", "client_reference", "victim"))
 	a.until(v.waiting.ID, 60*time.Second, "held", status("held"))
 	v.recipient = decode[recipient](t, a.call(t, http.MethodPost, "/v1/recipients/lookup", map[string]any{"address": v.sent.To}), http.StatusOK).ID
+	v.asked = decode[evidence](t, s.operator(t).call(t, http.MethodPost, "/v1/operator/evidence-requests", evidenceFor(a.id)), http.StatusCreated).ID
 	return v
 }
 
@@ -70,7 +72,7 @@ func (v *victim) everything(t *testing.T) string {
 	var out strings.Builder
 	for _, path := range []string{
 		"/v1/account", "/v1/usage", "/v1/channels", "/v1/channels/" + v.channel.ID, "/v1/conversations?channel_id=" + v.channel.ID, "/v1/messages?client_reference=victim",
-		"/v1/messages/" + v.sent.ID, "/v1/messages/" + v.waiting.ID, "/v1/rules/acceptances", "/v1/rules/current", "/v1/providers/edna",
+		"/v1/messages/" + v.sent.ID, "/v1/messages/" + v.waiting.ID, "/v1/rules/acceptances", "/v1/rules/current", "/v1/providers/edna", "/v1/evidence-requests/" + v.asked,
 		"/v1/recipients/" + v.recipient, "/v1/recipients/" + v.recipient + "/consents",
 	} {
 		got := v.call(t, http.MethodGet, path, nil)
@@ -84,7 +86,7 @@ func (v *victim) everything(t *testing.T) string {
 
 // ids are all ids of the account that a path can name.
 func (v *victim) ids() []string {
-	return []string{v.channel.ID, v.sent.ID, v.waiting.ID, v.sent.ConversationID, v.waiting.ConversationID}
+	return []string{v.channel.ID, v.sent.ID, v.waiting.ID, v.sent.ConversationID, v.waiting.ConversationID, v.asked}
 }
 
 // ghost puts ids of the same form into a path, that nobody has.
@@ -122,6 +124,8 @@ type attempt struct {
 	// foreign is what another account is told: 0, the route names nothing of an account.
 	foreign int
 	code    string
+	// public is what anybody is told on a route without a token: 0, it is answered 200.
+	public int
 }
 
 func at(path string) func(*victim) string { return func(*victim) string { return path } }
@@ -181,7 +185,19 @@ func attempts() map[string]attempt {
 		"GET /v1/rules/current/prohibited-uses": {path: at("/v1/rules/current/prohibited-uses"), body: noBody},
 		"GET /v1/rules/{version}":               {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},
 		"POST /v1/rules/acceptances":            {path: at("/v1/rules/acceptances"), body: object(map[string]any{"rules_version": "x", "documents": []any{}, "capacity": "self"})},
-		"GET /v1/rules/acceptances":             {path: at("/v1/rules/acceptances"), body: noBody},
+		// What can't be used isn't counted against the source, and public all the same.
+		"POST /v1/complaints":                         {path: at("/v1/complaints"), body: object(map[string]any{"category": "rain", "description": "x"}), public: http.StatusUnprocessableEntity},
+		"GET /v1/evidence-requests":                   {path: at("/v1/evidence-requests"), body: noBody},
+		"GET /v1/evidence-requests/{id}":              {path: func(v *victim) string { return "/v1/evidence-requests/" + v.asked }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/evidence-requests/{id}/submissions": {path: func(v *victim) string { return "/v1/evidence-requests/" + v.asked + "/submissions" }, body: object(map[string]any{"statement": "x", "documents": []any{}}), foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/operator/complaints":                 {path: at("/v1/operator/complaints"), body: noBody},
+		"GET /v1/operator/complaints/{id}":            {path: at("/v1/operator/complaints/cmp_0000000000000001"), body: noBody},
+		"PATCH /v1/operator/complaints/{id}":          {path: at("/v1/operator/complaints/cmp_0000000000000001"), body: object(map[string]any{"status": "dismissed", "reason": "x"})},
+		"POST /v1/operator/evidence-requests":         {path: at("/v1/operator/evidence-requests"), body: func(_ *testing.T, v *victim) any { return evidenceFor(v.id) }},
+		"GET /v1/operator/evidence-requests":          {path: at("/v1/operator/evidence-requests"), body: noBody},
+		"GET /v1/operator/evidence-requests/{id}":     {path: func(v *victim) string { return "/v1/operator/evidence-requests/" + v.asked }, body: noBody},
+		"PATCH /v1/operator/evidence-requests/{id}":   {path: func(v *victim) string { return "/v1/operator/evidence-requests/" + v.asked }, body: object(map[string]any{"status": "accepted"})},
+		"GET /v1/rules/acceptances":                   {path: at("/v1/rules/acceptances"), body: noBody},
 
 		"POST /v1/recipients":                              {path: at("/v1/recipients"), body: object(map[string]any{"addresses": []string{}})},
 		"POST /v1/recipients/lookup":                       {path: at("/v1/recipients/lookup"), body: func(_ *testing.T, v *victim) any { return map[string]any{"address": v.sent.To} }, foreign: http.StatusNotFound, code: "not_found"},
@@ -272,7 +288,7 @@ func TestNobodyMayCallWhatIsNotTheirs(t *testing.T) {
 				}
 				continue
 			}
-			if got := call(&caller{s, ""}); got.status != http.StatusOK {
+			if got := call(&caller{s, ""}); got.status != max(row.public, http.StatusOK) {
 				t.Errorf("%s is public: %v", name, got)
 			}
 		case "CrmJwt":

@@ -477,7 +477,7 @@ func TestSampleEventsRun(t *testing.T) {
 		})
 	}
 	entries, err := os.ReadDir(common.root + "/events")
-	if err != nil || len(entries) != 7 {
+	if err != nil || len(entries) != 8 {
 		t.Errorf("%d sample events: %v", len(entries), err)
 	}
 }

@@ -15,6 +15,14 @@ type AccountServer interface {
 	GetAccount(w http.ResponseWriter, r *http.Request)
 	// ListOwnAuditEvents answers GET /v1/audit-events.
 	ListOwnAuditEvents(w http.ResponseWriter, r *http.Request)
+	// FileComplaint answers POST /v1/complaints.
+	FileComplaint(w http.ResponseWriter, r *http.Request)
+	// ListEvidenceRequests answers GET /v1/evidence-requests.
+	ListEvidenceRequests(w http.ResponseWriter, r *http.Request)
+	// GetEvidenceRequest answers GET /v1/evidence-requests/{id}.
+	GetEvidenceRequest(w http.ResponseWriter, r *http.Request)
+	// SubmitEvidence answers POST /v1/evidence-requests/{id}/submissions.
+	SubmitEvidence(w http.ResponseWriter, r *http.Request)
 	// ListRules answers GET /v1/rules.
 	ListRules(w http.ResponseWriter, r *http.Request)
 	// ListAcceptances answers GET /v1/rules/acceptances.
@@ -45,5 +53,9 @@ func AccountRoutes(s AccountServer) []Route {
 		{Method: "GET", Path: "/v1/rules/{version}", Handle: s.GetRules},
 		{Method: "GET", Path: "/v1/rules/acceptances", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListAcceptances},
 		{Method: "POST", Path: "/v1/rules/acceptances", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.AcceptRules},
+		{Method: "POST", Path: "/v1/complaints", Handle: s.FileComplaint},
+		{Method: "GET", Path: "/v1/evidence-requests", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListEvidenceRequests},
+		{Method: "GET", Path: "/v1/evidence-requests/{id}", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetEvidenceRequest},
+		{Method: "POST", Path: "/v1/evidence-requests/{id}/submissions", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.SubmitEvidence},
 	}
 }

@@ -21,6 +21,20 @@ type OperatorServer interface {
 	CreateRestriction(w http.ResponseWriter, r *http.Request)
 	// ListAuditEvents answers GET /v1/operator/audit-events.
 	ListAuditEvents(w http.ResponseWriter, r *http.Request)
+	// ListComplaints answers GET /v1/operator/complaints.
+	ListComplaints(w http.ResponseWriter, r *http.Request)
+	// GetComplaint answers GET /v1/operator/complaints/{id}.
+	GetComplaint(w http.ResponseWriter, r *http.Request)
+	// ReviewComplaint answers PATCH /v1/operator/complaints/{id}.
+	ReviewComplaint(w http.ResponseWriter, r *http.Request)
+	// ListOperatorEvidenceRequests answers GET /v1/operator/evidence-requests.
+	ListOperatorEvidenceRequests(w http.ResponseWriter, r *http.Request)
+	// CreateEvidenceRequest answers POST /v1/operator/evidence-requests.
+	CreateEvidenceRequest(w http.ResponseWriter, r *http.Request)
+	// GetOperatorEvidenceRequest answers GET /v1/operator/evidence-requests/{id}.
+	GetOperatorEvidenceRequest(w http.ResponseWriter, r *http.Request)
+	// DecideEvidenceRequest answers PATCH /v1/operator/evidence-requests/{id}.
+	DecideEvidenceRequest(w http.ResponseWriter, r *http.Request)
 	// GetPlan answers GET /v1/operator/plans/{id}.
 	GetPlan(w http.ResponseWriter, r *http.Request)
 	// PutPlan answers PUT /v1/operator/plans/{id}.
@@ -60,5 +74,12 @@ func OperatorRoutes(s OperatorServer) []Route {
 		{Method: "GET", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetRestriction},
 		{Method: "GET", Path: "/v1/operator/audit-events", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListAuditEvents},
 		{Method: "POST", Path: "/v1/operator/rules", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PublishRules},
+		{Method: "GET", Path: "/v1/operator/complaints", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListComplaints},
+		{Method: "GET", Path: "/v1/operator/complaints/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetComplaint},
+		{Method: "PATCH", Path: "/v1/operator/complaints/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ReviewComplaint},
+		{Method: "GET", Path: "/v1/operator/evidence-requests", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListOperatorEvidenceRequests},
+		{Method: "POST", Path: "/v1/operator/evidence-requests", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.CreateEvidenceRequest},
+		{Method: "GET", Path: "/v1/operator/evidence-requests/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorEvidenceRequest},
+		{Method: "PATCH", Path: "/v1/operator/evidence-requests/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.DecideEvidenceRequest},
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"contactcenter/shared/claim"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
@@ -16,7 +17,7 @@ func ProviderOf(e registry.Entry) Provider {
 		Documents: []ProviderDocument{}, CredentialFields: []CredentialField{}, TermsVersion: e.TermsVersion, Status: ProviderStatus(e.Status),
 		Health: Health(e.Health.State), Since: OptionalTime(e.Health.Since),
 	}
-	p.Version, p.Limits = e.Version, providerLimits(e.Limits)
+	p.Limits = providerLimits(e.Limits)
 	for _, d := range e.Documents {
 		p.Documents = append(p.Documents, ProviderDocument(d))
 	}
@@ -92,4 +93,23 @@ func Restricted(r restriction.Restriction) *Problem {
 	p.RestrictionID = r.ID
 	p.Detail = "Clause " + r.Clause + ": " + r.Reason
 	return p
+}
+
+// EvidenceRequestOf shows an evidence request, with the answers to it that are given.
+func EvidenceRequestOf(e claim.Evidence, subs []claim.Submission, now time.Time) EvidenceRequest {
+	out := EvidenceRequest{
+		ID: e.ID, AccountID: e.AccountID, Status: EvidenceStatus(e.Status), Overdue: e.Overdue(now), Reason: e.Reason, Note: e.Note, DueAt: At(e.DueAt),
+		RecipientIds: e.RecipientIDs, ComplaintID: e.ComplaintID, CreatedAt: At(e.CreatedAt), UpdatedAt: OptionalTime(e.ChangedAt),
+	}
+	if !e.From.IsZero() {
+		out.Period = &EvidencePeriod{From: At(e.From), To: At(e.To)}
+	}
+	for _, s := range subs {
+		shown := EvidenceSubmission{Statement: s.Statement, SubmittedBy: s.By, SubmittedAt: At(s.At), Documents: []EvidenceDocument{}}
+		for _, d := range s.Documents {
+			shown.Documents = append(shown.Documents, EvidenceDocument{Title: d.Title, URL: d.URL, Sha256: d.SHA256})
+		}
+		out.Submissions = append(out.Submissions, shown)
+	}
+	return out
 }

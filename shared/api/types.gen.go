@@ -91,6 +91,30 @@ func (e ChannelStatus) Valid() bool {
 	}
 }
 
+// Defines values for ComplaintStatus.
+const (
+	ComplaintStatusDismissed ComplaintStatus = "dismissed"
+	ComplaintStatusInReview  ComplaintStatus = "in_review"
+	ComplaintStatusOpen      ComplaintStatus = "open"
+	ComplaintStatusUpheld    ComplaintStatus = "upheld"
+)
+
+// Valid indicates whether the value is a known member of the ComplaintStatus enum.
+func (e ComplaintStatus) Valid() bool {
+	switch e {
+	case ComplaintStatusDismissed:
+		return true
+	case ComplaintStatusInReview:
+		return true
+	case ComplaintStatusOpen:
+		return true
+	case ComplaintStatusUpheld:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ConsentStatus.
 const (
 	ConsentStatusGiven     ConsentStatus = "given"
@@ -121,6 +145,48 @@ func (e ErasureStatus) Valid() bool {
 	case ErasureStatusDone:
 		return true
 	case ErasureStatusRunning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EvidenceDecision.
+const (
+	EvidenceDecisionAccepted EvidenceDecision = "accepted"
+	EvidenceDecisionRejected EvidenceDecision = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the EvidenceDecision enum.
+func (e EvidenceDecision) Valid() bool {
+	switch e {
+	case EvidenceDecisionAccepted:
+		return true
+	case EvidenceDecisionRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EvidenceStatus.
+const (
+	EvidenceStatusAccepted  EvidenceStatus = "accepted"
+	EvidenceStatusOpen      EvidenceStatus = "open"
+	EvidenceStatusRejected  EvidenceStatus = "rejected"
+	EvidenceStatusSubmitted EvidenceStatus = "submitted"
+)
+
+// Valid indicates whether the value is a known member of the EvidenceStatus enum.
+func (e EvidenceStatus) Valid() bool {
+	switch e {
+	case EvidenceStatusAccepted:
+		return true
+	case EvidenceStatusOpen:
+		return true
+	case EvidenceStatusRejected:
+		return true
+	case EvidenceStatusSubmitted:
 		return true
 	default:
 		return false
@@ -358,9 +424,12 @@ type Account struct {
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	CreatedAt *Time  `json:"created_at,omitempty"`
-	ID        string `json:"id"`
-	PlanID    string `json:"plan_id"`
+	CreatedAt *Time `json:"created_at,omitempty"`
+
+	// EvidenceRequestsOverdue How many evidence requests should have been answered by now, up to 100.
+	EvidenceRequestsOverdue int    `json:"evidence_requests_overdue"`
+	ID                      string `json:"id"`
+	PlanID                  string `json:"plan_id"`
 
 	// Restrictions Those in force.
 	Restrictions []Restriction `json:"restrictions"`
@@ -488,6 +557,77 @@ type ChannelList struct {
 // ChannelStatus defines model for ChannelStatus.
 type ChannelStatus string
 
+// Complaint defines model for Complaint.
+type Complaint struct {
+	// AccountID The account that the operator found it to be about.
+	AccountID string            `json:"account_id,omitempty"`
+	Category  string            `json:"category"`
+	Contact   *ComplaintContact `json:"contact,omitempty"`
+
+	// Description Not in lists.
+	Description string `json:"description,omitempty"`
+	ID          string `json:"id"`
+
+	// Note The operator's own. Not in lists.
+	Note string `json:"note,omitempty"`
+
+	// ReceivedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ReceivedAt Time `json:"received_at"`
+
+	// Restrictions Ids of the account's restrictions that name this complaint. Not in lists.
+	Restrictions []string `json:"restrictions,omitempty"`
+
+	// SenderAddress Not in lists.
+	SenderAddress string `json:"sender_address,omitempty"`
+
+	// SenderIsNow Who has the sender's address now. It may have been somebody else's when the claimant was written to.
+	SenderIsNow *ComplaintSender `json:"sender_is_now,omitempty"`
+	Status      ComplaintStatus  `json:"status"`
+
+	// UpdatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	UpdatedAt *Time `json:"updated_at,omitempty"`
+}
+
+// ComplaintContact defines model for ComplaintContact.
+type ComplaintContact struct {
+	Email string `json:"email,omitempty"`
+	Name  string `json:"name,omitempty"`
+	Phone string `json:"phone,omitempty"`
+}
+
+// ComplaintList defines model for ComplaintList.
+type ComplaintList struct {
+	Items []Complaint `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// ComplaintReceipt defines model for ComplaintReceipt.
+type ComplaintReceipt struct {
+	// ID Name it when you ask about the complaint.
+	ID string `json:"id"`
+
+	// ReceivedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ReceivedAt Time `json:"received_at"`
+}
+
+// ComplaintSender Who has the sender's address now. It may have been somebody else's when the claimant was written to.
+type ComplaintSender struct {
+	AccountID  string `json:"account_id,omitempty"`
+	ChannelID  string `json:"channel_id"`
+	ProviderID string `json:"provider_id"`
+}
+
+// ComplaintStatus defines model for ComplaintStatus.
+type ComplaintStatus string
+
 // ConfirmedTerms What was confirmed at the last activation, by whom and when.
 type ConfirmedTerms struct {
 	// At RFC 3339 in UTC with milliseconds.
@@ -568,6 +708,22 @@ type CreateChannelRequest struct {
 	Type *string `json:"type,omitempty"`
 }
 
+// CreateEvidenceRequest defines model for CreateEvidenceRequest.
+type CreateEvidenceRequest struct {
+	AccountID   string `json:"account_id"`
+	ComplaintID string `json:"complaint_id,omitempty"`
+
+	// DueAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	DueAt  Time            `json:"due_at"`
+	Period *EvidencePeriod `json:"period,omitempty"`
+
+	// Reason The account sees it.
+	Reason       string   `json:"reason"`
+	RecipientIds []string `json:"recipient_ids,omitempty"`
+}
+
 // CreateRecipientRequest defines model for CreateRecipientRequest.
 type CreateRecipientRequest struct {
 	// Addresses E.164 numbers, e-mail addresses, or providers' user ids.
@@ -605,6 +761,13 @@ type CredentialField struct {
 	Name string `json:"name"`
 }
 
+// DecideEvidenceRequest defines model for DecideEvidenceRequest.
+type DecideEvidenceRequest struct {
+	// Note The account sees it.
+	Note   string           `json:"note,omitempty"`
+	Status EvidenceDecision `json:"status"`
+}
+
 // Erasure defines model for Erasure.
 type Erasure struct {
 	// CompletedAt RFC 3339 in UTC with milliseconds.
@@ -627,6 +790,87 @@ type Erasure struct {
 
 // ErasureStatus defines model for ErasureStatus.
 type ErasureStatus string
+
+// EvidenceDecision defines model for EvidenceDecision.
+type EvidenceDecision string
+
+// EvidenceDocument defines model for EvidenceDocument.
+type EvidenceDocument struct {
+	Sha256 string `json:"sha256,omitempty"`
+	Title  string `json:"title"`
+	URL    string `json:"url"`
+}
+
+// EvidencePeriod defines model for EvidencePeriod.
+type EvidencePeriod struct {
+	// From RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	From Time `json:"from"`
+
+	// To RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	To Time `json:"to"`
+}
+
+// EvidenceRequest defines model for EvidenceRequest.
+type EvidenceRequest struct {
+	AccountID   string `json:"account_id"`
+	ComplaintID string `json:"complaint_id,omitempty"`
+
+	// CreatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	CreatedAt Time `json:"created_at"`
+
+	// DueAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	DueAt Time   `json:"due_at"`
+	ID    string `json:"id"`
+
+	// Note What the operator said to the last answer.
+	Note string `json:"note,omitempty"`
+
+	// Overdue It should have been answered by now.
+	Overdue      bool            `json:"overdue"`
+	Period       *EvidencePeriod `json:"period,omitempty"`
+	Reason       string          `json:"reason"`
+	RecipientIds []string        `json:"recipient_ids,omitempty"`
+	Status       EvidenceStatus  `json:"status"`
+
+	// Submissions The last first; not in lists.
+	Submissions []EvidenceSubmission `json:"submissions,omitempty"`
+
+	// UpdatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	UpdatedAt *Time `json:"updated_at,omitempty"`
+}
+
+// EvidenceRequestList defines model for EvidenceRequestList.
+type EvidenceRequestList struct {
+	Items []EvidenceRequest `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// EvidenceStatus defines model for EvidenceStatus.
+type EvidenceStatus string
+
+// EvidenceSubmission defines model for EvidenceSubmission.
+type EvidenceSubmission struct {
+	Documents []EvidenceDocument `json:"documents"`
+	Statement string             `json:"statement"`
+
+	// SubmittedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SubmittedAt Time   `json:"submitted_at"`
+	SubmittedBy string `json:"submitted_by"`
+}
 
 // Export defines model for Export.
 type Export struct {
@@ -651,6 +895,17 @@ type ExportRecipientRequest struct {
 
 	// PageToken The `next_page_token` of the page before.
 	PageToken *string `json:"page_token,omitempty"`
+}
+
+// FileComplaintRequest defines model for FileComplaintRequest.
+type FileComplaintRequest struct {
+	// Category An id of GET /v1/rules/current/prohibited-uses, or `other`.
+	Category    string            `json:"category"`
+	Contact     *ComplaintContact `json:"contact,omitempty"`
+	Description string            `json:"description"`
+
+	// SenderAddress The number or handle that wrote to you.
+	SenderAddress string `json:"sender_address,omitempty"`
 }
 
 // FollowInstructionRequest defines model for FollowInstructionRequest.
@@ -918,10 +1173,7 @@ type Provider struct {
 
 	// TransferCountries ISO 3166-1 alpha-2 codes of the countries that the provider names.
 	TransferCountries []string `json:"transfer_countries"`
-
-	// Version Counts the changes of this entry, from 1. A message names the version it was handed over under.
-	Version int64  `json:"version,omitempty"`
-	Website string `json:"website"`
+	Website           string   `json:"website"`
 }
 
 // ProviderDocument defines model for ProviderDocument.
@@ -1135,6 +1387,16 @@ type RestrictionScope struct {
 	RecipientID string `json:"recipient_id,omitempty"`
 }
 
+// ReviewComplaintRequest defines model for ReviewComplaintRequest.
+type ReviewComplaintRequest struct {
+	AccountID string `json:"account_id,omitempty"`
+	Note      string `json:"note,omitempty"`
+
+	// Reason Why, for the log of decisions. Without the claimant's data.
+	Reason string           `json:"reason"`
+	Status *ComplaintStatus `json:"status,omitempty"`
+}
+
 // Rules defines model for Rules.
 type Rules struct {
 	// Acceptance How a version that is in force is accepted. `explicit`: by POST /v1/rules/acceptances; until then nothing is sent or
@@ -1206,6 +1468,12 @@ type Sender struct {
 	ChannelID  string `json:"channel_id,omitempty"`
 	ID         string `json:"id"`
 	ProviderID string `json:"provider_id"`
+}
+
+// SubmitEvidenceRequest defines model for SubmitEvidenceRequest.
+type SubmitEvidenceRequest struct {
+	Documents []EvidenceDocument `json:"documents"`
+	Statement string             `json:"statement"`
 }
 
 // TermsInForce What is in force now, and is to be confirmed to activate the channel.

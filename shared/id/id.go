@@ -26,6 +26,8 @@ const (
 	RecipientPrefix    = "rcp_"
 	ExportPrefix       = "exp_"
 	ErasurePrefix      = "ers_"
+	ComplaintPrefix    = "cmp_"
+	EvidencePrefix     = "evr_"
 	RestrictionPrefix  = "rst_"
 )
 

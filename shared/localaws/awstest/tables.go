@@ -29,6 +29,11 @@ func AuditTable() *dynamodb.CreateTableInput { return table("audit", index{"shar
 // RecipientsTable holds recipients, consents, opt-outs and erasures.
 func RecipientsTable() *dynamodb.CreateTableInput { return table("recipients") }
 
+// ComplaintsTable holds complaints and evidence requests.
+func ComplaintsTable() *dynamodb.CreateTableInput {
+	return table("complaints", index{"listed", "lk", "ls"}, index{"account", "ak", "as"})
+}
+
 type index struct{ name, hash, sort string }
 
 func table(name string, indexes ...index) *dynamodb.CreateTableInput {
@@ -43,7 +48,7 @@ func table(name string, indexes ...index) *dynamodb.CreateTableInput {
 }
 
 func projection(index string) types.ProjectionType {
-	if index == "account" || index == "shard" {
+	if index == "account" || index == "listed" || index == "shard" {
 		return types.ProjectionTypeAll
 	}
 	return types.ProjectionTypeKeysOnly

@@ -114,7 +114,7 @@ func New(c Config) *Adapter {
 	if client == nil {
 		client = httpclient.New()
 	}
-	a.caller = httpclient.Caller{HTTP: client, Timeout: a.timeout}
+	a.caller = httpclient.Caller{HTTP: client, Base: a.base, Timeout: a.timeout}
 	return a
 }
 

@@ -60,9 +60,13 @@ func New() *http.Client {
 	}
 }
 
-// Caller makes calls. Only HTTP is required.
+// Caller makes calls to one provider. Only HTTP is required.
 type Caller struct {
 	HTTP *http.Client
+	// Base is the provider's address in the configuration. Calls to any other scheme, host or port are refused: nothing that a
+	// provider answers, and no part of a message, can lead data elsewhere. "": any, for providers that name a host for each
+	// account.
+	Base string
 	// Timeout bounds one call from dialling to the last byte of the answer; 0: DefaultTimeout.
 	Timeout time.Duration
 	// MaxAnswer bounds the answer's body in bytes; 0: DefaultMaxAnswer.
@@ -85,6 +89,11 @@ func (c Caller) Do(ctx context.Context, req *http.Request) (Answer, error) {
 		return Answer{}, &provider.Error{
 			Kind: provider.Retry, Code: "provider_unavailable", Fault: provider.FaultPlatform,
 			Detail: "the provider's address in the configuration is neither https nor on this machine",
+		}
+	}
+	if !c.within(req.URL) {
+		return Answer{}, &provider.Error{
+			Kind: provider.Permanent, Code: "provider_unavailable", Fault: provider.FaultPlatform, Detail: "the call would have left the provider's own address",
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, DefaultTimeout))
@@ -127,7 +136,16 @@ func orDefault[T time.Duration | int64](v, d T) T {
 	return v
 }
 
-// encrypted allows plain HTTP only where a simulator can be: this machine, its private network, a container's host.
+// within reports whether a call goes to the provider.
+func (c Caller) within(u *url.URL) bool {
+	if c.Base == "" {
+		return true
+	}
+	base, err := url.Parse(c.Base)
+	return err == nil && base.Scheme == u.Scheme && strings.EqualFold(base.Host, u.Host)
+}
+
+// encrypted allows plain HTTP only where a simulator can be: this machine, or the host of a container on it.
 func encrypted(u *url.URL) bool {
 	if u.Scheme == "https" {
 		return true
@@ -137,7 +155,7 @@ func encrypted(u *url.URL) bool {
 		return true
 	}
 	ip := net.ParseIP(host)
-	return ip != nil && (ip.IsLoopback() || ip.IsPrivate())
+	return ip != nil && ip.IsLoopback()
 }
 
 // failure sorts a call that brought no answer.
