@@ -102,14 +102,16 @@ func (m message) taken() bool {
 }
 
 type usage struct {
-	PlanID    string    `json:"plan_id"`
-	Period    string    `json:"period"`
-	Limit     int64     `json:"limit"`
-	Used      int64     `json:"used"`
-	Remaining int64     `json:"remaining"`
-	InFlight  int64     `json:"in_flight"`
-	ResetsAt  timestamp `json:"resets_at"`
-	Rate      struct {
+	PlanID    string `json:"plan_id"`
+	Period    string `json:"period"`
+	Limit     int64  `json:"limit"`
+	Used      int64  `json:"used"`
+	Remaining int64  `json:"remaining"`
+	InFlight  int64  `json:"in_flight"`
+	// ThresholdReachedAt says when the shares of the limit were used up, by percent.
+	ThresholdReachedAt map[string]timestamp `json:"threshold_reached_at"`
+	ResetsAt           timestamp            `json:"resets_at"`
+	Rate               struct {
 		Limit         int64 `json:"limit"`
 		WindowSeconds int64 `json:"window_seconds"`
 		Burst         int64 `json:"burst"`

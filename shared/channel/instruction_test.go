@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -241,6 +242,9 @@ func TestEveryPersonsChangeOfAChannelIsInTheLog(t *testing.T) {
 		var got []string
 		for _, e := range audittest.Of(t, s.Audit, "acct_1") {
 			got = append(got, fmt.Sprint(e.Action, " ", e.Before, " ", e.After))
+			if after := slices.Contains([]string{"channel.activated", "channel.deactivated", "channel.deleted"}, e.Action); after != (e.RulesVersion == "v1") {
+				t.Errorf("%s: the event of %s names the Rules %q", st.name, e.Action, e.RulesVersion)
+			}
 			if e.Target != "chn_1" || e.Actor != (audit.Actor{Kind: audit.User, ID: "user_1", AccountID: "acct_1"}) {
 				t.Errorf("%s: the event is %+v", st.name, e)
 			}

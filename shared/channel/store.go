@@ -367,6 +367,9 @@ func (s *Store) act(ctx context.Context, id string, e audit.Event, action string
 			return was, nil
 		}
 		e.Action, e.Target, e.Before, e.After = action, id, a.before, a.after
+		if e.RulesVersion == "" { // of an activation it is the version that it confirms
+			e.RulesVersion = was.Confirmation.RulesVersion
+		}
 		err = s.Audit.Write(ctx, e, append([]types.TransactWriteItem{{Update: s.guarded(id, it, a.change)}}, a.with...)...)
 		refused := audit.AsRefused(err)
 		switch {
