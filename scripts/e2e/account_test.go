@@ -116,8 +116,7 @@ type usage struct {
 		WindowSeconds int64 `json:"window_seconds"`
 		Burst         int64 `json:"burst"`
 	} `json:"rate"`
-	Restrictions []json.RawMessage     `json:"restrictions"`
-	Thresholds   map[string]*timestamp `json:"threshold_reached_at"`
+	Restrictions []json.RawMessage `json:"restrictions"`
 }
 
 type channel struct {
