@@ -31,6 +31,8 @@ type claim struct {
 	expired bool
 	// aside is why the message is claimed without a unit: to be rejected or held.
 	aside string
+	// optedOut tells whether the recipient of a conversation opted out.
+	optedOut func(conversation string) (bool, error)
 }
 
 // attempt is the work on one claimed message.
@@ -200,6 +202,12 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	}
 	if !a.m.ExpiresAt.IsZero() && !now.Before(a.m.ExpiresAt) {
 		return end(message.Expired, problemExpired())
+	}
+	switch out, err := a.optedOut(a.m.ID.Conversation); {
+	case err != nil:
+		return v, nil, true, err
+	case out:
+		return end(message.Rejected, problemOptedOut())
 	}
 	ch, err := a.Channels.Get(ctx, a.m.ChannelID, false)
 	if err == nil && ch.Status != channel.Active {

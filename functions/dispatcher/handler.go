@@ -68,6 +68,11 @@ type Channels interface {
 	MarkCredentialsInvalid(ctx context.Context, c channel.Channel) error
 }
 
+// OptOuts tells which conversations of an account are closed because their recipient opted out.
+type OptOuts interface {
+	OptedOut(ctx context.Context, accountID string, consistent bool, conversations ...string) (map[string]bool, error)
+}
+
 // Providers gives registry entries: Get so old that a switch reaches every call within 5 s, Recent at most a second.
 type Providers interface {
 	Get(ctx context.Context, providerID string) (registry.Entry, error)
@@ -103,6 +108,7 @@ type Dispatcher struct {
 	Accounts  Accounts
 	Channels  Channels
 	Providers Providers
+	OptOuts   OptOuts
 	Waiting   Waiting
 	Pace      Pace
 	// Recipients is asked only for accounts with a restriction of a recipient; nil: there are none.

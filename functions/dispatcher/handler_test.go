@@ -26,6 +26,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/release"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
@@ -48,6 +49,8 @@ type bench struct {
 	channels *channel.Store
 	registry *registry.Store
 	waiting  *release.Store
+	flags    *recipient.Flags
+	stops    *recipient.Stops
 	limits   registry.Limits
 	channel  string
 	ids      id.Source
@@ -134,6 +137,12 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b := &bench{t: t, provider: &scriptedProvider{repeatSafe: true}, logs: &bytes.Buffer{}, now: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
 	b.ids = id.Source{Now: b.Now, Random: &counter{}}
 	b.messages = &message.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
+	b.flags = &recipient.Flags{DB: env.DynamoDB, Table: env.Table(ctx, awstest.RecipientsTable())}
+	keyer, err := id.NewConversationKeyer([]byte("0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.stops = &recipient.Stops{DB: env.DynamoDB, Table: b.flags.Table, Keys: keyer}
 	b.gates = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: b.Now}
 	b.waiting = &release.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}
 	b.accounts = &account.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AccountsTable()), Now: b.Now, DefaultPlanID: "test", Audit: audittest.New(t, env)}
@@ -147,7 +156,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.channel = b.newChannel()
 	b.d = &Dispatcher{
 		Gates: b.gates, Messages: b.messages, Accounts: b.accounts, Channels: &pausableChannels{store: b.channels, cache: &channel.Cache{Store: b.channels, Now: b.Now}},
-		Providers: b.registry, Waiting: b.waiting, Scopes: &usage.Scopes{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
+		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Scopes: &usage.Scopes{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
 		Breakers: &Breakers{}, Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
 		Sleep: func(_ context.Context, d time.Duration) error {
 			b.mu.Lock()

@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/release"
 	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
@@ -42,7 +43,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
 	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL"} {
+	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -65,6 +66,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Providers:   &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Pace:        &pace.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Waiting:     &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		OptOuts:     &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
 		Adapters:    map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
 		Credentials: credentials,
 		SQS:         awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],

@@ -36,3 +36,7 @@ func problemLimit() message.Problem {
 func problemUnknown() message.Problem {
 	return message.Problem{Code: "outcome_unknown", Detail: "The provider may have taken the message and can't be asked. It is counted and not sent again.", FaultDomain: string(provider.FaultProvider), Permanent: true}
 }
+
+func problemOptedOut() message.Problem {
+	return message.Problem{Code: "recipient_opted_out", Detail: "The recipient opted out of this channel before the message was handed over.", FaultDomain: string(provider.FaultRecipient), Permanent: true}
+}

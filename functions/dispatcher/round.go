@@ -148,8 +148,10 @@ func (r *round) line(ctx context.Context, list []id.Message) error {
 // work deals with what was claimed and with what can be taken over: conversations side by side, the messages of one
 // conversation in order.
 func (r *round) work(ctx context.Context, claims []claim, busy []usage.Entry) {
+	optedOut := r.optOuts(ctx, claims)
 	conversations := map[string][]claim{}
 	for _, c := range claims {
+		c.optedOut = optedOut
 		key := c.entry.Message.Conversation
 		conversations[key] = append(conversations[key], c)
 	}
@@ -168,6 +170,24 @@ func (r *round) work(ctx context.Context, claims []claim, busy []usage.Entry) {
 	}
 	if err := group.Wait(); err != nil {
 		r.Log.ErrorContext(ctx, "dispatch failed", "account_id", r.accountID, "error", err.Error())
+	}
+}
+
+// optOuts reads, after the claim, who of the batch opted out: one request, side by side with the reads of the messages. What
+// it gives waits for the answer.
+func (r *round) optOuts(ctx context.Context, claims []claim) func(conversation string) (bool, error) {
+	if len(claims) == 0 {
+		return nil
+	}
+	conversations := make([]string, len(claims))
+	for i, c := range claims {
+		conversations[i] = c.entry.Message.Conversation
+	}
+	read := sync.OnceValues(func() (map[string]bool, error) { return r.OptOuts.OptedOut(ctx, r.accountID, true, conversations...) })
+	go func() { _, _ = read() }() // whoever needs the answer gets the error too
+	return func(conversation string) (bool, error) {
+		out, err := read()
+		return out[conversation], err
 	}
 }
 

@@ -60,16 +60,30 @@ type Queue interface {
 	SendLater(ctx context.Context, accountID string, m id.Message, delay time.Duration) error
 }
 
+// Recipients gives conversations their recipients: Of finds those that are there, Ensure makes one for an address that the
+// account has a conversation with.
+type Recipients interface {
+	Of(ctx context.Context, accountID string, addresses ...string) (map[string]string, error)
+	Ensure(ctx context.Context, accountID, address string) (string, error)
+}
+
+// OptOuts tells which conversations are closed because their recipient opted out.
+type OptOuts interface {
+	OptedOut(ctx context.Context, accountID string, consistent bool, conversations ...string) (map[string]bool, error)
+}
+
 // Handler answers the routes of messages and conversations.
 type Handler struct {
-	Messages  *message.Store
-	Gates     *usage.Store
-	Keys      *idempotency.Store
-	Queue     Queue
-	Rules     Rules
-	Accounts  Accounts
-	Channels  Channels
-	Providers Providers
+	Messages   *message.Store
+	Gates      *usage.Store
+	Keys       *idempotency.Store
+	Queue      Queue
+	Rules      Rules
+	Accounts   Accounts
+	Channels   Channels
+	Providers  Providers
+	Recipients Recipients
+	OptOuts    OptOuts
 	// Capabilities are what each provider's adapter can carry, by provider.
 	Capabilities map[string]provider.Capabilities
 

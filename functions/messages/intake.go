@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/rules"
 )
 
@@ -86,6 +87,9 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 		return message.Message{}, err
 	}
 	if err := in.options(); err != nil {
+		return message.Message{}, err
+	}
+	if err := in.wanted(ctx, accountID, ch.ID, to); err != nil {
 		return message.Message{}, err
 	}
 	if limitsErr != nil {
@@ -175,7 +179,7 @@ func (in *intake) ofConversation(ctx context.Context, accountID, conversationID 
 		return "", "", notFound
 	}
 	c, err := in.Messages.Conversation(ctx, accountID, key)
-	if errors.Is(err, message.ErrNotFound) {
+	if errors.Is(err, message.ErrNotFound) || err == nil && c.Address == "" { // all that was in it is erased
 		return "", "", notFound
 	}
 	if err != nil {
@@ -243,18 +247,18 @@ func (in *intake) supported(ch channel.Channel, to string) error {
 	if b, err := json.Marshal(c); err != nil || len(b) > maxContent {
 		return refuse("content", "is too large")
 	}
-	return recipient(can.AddressKind, to)
+	return deliverable(can.AddressKind, to)
 }
 
-// recipient checks an address. It is never repaired: a repaired one may be somebody else's.
-func recipient(kind, to string) error {
+// deliverable checks an address. It is never repaired: a repaired one may be somebody else's.
+func deliverable(kind, to string) error {
 	refuse := func(detail string) error { return api.NewProblem(api.CodeRecipientInvalid).WithField("to", detail) }
 	if len(to) > maxAddress || strings.ContainsFunc(to, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return refuse("is too long, or holds control characters")
 	}
 	switch kind {
 	case "phone":
-		if !isE164(to) {
+		if !recipient.E164(to) {
 			return refuse("must be an E.164 number: + and 7 to 15 digits, country code first, without spaces, for example +35799123456")
 		}
 	case "email":
@@ -266,9 +270,18 @@ func recipient(kind, to string) error {
 	return nil
 }
 
-func isE164(s string) bool {
-	digits, ok := strings.CutPrefix(s, "+")
-	return ok && len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' && strings.Trim(digits, "0123456789") == ""
+// wanted refuses a message to a recipient who opted out of the channel. The read is the cheap one: an opt-out of the last
+// moment is seen by the dispatcher.
+func (in *intake) wanted(ctx context.Context, accountID, channelID, to string) error {
+	conversation := in.Conversations.Key(accountID, channelID, to)
+	out, err := in.OptOuts.OptedOut(ctx, accountID, false, conversation)
+	if err != nil {
+		return api.TryAgain(in.r, err)
+	}
+	if out[conversation] {
+		return api.NewProblem(api.CodeRecipientOptedOut).WithField("to", "has opted out of this channel")
+	}
+	return nil
 }
 
 func (in *intake) options() error {

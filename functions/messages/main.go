@@ -23,6 +23,7 @@ import (
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
@@ -42,7 +43,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID"} {
+	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -64,6 +65,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		return nil, err
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	ids := id.Source{Now: now, Random: rand.Reader}
 	return &Handler{
 		Messages:     &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer, Opener: opener},
 		Gates:        &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
@@ -73,7 +75,9 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Accounts:     &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Channels:     &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		Providers:    &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Recipients:   &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: conversations, Seal: sealer, IDs: ids, Now: now},
+		OptOuts:      &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
 		Capabilities: map[string]provider.Capabilities{edna.ID: (*edna.Adapter)(nil).Capabilities()},
-		IDs:          id.Source{Now: now, Random: rand.Reader}, Conversations: conversations, Now: now, Random: mathrand.Uint32,
+		IDs:          ids, Conversations: conversations, Now: now, Random: mathrand.Uint32,
 	}, nil
 }

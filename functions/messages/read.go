@@ -4,18 +4,25 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/usage"
 )
 
 // listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
 const listQueries = 10
+
+// madeAtOnce bounds how many recipients are made side by side.
+const madeAtOnce = 8
 
 // GetMessage shows a message.
 func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +38,7 @@ func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	v := messageView(m, where(m))
+	v := api.MessageOf(m, where(m))
 	if v.Transfer, err = h.transfer(ctx, m); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
@@ -72,7 +79,7 @@ func (h *Handler) find(ctx context.Context, r *http.Request) (message.Message, e
 
 // where tells where queued messages are: in a dispatcher's hands, or waiting for a provider that is switched off, whether
 // their turn to be set aside has come or not. The gate and the registry are read only when one of them is queued.
-func (h *Handler) where(ctx context.Context, accountID string, list ...message.Message) (func(message.Message) place, error) {
+func (h *Handler) where(ctx context.Context, accountID string, list ...message.Message) (func(message.Message) api.Place, error) {
 	off := map[string]bool{}
 	for _, m := range list {
 		if _, asked := off[m.ProviderID]; asked || m.Status() != message.Queued {
@@ -85,22 +92,22 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 		off[m.ProviderID] = err == nil && e.Status == registry.Disabled
 	}
 	if len(off) == 0 {
-		return func(message.Message) place { return inLine }, nil
+		return func(message.Message) api.Place { return api.InLine }, nil
 	}
 	g, err := h.Gates.Read(ctx, accountID, false)
 	if err != nil && !errors.Is(err, usage.ErrNoGate) {
 		return nil, err
 	}
 	now := h.Now()
-	return func(m message.Message) place {
+	return func(m message.Message) api.Place {
 		e, ok := g.Entries[m.ID.Unique]
 		switch {
 		case ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires):
-			return inHand
+			return api.InHand
 		case off[m.ProviderID]:
-			return switchedOff
+			return api.SwitchedOff
 		}
-		return inLine
+		return api.InLine
 	}, nil
 }
 
@@ -171,7 +178,7 @@ func (l *list) page(ctx context.Context) (api.MessageList, error) {
 		}
 		for _, m := range found {
 			if l.wants(m, where(m)) {
-				out.Items = append(out.Items, messageView(m, where(m)))
+				out.Items = append(out.Items, api.MessageOf(m, where(m)))
 			}
 		}
 		if out.NextPageToken = next; next == "" || len(out.Items) >= l.size {
@@ -188,8 +195,8 @@ func (l *list) query(ctx context.Context, p message.Page) ([]message.Message, st
 	return l.Messages.ByReference(ctx, l.accountID, l.reference, p)
 }
 
-func (l *list) wants(m message.Message, p place) bool {
-	if l.status != "" && shownStatus(m, p) != l.status {
+func (l *list) wants(m message.Message, p api.Place) bool {
+	if l.status != "" && api.ShownStatus(m, p) != l.status {
 		return false
 	}
 	return l.reference == "" || m.ClientReference == l.reference
@@ -233,9 +240,15 @@ func (h *Handler) conversations(ctx context.Context, r *http.Request, channelID 
 	if err != nil {
 		return api.ConversationList{}, api.TryAgain(r, err)
 	}
-	out := api.ConversationList{Items: make([]api.Conversation, len(found)), NextPageToken: next}
-	for i, c := range found {
-		out.Items[i] = conversationView(c, h.Capabilities[ch.ProviderID].ReplyWindow)
+	recipients, err := h.recipientsOf(ctx, accountID, found...)
+	if err != nil {
+		return api.ConversationList{}, api.TryAgain(r, err)
+	}
+	out := api.ConversationList{Items: []api.Conversation{}, NextPageToken: next}
+	for _, c := range found {
+		if c.Address != "" { // else all that was in it is erased
+			out.Items = append(out.Items, conversationView(c, recipients[c.Address], h.Capabilities[ch.ProviderID].ReplyWindow))
+		}
 	}
 	return out, nil
 }
@@ -258,9 +271,13 @@ func (h *Handler) conversation(ctx context.Context, r *http.Request) (api.Conver
 		return api.Conversation{}, api.NewProblem(api.CodeNotFound)
 	}
 	c, err := h.Messages.Conversation(ctx, api.PrincipalFrom(ctx).AccountID, key)
-	if errors.Is(err, message.ErrNotFound) {
+	if errors.Is(err, message.ErrNotFound) || err == nil && c.Address == "" {
 		return api.Conversation{}, api.NewProblem(api.CodeNotFound)
 	}
+	if err != nil {
+		return api.Conversation{}, api.TryAgain(r, err)
+	}
+	recipients, err := h.recipientsOf(ctx, c.AccountID, c)
 	if err != nil {
 		return api.Conversation{}, api.TryAgain(r, err)
 	}
@@ -268,5 +285,51 @@ func (h *Handler) conversation(ctx context.Context, r *http.Request) (api.Conver
 	if err != nil && !errors.Is(err, channel.ErrNotFound) {
 		return api.Conversation{}, api.TryAgain(r, err)
 	}
-	return conversationView(c, h.Capabilities[ch.ProviderID].ReplyWindow), nil
+	return conversationView(c, recipients[c.Address], h.Capabilities[ch.ProviderID].ReplyWindow), nil
+}
+
+// recipientsOf gives the recipients of conversations, by address. One that has none yet gets it here, at the first read,
+// so that no message pays for it; one that is being erased gets none.
+func (h *Handler) recipientsOf(ctx context.Context, accountID string, list ...message.Conversation) (map[string]string, error) {
+	addresses := make([]string, 0, len(list))
+	for _, c := range list {
+		if c.Address != "" {
+			addresses = append(addresses, c.Address)
+		}
+	}
+	found, err := h.Recipients.Of(ctx, accountID, addresses...)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		mu    sync.Mutex
+		group errgroup.Group
+	)
+	group.SetLimit(madeAtOnce)
+	for _, a := range missing(addresses, found) {
+		group.Go(func() error {
+			made, err := h.Recipients.Ensure(ctx, accountID, a)
+			if errors.Is(err, recipient.ErrErasing) {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if made != "" {
+				found[a] = made
+			}
+			return err
+		})
+	}
+	return found, group.Wait()
+}
+
+// missing gives the addresses that were not found. It is made before any is added.
+func missing(addresses []string, found map[string]string) []string {
+	var list []string
+	for _, a := range addresses {
+		if _, ok := found[a]; !ok {
+			list = append(list, a)
+		}
+	}
+	return list
 }

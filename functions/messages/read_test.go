@@ -102,7 +102,7 @@ func TestAReplyIsShownAndAnsweredInItsConversation(t *testing.T) {
 	}
 	for _, target := range []string{"/v1/conversations/" + got.ConversationID, "/v1/conversations?channel_id=" + s.channel.ID} {
 		a := s.call(testAccount, "GET", target, "")
-		want := fmt.Sprintf(`{"address":"+35799000001","channel_id":%q,"id":%q,"last_inbound_at":"2026-11-24T10:00:06.000Z","last_outbound_at":"2026-11-24T10:01:06.000Z","reply_window_closes_at":"2026-11-25T10:00:06.000Z"}`, s.channel.ID, got.ConversationID)
+		want := fmt.Sprintf(`{"address":"+35799000001","channel_id":%q,"id":%q,"last_inbound_at":"2026-11-24T10:00:06.000Z","last_outbound_at":"2026-11-24T10:01:06.000Z","recipient_id":%q,"reply_window_closes_at":"2026-11-25T10:00:06.000Z"}`, s.channel.ID, got.ConversationID, s.recipientOf("+35799000001"))
 		if strings.Contains(target, "?") {
 			want = `{"items":[` + want + `]}`
 		}

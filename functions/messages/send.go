@@ -31,7 +31,7 @@ func (h *Handler) SendMessage(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(idempotency.ReplayedHeader, "true")
 	}
 	w.Header().Set("Location", "/v1/messages/"+m.ID.String())
-	api.WriteJSON(w, http.StatusAccepted, acceptedView(m))
+	api.WriteJSON(w, http.StatusAccepted, api.AcceptedMessageOf(m))
 }
 
 // run checks and accepts the message, or finds the one that an earlier request with the same key made.

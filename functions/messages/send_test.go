@@ -406,8 +406,8 @@ func TestWhatAcceptingAMessageCosts(t *testing.T) {
 		headers []string
 		want    awsclient.Usage
 	}{
-		{"without a key", nil, awsclient.Usage{Requests: 4, WriteUnits: 1, ReadUnits: 1}},
-		{"with a key", []string{"Idempotency-Key: k"}, awsclient.Usage{Requests: 5, WriteUnits: 2, ReadUnits: 1}},
+		{"without a key", nil, awsclient.Usage{Requests: 5, WriteUnits: 1, ReadUnits: 1.5}},
+		{"with a key", []string{"Idempotency-Key: k"}, awsclient.Usage{Requests: 6, WriteUnits: 2, ReadUnits: 1.5}},
 	} {
 		s.counter.Reset()
 		s.send("x", c.headers...)

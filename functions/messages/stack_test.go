@@ -24,6 +24,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
@@ -35,6 +36,7 @@ import (
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
@@ -68,6 +70,8 @@ type stack struct {
 	accounts *account.Store
 	rules    *rules.Store
 	channel  channel.Channel
+
+	recipients *recipient.Store
 }
 
 func newStack(t *testing.T) *stack {
@@ -96,6 +100,12 @@ func newStack(t *testing.T) *stack {
 		Capabilities: map[string]provider.Capabilities{edna.ID: (*edna.Adapter)(nil).Capabilities()},
 		IDs:          id.Source{Now: s.clock, Random: rand.Reader}, Conversations: keyer, Now: s.clock, Random: mathrand.Uint32,
 	}
+	recipients := env.Table(ctx, awstest.RecipientsTable())
+	s.recipients = &recipient.Store{
+		DB: db, Table: recipients, Keys: keyer, Seal: sealtest.Sealer(seal.Content), Open: sealtest.Opener(seal.Content), IDs: s.h.IDs, Now: s.clock,
+		Audit: &audit.Log{DB: db, Table: env.Table(ctx, awstest.AuditTable()), IDs: s.h.IDs, Now: s.clock},
+	}
+	s.h.Recipients, s.h.OptOuts = s.recipients, &recipient.Flags{DB: db, Table: recipients}
 	s.http = api.New(api.Config{Log: telemetry.NewLogger(s.log, "INFO"), Now: s.clock}, api.MessagesRoutes(s.h))
 	s.seed(ctx)
 	return s

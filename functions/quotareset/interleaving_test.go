@@ -83,6 +83,13 @@ func (d turns) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o .
 	return d.db.UpdateItem(ctx, in, o...)
 }
 
+func (d turns) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	if err := d.step(); err != nil {
+		return nil, err
+	}
+	return d.db.DeleteItem(ctx, in, o...)
+}
+
 func (d turns) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
 	if err := d.step(); err != nil {
 		return nil, err

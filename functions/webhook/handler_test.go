@@ -146,7 +146,7 @@ func TestStatusOfAnotherChannelsMessageChangesNothing(t *testing.T) {
 func TestStatusOfAnUnknownMessageIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	m, err := w.ids.NewMessage(w.keyer.Key(acct, w.first, recipient))
+	m, err := w.ids.NewMessage(w.keyer.Key(acct, w.first, person))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestReplyIsStoredByteForByteWithItsHash(t *testing.T) {
 		if got.Content.Type != content.TypeText || got.Content.Text != text || got.ContentSHA256 != hex.EncodeToString(sum[:]) {
 			t.Errorf("%q came as %q, hash %s", text, got.Content.Text, got.ContentSHA256)
 		}
-		if got.Status() != message.Received || got.Direction != message.Inbound || got.Address != recipient || got.ReplyTo != m.ID.String() || got.ChannelID != w.first {
+		if got.Status() != message.Received || got.Direction != message.Inbound || got.Address != person || got.ReplyTo != m.ID.String() || got.ChannelID != w.first {
 			t.Errorf("reply: %+v", got)
 		}
 		if !got.CreatedAt().Equal(noon.Add(time.Minute)) {
@@ -202,7 +202,7 @@ func TestReplyListsItsConversation(t *testing.T) {
 func TestReplyToAMessageThatIsNotOursIsKeptWithoutIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stranger, err := w.ids.NewMessage(w.keyer.Key("acct_2", w.first, recipient))
+	stranger, err := w.ids.NewMessage(w.keyer.Key("acct_2", w.first, person))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
@@ -36,7 +37,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "CHANNELS_TABLE", "CONVERSATION_KEY"} {
+	for _, name := range []string{"MESSAGES_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "CONVERSATION_KEY"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -64,6 +65,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		log:      log, credentials: credentials,
 		recorder: recorder{
 			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
+			stops:    &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
 			keyer:    keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
 		},
 	}

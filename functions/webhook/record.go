@@ -14,20 +14,28 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/recipient"
 )
 
 // messages is what a callback needs of the message store.
 type messages interface {
 	Report(ctx context.Context, accountID, channelID string, m id.Message, r message.Report) (message.Written, error)
 	Receive(ctx context.Context, m message.Message, replyID string) (message.Message, bool, error)
+	Received(ctx context.Context, accountID, conversation, replyID string) (bool, error)
 	Listed(ctx context.Context, m message.Message) (bool, error)
 	Touch(ctx context.Context, m message.Message) error
 	Standings(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]message.Message, error)
 }
 
+// stops keeps the opt-outs that recipients make themselves.
+type stops interface {
+	Record(ctx context.Context, accountID, address string, o recipient.OptOut) error
+}
+
 // recorder stores what callbacks tell.
 type recorder struct {
 	messages messages
+	stops    stops
 	keyer    id.ConversationKeyer
 	ids      id.Source
 	log      *slog.Logger
@@ -150,6 +158,9 @@ func (rec recorder) reply(ctx context.Context, ch channel.Channel, reply provide
 	if err != nil {
 		return tally{}, err
 	}
+	if err := rec.stop(ctx, m, reply); err != nil {
+		return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)
+	}
 	m, first, err := rec.messages.Receive(ctx, m, replyKey(reply))
 	if err != nil {
 		return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)
@@ -168,6 +179,26 @@ func (rec recorder) reply(ctx context.Context, ch channel.Channel, reply provide
 	}
 	rec.log.InfoContext(ctx, "reply received", "account_id", ch.AccountID, "message_id", m.ID.String(), "channel_id", ch.ID)
 	return tally{replies: 1}, nil
+}
+
+// stop records an opt-out when the whole reply is one of the words for it. It is the one place that looks at what somebody
+// wrote: a person's word to the Contact Center that nobody else would act on in time. Nothing follows from it but that
+// record: the reply is stored as every other, nothing is changed or left out, and nothing is sent. A reply that was
+// recorded before was looked at then, so that a provider's repeat does not undo what the account has lifted since.
+func (rec recorder) stop(ctx context.Context, m message.Message, reply provider.Reply) error {
+	if !recipient.IsStop(reply.Content.Text) {
+		return nil
+	}
+	seen, err := rec.messages.Received(ctx, m.AccountID, m.ID.Conversation, replyKey(reply))
+	if err != nil || seen {
+		return err
+	}
+	o := recipient.OptOut{ChannelID: m.ChannelID, Since: m.CreatedAt(), Source: recipient.ByRecipient}
+	if err := rec.stops.Record(ctx, m.AccountID, reply.From, o); err != nil {
+		return err
+	}
+	rec.log.InfoContext(ctx, "recipient opted out", "account_id", m.AccountID, "channel_id", m.ChannelID, "message_id", m.ID.String())
+	return nil
 }
 
 // inbound makes the message of a reply. Its id holds the time of receipt: the provider's own time is not ours to trust.

@@ -18,6 +18,7 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/content"
@@ -26,14 +27,15 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
 )
 
 const (
-	acct      = "acct_1"
-	recipient = "+35799123456"
-	hookKey   = "test-hook-key"
+	acct    = "acct_1"
+	person  = "+35799123456"
+	hookKey = "test-hook-key"
 )
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -90,10 +92,12 @@ func (b *buffer) String() string {
 // world is a webhook with edna's adapter, stores over the wire, and two channels of one account.
 type world struct {
 	t        testing.TB
+	env      *awstest.Env
 	db       *flaky
 	clock    *apitest.Clock
 	messages *message.Store
 	channels *channel.Store
+	flags    *recipient.Flags
 	keyer    id.ConversationKeyer
 	ids      id.Source
 	server   *apitest.Server
@@ -106,7 +110,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	ctx := context.Background()
 	env := awstest.New(t)
-	w := &world{t: t, db: &flaky{DynamoDB: env.DynamoDB}, clock: apitest.NewClock(noon), log: &buffer{}}
+	w := &world{t: t, env: env, db: &flaky{DynamoDB: env.DynamoDB}, clock: apitest.NewClock(noon), log: &buffer{}}
 	w.messages = &message.Store{DB: w.db, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 	w.channels = &channel.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.ChannelsTable()), Audit: audittest.New(t, env)}
 	w.ids = id.Source{Now: w.clock.Now, Random: rand.Reader}
@@ -114,12 +118,14 @@ func newWorld(t testing.TB) *world {
 	if w.keyer, err = id.NewConversationKeyer([]byte("0123456789abcdef")); err != nil {
 		t.Fatal(err)
 	}
+	recipients := env.Table(ctx, awstest.RecipientsTable())
+	w.flags = &recipient.Flags{DB: env.DynamoDB, Table: recipients}
 	w.first, w.second = w.channel("1001"), w.channel("1002")
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h := &Handler{
 		channels: &channel.Cache{Store: known{w.channels}, Now: w.clock.Now},
 		adapters: map[string]provider.Adapter{edna.ID: edna.New(edna.Config{APIKey: "k", WebhookKeys: []string{hookKey}, Now: w.clock.Now})},
-		recorder: recorder{messages: w.messages, keyer: w.keyer, ids: w.ids, log: log},
+		recorder: recorder{messages: w.messages, stops: &recipient.Stops{DB: env.DynamoDB, Table: recipients, Keys: w.keyer}, keyer: w.keyer, ids: w.ids, log: log},
 		log:      log,
 	}
 	w.server = apitest.NewServer(t, api.New(api.Config{Log: log, Now: w.clock.Now}, api.WebhookRoutes(h)))
@@ -159,12 +165,12 @@ func (w *world) stored(channelID, body string) {
 // message records a queued message on the first channel.
 func (w *world) message() message.Message {
 	w.t.Helper()
-	mid, err := w.ids.NewMessage(w.keyer.Key(acct, w.first, recipient))
+	mid, err := w.ids.NewMessage(w.keyer.Key(acct, w.first, person))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	m := message.Message{
-		AccountID: acct, ID: mid, Direction: message.Outbound, ChannelID: w.first, ProviderID: edna.ID, Address: recipient,
+		AccountID: acct, ID: mid, Direction: message.Outbound, ChannelID: w.first, ProviderID: edna.ID, Address: person,
 		Content: content.Content{Type: content.TypeText, Text: "hello"}, Outcome: message.Queued,
 	}
 	m.ContentSHA256, _ = m.Content.SHA256() // text always has a hash
@@ -195,7 +201,7 @@ func (w *world) get(m id.Message) message.Message {
 // inbox lists the messages of the recipient's conversation on a channel.
 func (w *world) inbox(channelID string) []message.Message {
 	w.t.Helper()
-	list, _, err := w.messages.InConversation(context.Background(), acct, w.keyer.Key(acct, channelID, recipient), message.Page{Size: 200})
+	list, _, err := w.messages.InConversation(context.Background(), acct, w.keyer.Key(acct, channelID, person), message.Page{Size: 200})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -210,4 +216,27 @@ func replyBody(sender, number int, text, replyTo string) string {
 	quoted, _ := json.Marshal(text) // a string always has JSON
 	return fmt.Sprintf(`{"id":%d,"subject":"s","subjectId":%d,"subscriber":{"id":202,"identifier":"35799123456"},"messageContent":{"type":"TEXT","text":%s},"receivedAt":"2026-11-24T11:59:00Z","replyOutMessageExternalRequestId":%q}`,
 		number, sender, quoted, replyTo)
+}
+
+// recipients gives the store as a function with everything has it, and a recipient with an address.
+func (w *world) recipients(address string) (*recipient.Store, recipient.Recipient) {
+	w.t.Helper()
+	ctx := context.Background()
+	s := &recipient.Store{
+		DB: w.env.DynamoDB, Table: w.flags.Table, Keys: w.keyer, Seal: sealtest.Sealer(seal.Content), Open: sealtest.Opener(seal.Content), IDs: w.ids, Now: w.clock.Now,
+		Audit: &audit.Log{DB: w.env.DynamoDB, Table: w.env.Table(ctx, awstest.AuditTable()), IDs: w.ids, Now: w.clock.Now},
+	}
+	recipientID, err := s.Ensure(ctx, acct, address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r, err := s.Get(ctx, acct, recipientID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s, r
+}
+
+func event() audit.Event {
+	return audit.Event{AccountID: acct, Actor: audit.Actor{Kind: audit.User, ID: "user_7", AccountID: acct}}
 }

@@ -48,6 +48,7 @@ type victim struct {
 	*account
 	channel       channel
 	sent, waiting message
+	recipient     string // of what was sent
 	asked         string // an evidence request
 }
 
@@ -60,6 +61,7 @@ func newVictim(t *testing.T, s *stack) *victim {
 	a.untilUsed(20*time.Second, 1)
 	v.waiting = a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold", "client_reference", "victim"))
 	a.until(v.waiting.ID, 60*time.Second, "held", status("held"))
+	v.recipient = decode[recipient](t, a.call(t, http.MethodPost, "/v1/recipients/lookup", map[string]any{"address": v.sent.To}), http.StatusOK).ID
 	v.asked = decode[evidence](t, s.operator(t).call(t, http.MethodPost, "/v1/operator/evidence-requests", evidenceFor(a.id)), http.StatusCreated).ID
 	return v
 }
@@ -71,6 +73,7 @@ func (v *victim) everything(t *testing.T) string {
 	for _, path := range []string{
 		"/v1/account", "/v1/usage", "/v1/channels", "/v1/channels/" + v.channel.ID, "/v1/conversations?channel_id=" + v.channel.ID, "/v1/messages?client_reference=victim",
 		"/v1/messages/" + v.sent.ID, "/v1/messages/" + v.waiting.ID, "/v1/rules/acceptances", "/v1/rules/current", "/v1/providers/edna", "/v1/evidence-requests/" + v.asked,
+		"/v1/recipients/" + v.recipient, "/v1/recipients/" + v.recipient + "/consents",
 	} {
 		got := v.call(t, http.MethodGet, path, nil)
 		if got.status != http.StatusOK {
@@ -137,6 +140,10 @@ func attempts() map[string]attempt {
 	sent := func(v *victim) string { return "/v1/messages/" + v.sent.ID }
 	one := func(v *victim) string { return "/v1/channels/" + v.channel.ID }
 	callback := func(v *victim) string { return "/v1/callbacks/edna/" + v.channel.ID }
+	theirs := func(v *victim) string { return "/v1/recipients/" + v.recipient }
+	of := func(what string) func(*victim) string {
+		return func(v *victim) string { return theirs(v) + "/" + what }
+	}
 	registry := map[string]any{
 		"name": "edna", "legal_entity": "x", "website": "https://example.com", "onboarding": "native", "channel_types": []string{"whatsapp"}, "transfer_countries": []string{"AQ"},
 		"documents": []any{}, "terms_version": "x", "status": "removed",
@@ -191,6 +198,19 @@ func attempts() map[string]attempt {
 		"GET /v1/operator/evidence-requests/{id}":     {path: func(v *victim) string { return "/v1/operator/evidence-requests/" + v.asked }, body: noBody},
 		"PATCH /v1/operator/evidence-requests/{id}":   {path: func(v *victim) string { return "/v1/operator/evidence-requests/" + v.asked }, body: object(map[string]any{"status": "accepted"})},
 		"GET /v1/rules/acceptances":                   {path: at("/v1/rules/acceptances"), body: noBody},
+
+		"POST /v1/recipients":                              {path: at("/v1/recipients"), body: object(map[string]any{"addresses": []string{}})},
+		"POST /v1/recipients/lookup":                       {path: at("/v1/recipients/lookup"), body: func(_ *testing.T, v *victim) any { return map[string]any{"address": v.sent.To} }, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/recipients/{id}":                          {path: theirs, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"PATCH /v1/recipients/{id}":                        {path: theirs, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "not_found"},
+		"DELETE /v1/recipients/{id}":                       {path: theirs, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"PUT /v1/recipients/{id}/consents":                 {path: of("consents"), body: object(map[string]any{"consents": []any{}}), foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/recipients/{id}/consents":                 {path: of("consents"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"PUT /v1/recipients/{id}/opt-outs/{channel_id}":    {path: func(v *victim) string { return theirs(v) + "/opt-outs/" + v.channel.ID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"DELETE /v1/recipients/{id}/opt-outs/{channel_id}": {path: func(v *victim) string { return theirs(v) + "/opt-outs/" + v.channel.ID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/recipients/{id}/export":                  {path: of("export"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/recipients/{id}/erase":                   {path: of("erase"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/erasures/{id}":                            {path: at("/v1/erasures/ers_0123456789abcdef"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 
 		"PUT /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: object(registry)},
 		"GET /v1/operator/providers/{id}":                     {path: at("/v1/operator/providers/edna"), body: noBody},

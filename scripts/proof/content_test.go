@@ -33,7 +33,8 @@ func TestContentPassesThroughFewHands(t *testing.T) {
 	t.Parallel()
 	same(t, "has content in hand", project(t).users(holders), map[string]string{
 		"functions/messages: intake.message":     "hashes it and puts it into the record",
-		"functions/messages: baseView":           "shows it to the customer",
+		"shared/api: messageOf":                  "shows it to the customer",
+		"functions/webhook: recorder.stop":       "is the whole reply a word by which a recipient opts out",
 		"functions/dispatcher: attempt.open":     "checks the hash before the call",
 		"functions/dispatcher: attempt.handOver": "hands it to the adapter",
 		"functions/webhook: recorder.inbound":    "records a reply, with its hash",
@@ -52,6 +53,7 @@ func TestWhatContentSaysIsTakenApartByFew(t *testing.T) {
 		"shared/content: Content.UnmarshalJSON":      "the same way back",
 		"shared/content: Content.SHA256":             "the hash",
 		"shared/api: bindContent":                    "the request's JSON",
+		"functions/webhook: recorder.stop":           "is the whole reply a word by which a recipient opts out: recorded, and nothing else",
 		"functions/messages: intake.supported":       "refuses what the channel can't carry: length, and a name of a place",
 		"shared/provider/edna: Adapter.whatsapp":     "edna's form",
 		"shared/provider/edna: Adapter.fillTemplate": "the values of an approved template",
@@ -63,6 +65,7 @@ func TestWhatContentSaysIsTakenApartByFew(t *testing.T) {
 func TestNoDecisionIsMadeByWhatContentSays(t *testing.T) {
 	t.Parallel()
 	allowed := map[string]string{
+		"functions/webhook: recorder.stop: shared/recipient.IsStop":                         "a recipient's STOP (R-9.7): the reply is stored as every other, nothing is sent",
 		"functions/messages: intake.supported: unicode/utf8.RuneCountInString":              "the channel's greatest length",
 		"functions/messages: intake.supported: compares Location.Name":                      "the channel carries no name of a place",
 		"shared/provider/edna: Adapter.whatsapp: shared/provider/edna.checkText":            "empty, no UTF-8, too long: refused",

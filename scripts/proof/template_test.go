@@ -188,7 +188,7 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
 		"COMPLAINTS_SEAL_PRIVATE":  {"OperatorFunction"},
-		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction"},
+		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction", "RecipientsFunction"},
 		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "WebhookFunction"},
 	}
 	got := map[string][]string{}
@@ -266,6 +266,8 @@ func asked(route string, public bool) string {
 		return "CrmJwt channels:activate"
 	case under("/v1/channels"), under("/v1/providers"):
 		return "CrmJwt channels:" + access
+	case path == "/v1/recipients/{id}/export":
+		return "CrmJwt account:read" // a POST because it is made anew, and changes nothing
 	case path == "/v1/recipients/lookup":
 		return "CrmJwt account:read" // a POST because an address belongs in no URL
 	default:

@@ -115,6 +115,42 @@ func (e ComplaintStatus) Valid() bool {
 	}
 }
 
+// Defines values for ConsentStatus.
+const (
+	ConsentStatusGiven     ConsentStatus = "given"
+	ConsentStatusWithdrawn ConsentStatus = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the ConsentStatus enum.
+func (e ConsentStatus) Valid() bool {
+	switch e {
+	case ConsentStatusGiven:
+		return true
+	case ConsentStatusWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ErasureStatus.
+const (
+	ErasureStatusDone    ErasureStatus = "done"
+	ErasureStatusRunning ErasureStatus = "running"
+)
+
+// Valid indicates whether the value is a known member of the ErasureStatus enum.
+func (e ErasureStatus) Valid() bool {
+	switch e {
+	case ErasureStatusDone:
+		return true
+	case ErasureStatusRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EvidenceDecision.
 const (
 	EvidenceDecisionAccepted EvidenceDecision = "accepted"
@@ -604,6 +640,32 @@ type ConfirmedTerms struct {
 	TransferCountries    []string `json:"transfer_countries"`
 }
 
+// Consent defines model for Consent.
+type Consent struct {
+	ChannelID string `json:"channel_id"`
+
+	// ObtainedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ObtainedAt Time `json:"obtained_at"`
+
+	// ProofReference Where the account keeps its proof.
+	ProofReference string `json:"proof_reference,omitempty"`
+	Purpose        string `json:"purpose"`
+
+	// Source How it was obtained.
+	Source string        `json:"source"`
+	Status ConsentStatus `json:"status"`
+}
+
+// ConsentList defines model for ConsentList.
+type ConsentList struct {
+	Items []Consent `json:"items"`
+}
+
+// ConsentStatus defines model for ConsentStatus.
+type ConsentStatus string
+
 // Conversation defines model for Conversation.
 type Conversation struct {
 	Address   string `json:"address"`
@@ -662,6 +724,13 @@ type CreateEvidenceRequest struct {
 	RecipientIds []string `json:"recipient_ids,omitempty"`
 }
 
+// CreateRecipientRequest defines model for CreateRecipientRequest.
+type CreateRecipientRequest struct {
+	// Addresses E.164 numbers, e-mail addresses, or providers' user ids.
+	Addresses []string `json:"addresses"`
+	Name      *string  `json:"name,omitempty"`
+}
+
 // CreateRestrictionRequest `until` is when it ends by itself.
 type CreateRestrictionRequest struct {
 	// Clause A clause of the Rules, like 13 or 9.3, or the id of a prohibited use of the Rules in force.
@@ -698,6 +767,29 @@ type DecideEvidenceRequest struct {
 	Note   string           `json:"note,omitempty"`
 	Status EvidenceDecision `json:"status"`
 }
+
+// Erasure defines model for Erasure.
+type Erasure struct {
+	// CompletedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	CompletedAt *Time  `json:"completed_at,omitempty"`
+	ID          string `json:"id"`
+
+	// MessagesCanceled Of those erased.
+	MessagesCanceled int64  `json:"messages_canceled"`
+	MessagesErased   int64  `json:"messages_erased"`
+	RecipientID      string `json:"recipient_id"`
+
+	// RequestedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	RequestedAt Time          `json:"requested_at"`
+	Status      ErasureStatus `json:"status"`
+}
+
+// ErasureStatus defines model for ErasureStatus.
+type ErasureStatus string
 
 // EvidenceDecision defines model for EvidenceDecision.
 type EvidenceDecision string
@@ -780,6 +872,31 @@ type EvidenceSubmission struct {
 	SubmittedBy string `json:"submitted_by"`
 }
 
+// Export defines model for Export.
+type Export struct {
+	Consents []Consent `json:"consents"`
+
+	// GeneratedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	GeneratedAt Time      `json:"generated_at"`
+	ID          string    `json:"id"`
+	Messages    []Message `json:"messages"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string    `json:"next_page_token,omitempty"`
+	OptOuts       []OptOut  `json:"opt_outs"`
+	Recipient     Recipient `json:"recipient"`
+}
+
+// ExportRecipientRequest defines model for ExportRecipientRequest.
+type ExportRecipientRequest struct {
+	PageSize *int `json:"page_size,omitempty"`
+
+	// PageToken The `next_page_token` of the page before.
+	PageToken *string `json:"page_token,omitempty"`
+}
+
 // FileComplaintRequest defines model for FileComplaintRequest.
 type FileComplaintRequest struct {
 	// Category An id of GET /v1/rules/current/prohibited-uses, or `other`.
@@ -822,6 +939,11 @@ type InstructActivationRequest struct {
 	ExpiresInSeconds *int64 `json:"expires_in_seconds,omitempty"`
 }
 
+// LookupRecipientRequest defines model for LookupRecipientRequest.
+type LookupRecipientRequest struct {
+	Address string `json:"address"`
+}
+
 // Message defines model for Message.
 type Message struct {
 	// Attempts How many times it was handed to the provider.
@@ -830,10 +952,10 @@ type Message struct {
 	ClientReference string `json:"client_reference,omitempty"`
 
 	// Content The content of a message. The provider gets it exactly as it is here.
-	Content Content `json:"content"`
+	Content *Content `json:"content,omitempty"`
 
 	// ContentSha256 Over the UTF-8 bytes of the text, or of `content` in RFC 8785 form for other types. Lower-case hex.
-	ContentSha256  string `json:"content_sha256"`
+	ContentSha256  string `json:"content_sha256,omitempty"`
 	ConversationID string `json:"conversation_id"`
 
 	// CreatedAt RFC 3339 in UTC with milliseconds.
@@ -844,6 +966,11 @@ type Message struct {
 	// CreatedBy The user who sent it.
 	CreatedBy string            `json:"created_by,omitempty"`
 	Direction message.Direction `json:"direction"`
+
+	// ErasedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ErasedAt *Time `json:"erased_at,omitempty"`
 
 	// Error Why a message came to a bad end, and whose fault that is.
 	Error *MessageError `json:"error,omitempty"`
@@ -879,7 +1006,7 @@ type Message struct {
 	// To Of outbound messages.
 	To string `json:"to,omitempty"`
 
-	// Transfer To whom the message was handed over, and what that provider's entry said then. Shown for a single message.
+	// Transfer To whom the message was handed over, and what that provider's entry said then. Shown for a single message and in exports.
 	Transfer *Transfer `json:"transfer,omitempty"`
 
 	// TransferCompletedAt RFC 3339 in UTC with milliseconds.
@@ -973,6 +1100,19 @@ type OperatorRestrictionList struct {
 
 	// NextPageToken Absent on the last page.
 	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// OptOut defines model for OptOut.
+type OptOut struct {
+	ChannelID string `json:"channel_id"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since Time `json:"since"`
+
+	// Source Who made it.
+	Source string `json:"source"`
 }
 
 // PairLimit Messages of one channel to one recipient.
@@ -1108,6 +1248,12 @@ type PublishRulesRequest struct {
 	Version string `json:"version"`
 }
 
+// PutConsentsRequest defines model for PutConsentsRequest.
+type PutConsentsRequest struct {
+	// Consents One for each channel and purpose.
+	Consents []Consent `json:"consents"`
+}
+
 // PutOperatorAccountRequest defines model for PutOperatorAccountRequest.
 type PutOperatorAccountRequest struct {
 	PlanID string `json:"plan_id"`
@@ -1174,6 +1320,27 @@ type Rate struct {
 	Burst         int64 `json:"burst"`
 	Limit         int64 `json:"limit"`
 	WindowSeconds int64 `json:"window_seconds"`
+}
+
+// Recipient defines model for Recipient.
+type Recipient struct {
+	Addresses []string `json:"addresses"`
+
+	// CreatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	CreatedAt Time     `json:"created_at"`
+	ID        string   `json:"id"`
+	Name      string   `json:"name,omitempty"`
+	OptOuts   []OptOut `json:"opt_outs"`
+
+	// Source Entered by the account, or known from a conversation.
+	Source string `json:"source"`
+
+	// UpdatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	UpdatedAt Time `json:"updated_at"`
 }
 
 // Restriction defines model for Restriction.
@@ -1328,7 +1495,7 @@ type TimelineStep struct {
 	Status MessageStatus `json:"status"`
 }
 
-// Transfer To whom the message was handed over, and what that provider's entry said then. Shown for a single message.
+// Transfer To whom the message was handed over, and what that provider's entry said then. Shown for a single message and in exports.
 type Transfer struct {
 	// Countries ISO 3166-1 alpha-2 codes, as the entry named them at that version.
 	Countries       []string `json:"countries,omitempty"`
@@ -1341,6 +1508,12 @@ type UpdateChannelRequest struct {
 	// Credentials The provider's credential_fields, for own_account providers only. Kept sealed, never shown.
 	Credentials map[string]string `json:"credentials,omitempty"`
 	Name        *string           `json:"name,omitempty"`
+}
+
+// UpdateRecipientRequest defines model for UpdateRecipientRequest.
+type UpdateRecipientRequest struct {
+	Addresses []string `json:"addresses,omitempty"`
+	Name      *string  `json:"name,omitempty"`
 }
 
 // Usage defines model for Usage.

@@ -19,7 +19,7 @@ import (
 	"contactcenter/shared/cache"
 )
 
-// Items: pk channel id, sk "channel". Index "account": ak account id, as channel id; a deleted channel is not in it. For
+// Items: pk channel id, sk "channel". Index "account": ak account id, as channel id; a deleted channel is under account#deleted. For
 // instructions see instruction.go.
 const (
 	attrPK           = "pk"
@@ -44,6 +44,8 @@ const (
 	attrCredentials  = "credentials" // sealed
 
 	channelSort = "channel"
+	// deletedSuffix makes the account's key in the index that of its deleted channels. No account's id has a #.
+	deletedSuffix = "#deleted"
 
 	// AccountIndex lists an account's channels.
 	AccountIndex = "account"
@@ -137,6 +139,15 @@ func (s *Store) Create(ctx context.Context, c Channel, e audit.Event) error {
 
 // List gives an account's channels, newest first. The index follows the table within moments.
 func (s *Store) List(ctx context.Context, accountID string, p attr.Page) (list []Channel, next string, err error) {
+	return s.list(ctx, accountID, p)
+}
+
+// Deleted gives the channels that an account had, newest first: messages were sent by them.
+func (s *Store) Deleted(ctx context.Context, accountID string, p attr.Page) (list []Channel, next string, err error) {
+	return s.list(ctx, accountID+deletedSuffix, p)
+}
+
+func (s *Store) list(ctx context.Context, accountID string, p attr.Page) (list []Channel, next string, err error) {
 	start, err := attr.Start(p.Token, map[string]string{attrAccountKey: accountID, attrSK: channelSort}, attrPK, attrAccountSort)
 	if err != nil {
 		return nil, "", err
@@ -275,8 +286,8 @@ func (s *Store) Delete(ctx context.Context, id string, at time.Time, e audit.Eve
 	return s.act(ctx, id, e, "channel.deleted", func(c Channel) (act, bool) {
 		return act{
 			change: change{
-				set:    attr.Item{attrDeleted: attr.Time(at), attrStatus: attr.String(string(Inactive))},
-				remove: []string{attrCredentials, attrAccountKey, attrAccountSort},
+				set:    attr.Item{attrDeleted: attr.Time(at), attrStatus: attr.String(string(Inactive)), attrAccountKey: attr.String(c.AccountID + deletedSuffix)},
+				remove: []string{attrCredentials},
 			},
 			before: map[string]any{"status": string(c.Status), "name": c.Name},
 		}, true

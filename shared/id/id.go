@@ -23,6 +23,9 @@ const (
 	AcceptancePrefix   = "acc_"
 	AuditPrefix        = "aud_"
 	InstructionPrefix  = "ins_"
+	RecipientPrefix    = "rcp_"
+	ExportPrefix       = "exp_"
+	ErasurePrefix      = "ers_"
 	ComplaintPrefix    = "cmp_"
 	EvidencePrefix     = "evr_"
 	RestrictionPrefix  = "rst_"
@@ -125,6 +128,14 @@ func validPart(s string) bool {
 		}
 	}
 	return true
+}
+
+// TimeOf is when an id of the prefix's kind was made, other than a message's; the zero time for anything else.
+func TimeOf(prefix, s string) time.Time {
+	if !Valid(prefix, s) {
+		return time.Time{}
+	}
+	return timeOf(strings.TrimPrefix(s, prefix))
 }
 
 func timeOf(unique string) time.Time {

@@ -145,3 +145,84 @@ func (b *recorder) Write(p []byte) (int, error) {
 	b.WriteHeader(http.StatusOK)
 	return b.body.Write(p)
 }
+
+// Named makes a route know keys that creates something under an id and whose answer is not to be kept, because it holds
+// what is of a person. The key's record keeps the id alone: a repeat runs again under the same id, with repeated set, and
+// next answers from what there is. With a key it costs three writes. A body may be left out.
+func (m *Middleware) Named(newID func() (string, error), next func(w http.ResponseWriter, r *http.Request, subject string, repeated bool)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := optionalBody(r)
+		if err != nil {
+			api.WriteError(w, r, err)
+			return
+		}
+		subject, err := newID()
+		if err != nil {
+			api.WriteError(w, r, err)
+			return
+		}
+		k, ok, err := KeyFrom(r)
+		if err != nil {
+			api.WriteError(w, r, err)
+			return
+		}
+		if !ok {
+			next(w, r, subject, false)
+			return
+		}
+		mine, repeated, err := m.name(r, k, Record{Payload: Hash(body), Subject: subject, Deadline: m.deadline()})
+		if err != nil {
+			api.WriteError(w, r, err)
+			return
+		}
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), releaseTimeout)
+			defer cancel()
+			_ = m.Keys.Release(ctx, k, mine) // the deadline frees the key in any case
+		}()
+		next(w, r, mine.Subject, repeated)
+	}
+}
+
+// name takes the key, with the subject that it has from its first request on.
+func (m *Middleware) name(r *http.Request, k Key, want Record) (mine Record, repeated bool, err error) {
+	known, taken, err := m.Keys.Begin(r.Context(), k, want)
+	switch {
+	case err != nil:
+		return Record{}, false, api.TryAgain(r, err)
+	case taken:
+		return want, false, nil
+	case !known.SamePayload(want.Payload):
+		return Record{}, false, Reused()
+	case known.InUse(m.Keys.Now()):
+		return Record{}, false, InUse()
+	}
+	switch err := m.Keys.TakeOver(r.Context(), k, known, want.Deadline); {
+	case errors.Is(err, ErrChanged):
+		return Record{}, false, InUse()
+	case err != nil:
+		return Record{}, false, api.TryAgain(r, err)
+	}
+	want.Subject = known.Subject
+	return want, true, nil
+}
+
+// optionalBody reads a JSON body, {} when there is none, and leaves it in the request.
+func optionalBody(r *http.Request) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, api.MaxBody+1))
+	if err != nil {
+		return nil, api.NewProblem(api.CodeInvalidRequest).WithStatus(http.StatusBadRequest).WithDetail("The body could not be read.")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(raw))
+	if len(bytes.TrimSpace(raw)) == 0 {
+		raw = []byte("{}")
+		r.Body = io.NopCloser(bytes.NewReader(raw))
+		r.Header.Set("Content-Type", "application/json")
+	}
+	body, err := api.ReadBody(r)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body, nil
+}

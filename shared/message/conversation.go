@@ -57,7 +57,7 @@ func inboxKey(m Message) item {
 // when SameActivity holds.
 func (s *Store) Touch(ctx context.Context, m Message) error {
 	it := inboxKey(m)
-	it[attrTTL] = num(m.CreatedAt().Add(s.Retention).Unix())
+	it[attrTTL] = num(m.CreatedAt().Add(m.keptFor(s.Retention)).Unix())
 	if _, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: it}); err != nil {
 		return fmt.Errorf("list conversation: %w", err)
 	}
@@ -118,7 +118,7 @@ func (s *Store) Conversation(ctx context.Context, accountID, conversation string
 			}
 		}
 		start = out.LastEvaluatedKey
-		if len(start) == 0 || !c.LastInboundAt.IsZero() && !c.LastOutboundAt.IsZero() && !c.listedAt.IsZero() {
+		if len(start) == 0 || c.Address != "" && !c.LastInboundAt.IsZero() && !c.LastOutboundAt.IsZero() && !c.listedAt.IsZero() {
 			break
 		}
 	}

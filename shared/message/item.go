@@ -47,6 +47,7 @@ const (
 	attrError      = "er"
 	attrReportErr  = "re"
 	attrSteps      = "tl"
+	attrErased     = "ea"
 	attrTTL        = "ttl"
 	attrHeldKey    = "hk" // index "held": account
 	attrHeldSort   = "hs" // unique+conversation: the order of acceptance
@@ -55,6 +56,7 @@ const (
 
 	statePrefix   = "m#"
 	contentPrefix = "x#"
+	seenPrefix    = "d#"
 
 	// HeldIndex lists an account's held messages, oldest first.
 	HeldIndex = "held"
@@ -115,7 +117,7 @@ func encode(m Message, retention time.Duration, sealer Sealer) (state, long item
 	if !m.ExpiresAt.IsZero() {
 		state[attrExpires] = num(m.ExpiresAt.UnixMilli())
 	}
-	ttl := num(m.CreatedAt().Add(retention).Unix())
+	ttl := num(m.CreatedAt().Add(m.keptFor(retention)).Unix())
 	state[attrTTL] = ttl
 	if len(m.Steps) > 0 {
 		state[attrSteps] = steps(m.Steps...)
@@ -206,6 +208,7 @@ func decode(it item) (Message, error) {
 	if _, ok := it[attrExternal]; ok {
 		m.External = true
 	}
+	m.ErasedAt = millis(it, attrErased)
 	var err error
 	if m.OutcomeError, err = problem(it, attrError); err != nil {
 		return Message{}, err

@@ -162,10 +162,21 @@ type Message struct {
 	OutcomeError  *Problem
 	ReportedError *Problem
 	Steps         []Step
+	// KeptFor is the retention of a message that is to be written; 0: the store's.
+	KeptFor time.Duration
+	// ErasedAt is when everything that is of a person was taken out of it; zero: it is all there.
+	ErasedAt time.Time
 	// External says that the content lies in an item of its own, because it is long.
 	External bool
 
 	sealed []byte // address and short content, until they are opened
+}
+
+func (m Message) keptFor(otherwise time.Duration) time.Duration {
+	if m.KeptFor > 0 {
+		return m.KeptFor
+	}
+	return otherwise
 }
 
 // CreatedAt is the time in the message's id.

@@ -20,6 +20,7 @@ type DynamoDB interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
 }
@@ -89,13 +90,8 @@ var standing = [...]string{
 // Standings reads where up to 100 messages of an account stand, without their content and addresses, strongly
 // consistent: so a message that is left out was not there.
 func (s *Store) Standings(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]Message, error) {
-	names, list := make(map[string]string, len(standing)), make([]string, len(standing))
-	for i, a := range standing {
-		names["#"+a], list[i] = a, "#"+a
-	}
-	return s.states(ctx, accountID, ids, types.KeysAndAttributes{
-		ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String(strings.Join(list, ", ")), ExpressionAttributeNames: names,
-	})
+	names, list := projection(standing[:]...)
+	return s.states(ctx, accountID, ids, types.KeysAndAttributes{ConsistentRead: aws.Bool(true), ProjectionExpression: &list, ExpressionAttributeNames: names})
 }
 
 // statesTries bounds how often keys that DynamoDB left out of a batch are asked for again.
@@ -220,8 +216,17 @@ type Written struct {
 	Message Message
 }
 
-// update applies one conditional write to a message's state. A refusal is no error: it brings the message along.
+// update applies one conditional write to a message's state. A refusal is no error: it brings the message along. What it
+// brought into an erased message is taken out again.
 func (s *Store) update(ctx context.Context, accountID string, mid id.Message, w *write) (Written, error) {
+	written, err := s.write(ctx, accountID, mid, w)
+	if err != nil || !written.Applied {
+		return written, err
+	}
+	return written, s.scrub(ctx, written.Message)
+}
+
+func (s *Store) write(ctx context.Context, accountID string, mid id.Message, w *write) (Written, error) {
 	in := &dynamodb.UpdateItemInput{
 		TableName: &s.Table, Key: key(accountID, mid, statePrefix),
 		UpdateExpression: aws.String(w.expression()), ConditionExpression: aws.String(strings.Join(w.conditions, " AND ")),
@@ -535,7 +540,7 @@ func (s *Store) Report(ctx context.Context, accountID, channelID string, mid id.
 // duplicate takes the first only, unless the one before it was cut short.
 func (s *Store) Receive(ctx context.Context, m Message, replyID string) (Message, bool, error) {
 	seen := item{
-		attrPK: str(partition(m.AccountID, m.ID.Conversation)), attrSK: str("d#" + replyID), "u": str(m.ID.Unique), attrTTL: num(m.CreatedAt().Add(s.Retention).Unix()),
+		attrPK: str(partition(m.AccountID, m.ID.Conversation)), attrSK: str(seenPrefix + replyID), "u": str(m.ID.Unique), attrTTL: num(m.CreatedAt().Add(m.keptFor(s.Retention)).Unix()),
 	}
 	_, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &s.Table, Item: seen, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},

@@ -217,6 +217,11 @@ func (k *worker) PutItem(ctx context.Context, in *dynamodb.PutItemInput, _ ...fu
 	return k.db.PutItem(ctx, in)
 }
 
+func (k *worker) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	k.step("delete")
+	return k.db.DeleteItem(ctx, in)
+}
+
 func (k *worker) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	k.step("update")
 	k.late = append(k.late, in)

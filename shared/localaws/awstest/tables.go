@@ -26,6 +26,9 @@ func ChannelsTable() *dynamodb.CreateTableInput {
 // AuditTable holds the audit log.
 func AuditTable() *dynamodb.CreateTableInput { return table("audit", index{"shard", "gk", "gs"}) }
 
+// RecipientsTable holds recipients, consents, opt-outs and erasures.
+func RecipientsTable() *dynamodb.CreateTableInput { return table("recipients") }
+
 // ComplaintsTable holds complaints and evidence requests.
 func ComplaintsTable() *dynamodb.CreateTableInput {
 	return table("complaints", index{"listed", "lk", "ls"}, index{"account", "ak", "as"})

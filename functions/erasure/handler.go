@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"golang.org/x/sync/errgroup"
+
+	"contactcenter/shared/id"
+	"contactcenter/shared/message"
+	"contactcenter/shared/recipient"
+	"contactcenter/shared/withdraw"
+)
+
+const (
+	// settled is when no message can appear any more that was accepted before an erasure was asked for: longer than intake
+	// may take, with a margin for clocks. A pass over all conversations that began later is the last one.
+	settled = 12 * time.Second
+	// inHand is how long the job waits for a message that a dispatcher has in hand.
+	inHand = 2 * time.Second
+	// reserve is the time that is left to end an invocation in good order.
+	reserve = 5 * time.Second
+	// lostAfter is when a reference without a job is dropped: its request was not answered 202.
+	lostAfter = 30 * time.Second
+	atOnce    = 8
+)
+
+// Jobs keeps erasures.
+type Jobs interface {
+	Erasure(ctx context.Context, accountID, erasureID string) (recipient.Erasure, error)
+	Advance(ctx context.Context, job *recipient.Erasure) error
+	Finish(ctx context.Context, job recipient.Erasure) error
+}
+
+// Handler erases. Everything that it does can be done again.
+type Handler struct {
+	Jobs     Jobs
+	Messages *message.Store
+	Withdraw withdraw.Withdrawer
+	// SQS lets a job come again when its time has come.
+	SQS interface {
+		ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error)
+	}
+	QueueURL string
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Handle works on a batch of references. A job that is not done comes again.
+func (h *Handler) Handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+	var out events.SQSEventResponse
+	for _, r := range event.Records {
+		ref, err := recipient.ParseReference(r.Body)
+		if err != nil {
+			h.Log.ErrorContext(ctx, "unreadable reference of an erasure dropped", "sqs_message_id", r.MessageId, "bytes", len(r.Body))
+			continue
+		}
+		wait, done, err := h.work(ctx, ref)
+		if err != nil {
+			h.Log.ErrorContext(ctx, "erasure failed", "account_id", ref.AccountID, "erasure_id", ref.ErasureID, "error", err.Error())
+			wait = inHand
+		}
+		if done {
+			continue
+		}
+		out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: r.MessageId})
+		_, err = h.SQS.ChangeMessageVisibility(context.WithoutCancel(ctx), &sqs.ChangeMessageVisibilityInput{
+			QueueUrl: &h.QueueURL, ReceiptHandle: &r.ReceiptHandle, VisibilityTimeout: int32((wait + time.Second - 1) / time.Second),
+		})
+		if err != nil { // it comes again when the queue's own visibility timeout is over
+			h.Log.WarnContext(ctx, "visibility not changed", "error", err.Error())
+		}
+	}
+	return out, nil
+}
+
+// work goes on with a job until it is done, must wait, or has no time left.
+func (h *Handler) work(ctx context.Context, ref recipient.Reference) (wait time.Duration, done bool, err error) {
+	job, err := h.Jobs.Erasure(ctx, ref.AccountID, ref.ErasureID)
+	if errors.Is(err, recipient.ErrNotFound) {
+		made := id.TimeOf(id.ErasurePrefix, ref.ErasureID)
+		return inHand, h.Now().Sub(made) > lostAfter, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	if job.Status == recipient.Done {
+		return 0, true, nil
+	}
+	if job.PassAt.IsZero() {
+		job.PassAt = h.Now()
+	}
+	for job.Next < len(job.Conversations) {
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < reserve {
+			return 0, false, nil
+		}
+		if err := h.part(ctx, &job); err != nil {
+			return 0, false, err
+		}
+		if err := h.Jobs.Advance(ctx, &job); err != nil {
+			return 0, false, err
+		}
+	}
+	last := job.RequestedAt.Add(settled)
+	if !job.Left && !job.PassAt.Before(last) {
+		if err := h.Jobs.Finish(ctx, job); err != nil {
+			return 0, false, err
+		}
+		h.Log.InfoContext(ctx, "recipient erased", "account_id", job.AccountID, "erasure_id", job.ID, "messages", job.Erased, "canceled", job.Canceled)
+		return 0, true, nil
+	}
+	wait = last.Sub(h.Now())
+	if job.Left {
+		wait = inHand
+	}
+	job.Next, job.Cursor, job.Left, job.PassAt = 0, "", false, time.Time{}
+	return max(wait, 0), false, h.Jobs.Advance(ctx, &job)
+}
+
+// part erases the next part of the conversation that the job is at.
+func (h *Handler) part(ctx context.Context, job *recipient.Erasure) error {
+	conversation := job.Conversations[job.Next]
+	p, err := h.Messages.Part(ctx, job.AccountID, conversation, job.Cursor, job.RequestedAt)
+	if err != nil {
+		return err
+	}
+	var (
+		mu    sync.Mutex
+		group errgroup.Group
+		left  bool
+	)
+	group.SetLimit(atOnce)
+	for _, m := range p.Messages {
+		group.Go(func() error {
+			result, err := h.message(ctx, m)
+			mu.Lock()
+			defer mu.Unlock()
+			job.Erased += result.erased
+			job.Canceled += result.canceled
+			left = left || result.left
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	job.Left = job.Left || left
+	if job.Cursor = p.Cursor; p.Cursor != "" {
+		return nil
+	}
+	job.Next++
+	if p.Later != nil { // the conversation went on, maybe in an hour that it is now taken out of the list of
+		if err := h.Messages.Touch(ctx, *p.Later); err != nil {
+			return err
+		}
+	}
+	if job.Left {
+		return nil // long contents go with the pass that finds nothing in hand
+	}
+	return h.Messages.EraseContents(ctx, job.AccountID, conversation, job.RequestedAt)
+}
+
+type result struct {
+	erased, canceled int64
+	left             bool
+}
+
+// message cancels a message that waits, then takes everything out of it that is of the person.
+func (h *Handler) message(ctx context.Context, m message.Message) (result, error) {
+	var r result
+	if !m.ErasedAt.IsZero() {
+		return r, nil
+	}
+	if !m.Final() {
+		switch _, err := h.Withdraw.Withdraw(ctx, m.AccountID, m.ID); {
+		case errors.Is(err, withdraw.ErrNotWaiting):
+			// A dispatcher has it in hand, or just had: the next pass looks again.
+			return result{left: true}, nil
+		case err != nil:
+			return r, err
+		}
+		r.canceled = 1
+	}
+	w, err := h.Messages.Erase(ctx, m, h.Now())
+	if err != nil {
+		return r, err
+	}
+	if w.Applied {
+		r.erased = 1
+	}
+	r.left = !w.Applied && w.Message.ErasedAt.IsZero()
+	return r, h.Messages.Unlist(ctx, m)
+}

@@ -1,0 +1,55 @@
+// Command erasure erases what messages hold of a recipient. It can read neither content nor addresses: it works by keys.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"contactcenter/shared/account"
+	"contactcenter/shared/awsclient"
+	"contactcenter/shared/message"
+	"contactcenter/shared/recipient"
+	"contactcenter/shared/telemetry"
+	"contactcenter/shared/usage"
+	"contactcenter/shared/withdraw"
+)
+
+func main() {
+	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
+	h, err := build(context.Background(), os.Getenv, log)
+	if err != nil {
+		log.Error("erasure can't start", "error", err.Error())
+		os.Exit(1)
+	}
+	lambda.Start(h.Handle)
+}
+
+func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
+	env := map[string]string{}
+	for _, name := range []string{"RECIPIENTS_TABLE", "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "ERASURE_QUEUE_URL", "DEFAULT_PLAN_ID"} {
+		if env[name] = getenv(name); env[name] == "" {
+			return nil, fmt.Errorf("the environment variable %s is not set", name)
+		}
+	}
+	cfg, err := awsclient.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read AWS configuration: %w", err)
+	}
+	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	messages := &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention}
+	return &Handler{
+		Jobs: &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Now: now}, Messages: messages,
+		Withdraw: withdraw.Withdrawer{
+			Messages: messages, Gates: &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now}, Now: now, Random: rand.Uint32,
+			Accounts: &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
+			Note:     func(ctx context.Context, err error) { log.WarnContext(ctx, "entry not settled", "error", err.Error()) },
+		},
+		SQS: awsclient.NewSQS(cfg), QueueURL: env["ERASURE_QUEUE_URL"], Log: log, Now: now,
+	}, nil
+}

@@ -1,0 +1,81 @@
+// Command recipients keeps End recipients with their consents and opt-outs, exports what is kept of one, and begins to
+// erase it.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
+	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
+	"contactcenter/shared/idempotency"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/openers"
+	"contactcenter/shared/telemetry"
+)
+
+// timeout is the function's own, as template.yaml sets it.
+const timeout = 10 * time.Second
+
+func main() {
+	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
+	h, err := build(context.Background(), os.Getenv, log)
+	if err != nil {
+		log.Error("recipients can't start", "error", err.Error())
+		os.Exit(1)
+	}
+	lambda.Start(api.Handler(h))
+}
+
+func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
+	env := map[string]string{}
+	for _, name := range []string{"RECIPIENTS_TABLE", "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "AUDIT_TABLE", "ERASURE_QUEUE_URL", "CONVERSATION_KEY"} {
+		if env[name] = getenv(name); env[name] == "" {
+			return nil, fmt.Errorf("the environment variable %s is not set", name)
+		}
+	}
+	keyer, err := id.NewConversationKeyer([]byte(env["CONVERSATION_KEY"]))
+	if err != nil {
+		return nil, fmt.Errorf("read CONVERSATION_KEY: %w", err)
+	}
+	cfg, err := awsclient.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read AWS configuration: %w", err)
+	}
+	sealer, err := seal.SealerFrom(getenv, seal.Content)
+	if err != nil {
+		return nil, err
+	}
+	opener, err := openers.Content(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
+	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	ids := id.Source{Now: now, Random: rand.Reader}
+	h := &Handler{
+		Recipients: &recipient.Store{
+			DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer, Seal: sealer, Open: opener, IDs: ids, Now: now,
+			Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now},
+		},
+		Messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
+		Channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Queue:     &recipient.Queue{SQS: awsclient.NewSQS(cfg), URL: env["ERASURE_QUEUE_URL"]},
+		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
+		IDs:       ids, Conversations: keyer, Now: now,
+	}
+	return api.New(api.Config{Log: log, Now: now}, api.RecipientsRoutes(h)), nil
+}

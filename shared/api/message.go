@@ -1,0 +1,78 @@
+package api
+
+import "contactcenter/shared/message"
+
+// AcceptedMessageOf shows a message as it was when it was accepted.
+func AcceptedMessageOf(m message.Message) Message {
+	v := messageOf(m)
+	v.Status, v.UpdatedAt = message.Queued, v.CreatedAt
+	return v
+}
+
+func messageOf(m message.Message) Message {
+	v := Message{
+		ID: m.ID.String(), ChannelID: m.ChannelID, ConversationID: m.ID.ConversationID(), ProviderID: m.ProviderID, Direction: m.Direction,
+		ContentSha256: m.ContentSHA256, ErasedAt: OptionalTime(m.ErasedAt), ClientReference: m.ClientReference, ExpiresAt: OptionalTime(m.ExpiresAt),
+		RulesVersion: m.RulesVersion, CreatedBy: m.CreatedBy, ReplyTo: m.ReplyTo, CreatedAt: At(m.CreatedAt()),
+	}
+	if m.ErasedAt.IsZero() {
+		v.Content = &m.Content
+	}
+	if m.Direction == message.Inbound {
+		v.From = m.Address
+	} else {
+		v.To = m.Address
+	}
+	if m.OnLimit == message.Hold {
+		hold := OnLimitHold
+		v.OnLimit = &hold
+	}
+	return v
+}
+
+// Place is where a queued message is.
+type Place int
+
+// The places.
+const (
+	InLine Place = iota
+	// InHand: a dispatcher is working on it.
+	InHand
+	// SwitchedOff: its provider is, so it waits for that, wherever its reference is.
+	SwitchedOff
+)
+
+// MessageOf shows a message as it is. The place matters only while it is queued.
+func MessageOf(m message.Message, p Place) Message {
+	v := messageOf(m)
+	v.Status, v.UpdatedAt = ShownStatus(m, p), At(m.UpdatedAt())
+	v.ProviderMessageID, v.TransferCompletedAt = m.ProviderMessageID, OptionalTime(m.TransferCompletedAt)
+	if v.Status == message.Held {
+		v.HeldReason, v.ReleaseAt = m.HeldReason, OptionalTime(m.ReleaseAt)
+		if m.Status() == message.Queued {
+			v.HeldReason = message.HeldProviderDisabled
+		}
+	}
+	if m.Direction == message.Outbound {
+		v.Attempts = &m.Attempts
+	}
+	if e := m.Error(); e != nil {
+		v.Error = &MessageError{Code: e.Code, Detail: e.Detail, FaultDomain: e.FaultDomain, ProviderCode: e.ProviderCode, Permanent: e.Permanent}
+	}
+	for _, s := range m.Timeline() {
+		v.Timeline = append(v.Timeline, TimelineStep{Status: s.Status, At: At(s.At), Reason: s.Reason})
+	}
+	return v
+}
+
+// ShownStatus is the status that a reader sees. What comes of a place is shown and never stored.
+func ShownStatus(m message.Message, p Place) message.Status {
+	s := m.Status()
+	switch {
+	case s == message.Queued && p == InHand:
+		return message.Sending
+	case s == message.Queued && p == SwitchedOff:
+		return message.Held
+	}
+	return s
+}
