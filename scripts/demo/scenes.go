@@ -26,6 +26,7 @@ func scenes() []scene {
 		{'k', "The dispatcher dies in the middle of a send", 4 * time.Minute, playKill},
 		{'l', "500 messages at a limit of 100", 3 * time.Minute, playLimit},
 		{'d', "The provider is disabled while messages wait", 3 * time.Minute, playDisable},
+		{'b', "The account is blocked while messages wait", 3 * time.Minute, playBlock},
 		{'o', "The operator tries to activate a customer's channel", time.Minute, playOperator},
 	}
 }

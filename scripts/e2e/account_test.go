@@ -116,7 +116,11 @@ type usage struct {
 		WindowSeconds int64 `json:"window_seconds"`
 		Burst         int64 `json:"burst"`
 	} `json:"rate"`
-	Restrictions []json.RawMessage `json:"restrictions"`
+	Restrictions       []json.RawMessage `json:"restrictions"`
+	PlanLimit          *int64            `json:"plan_limit"`
+	PlanRate           json.RawMessage   `json:"plan_rate"`
+	LimitRestrictionID string            `json:"limit_restriction_id"`
+	RateRestrictionID  string            `json:"rate_restriction_id"`
 }
 
 type channel struct {
