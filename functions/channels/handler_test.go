@@ -404,7 +404,7 @@ func TestAnAccountThatDidNotAcceptTheRulesActivatesNothing(t *testing.T) {
 	}
 }
 
-// in the mode "notice" activating accepts the new version; an account that never accepted any activates nothing.
+// in the mode "notice" activating accepts the new version; an account that never accepted any activates nothing.
 func TestActivatingAcceptsNewRulesOfWhichTheAccountHadNotice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)
@@ -431,10 +431,10 @@ func TestActivatingAcceptsNewRulesOfWhichTheAccountHadNotice(t *testing.T) {
 	newcomer.Do("POST", "/v1/channels/"+w.create(t, newcomer)+"/activate", strings.Replace(confirmation, "2026-11-01", "2026-11-20", 1)).Want(t, "an account that never accepted", 403, "rules_not_accepted")
 }
 
-//
+// nothing is activated under Rules that nobody accepted; everything else goes on.
 func TestNewRulesInForceAskForANewAcceptance(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1)
+	w := newWorld(t, 2)
 	next := version()
 	next.Version, next.EffectiveAt = "2026-12-01", w.clock.Now().Add(time.Hour)
 	if err := w.rules.Publish(t.Context(), next, audittest.ByOperator()); err != nil {
@@ -445,6 +445,10 @@ func TestNewRulesInForceAskForANewAcceptance(t *testing.T) {
 	user.Do("POST", path+"/activate", confirmation).Want(t, "before they are in force", 200, "")
 	w.clock.Pass(2 * time.Hour)
 	user.Do("POST", path+"/activate", confirmation).Want(t, "once they are", 403, "rules_not_accepted")
+	other := "/v1/channels/" + w.create(t, user)
+	user.Get(other).Want(t, "reading goes on", 200, "")
+	user.Get("/v1/channels").Want(t, "listing goes on", 200, "")
+	user.Do("POST", other+"/deactivate", "").Want(t, "deactivating goes on", 200, "")
 	wantMembers(t, "the active channel", user.Get(path), map[string]any{"status": "active"})
 }
 

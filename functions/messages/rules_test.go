@@ -29,11 +29,12 @@ func (s *stack) acceptances(accountID string) []rules.Acceptance {
 	return list
 }
 
-// R-0.3, R-0.2: a message goes under the Rules that are in force when it is sent, and says which.
+// R-0.3, R-15.2: a message goes under the Rules that are in force when it is sent, and says which.
 func TestAMessageSaysUnderWhichRulesItWent(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	body := `{"channel_id":"` + s.channel.ID + `","to":"+35799123456","content":{"type":"text","text":"x"}}`
+	sent := ""
 	send := func(what string, status int, version string) {
 		t.Helper()
 		a := s.call(testAccount, http.MethodPost, "/v1/messages", body)
@@ -46,8 +47,12 @@ func TestAMessageSaysUnderWhichRulesItWent(t *testing.T) {
 			}
 			return
 		}
-		if got := a.message(t).RulesVersion; got != version {
-			t.Errorf("%s: it went under %q, want %q", what, got, version)
+		m := a.message(t)
+		if m.RulesVersion != version {
+			t.Errorf("%s: it went under %q, want %q", what, m.RulesVersion, version)
+		}
+		if sent == "" {
+			sent = m.ID
 		}
 	}
 	s.publish("2026-11-25", time.Minute, rules.Notice)
@@ -69,11 +74,14 @@ func TestAMessageSaysUnderWhichRulesItWent(t *testing.T) {
 	}
 	s.advance(time.Minute)
 	send("with a version that is to be accepted expressly", http.StatusForbidden, "")
+	if m := s.get(sent); m.RulesVersion != testRules {
+		t.Errorf("what was sent before is under %q now", m.RulesVersion)
+	}
 	s.must(s.rules.Accept(t.Context(), rules.Acceptance{ID: "acc_z", AccountID: testAccount, RulesVersion: "2026-11-26", Capacity: rules.Self, UserID: "u", At: s.clock()}, audittest.By(testAccount)))
 	send("once it is accepted", http.StatusAccepted, "2026-11-26")
 }
 
-// R-0.3: notice binds only those who accepted before.
+// R-0.3, R-15.2: notice binds only those who accepted before.
 func TestNoticeBindsNobodyWhoNeverAccepted(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -84,7 +92,7 @@ func TestNoticeBindsNobodyWhoNeverAccepted(t *testing.T) {
 	}
 }
 
-// R-0.3: acceptance by use costs the first message two writes, and no other message anything.
+// R-15.2: acceptance by use costs the first message two writes, and no other message anything.
 func TestAcceptanceByUseIsPaidOnce(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

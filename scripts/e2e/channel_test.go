@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -106,7 +108,8 @@ func TestNewRulesMustBeAcceptedAnew(t *testing.T) {
 	t.Parallel()
 	s := ownStack(t, nil)
 	a, ch := ready(t, s, plan{Limit: 100})
-	a.until(a.send(order(ch, person(), text(unique("text ")))).ID, 20*time.Second, "read", status("read"))
+	first := a.send(order(ch, person(), text(unique("text "))))
+	a.until(first.ID, 20*time.Second, "read", status("read"))
 	current := decode[rules](t, a.call(t, http.MethodGet, "/v1/rules/current", nil), http.StatusOK)
 	published := map[string]any{
 		"version": "2026-11-20", "effective_at": "2026-11-20T00:00:00.000Z", "documents": current.Documents,
@@ -122,6 +125,13 @@ func TestNewRulesMustBeAcceptedAnew(t *testing.T) {
 	wait(t, time.Minute, func() (bool, string) {
 		got := a.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text(unique("text "))))
 		return got.status == http.StatusForbidden && got.problem(t).Code == "rules_not_accepted", "sent without acceptance: " + got.String()
+	})
+	// What was sent can be read, replies come in, and a user may end it.
+	before := a.messages("conversation_id=" + first.ConversationID)
+	reply := unique("Reply ")
+	s.inbound(t, inbound{SenderID: ch.sender(t), From: digits(first.To), Text: reply})
+	wait(t, 20*time.Second, func() (bool, string) {
+		return len(a.messages("conversation_id="+first.ConversationID)) == len(before)+1, "the reply is not there"
 	})
 	a.accept()
 	m := a.send(order(ch, person(), text(unique("text "))))
@@ -221,5 +231,74 @@ func TestAnInstructionActivatesOneChannelOnce(t *testing.T) {
 	activate(good).refused(t, http.StatusForbidden, "forbidden")
 	if got := state(); got.Status != "inactive" {
 		t.Errorf("after a replay: %+v", got)
+	}
+}
+
+// R-15.2, R-0.1: a version that provides for it is accepted by the first message after its date, once.
+func TestRulesOfWhichThereWasNoticeAreAcceptedByUse(t *testing.T) {
+	t.Parallel()
+	s := ownStack(t, nil)
+	a, ch := ready(t, s, plan{Limit: 100})
+	current := decode[rules](t, a.call(t, http.MethodGet, "/v1/rules/current", nil), http.StatusOK)
+	in := time.Now().Add(8 * time.Second)
+	published := map[string]any{
+		"version": "2026-11-21", "effective_at": in.UTC().Format(timestampForm), "acceptance": "notice", "documents": current.Documents, "prohibited_uses": current.ProhibitedUses,
+	}
+	if got := s.operator(t).call(t, http.MethodPost, "/v1/operator/rules", published); got.status != http.StatusCreated {
+		t.Fatal(got)
+	}
+	if m := a.send(order(ch, person(), text(unique("text ")))); time.Now().Before(in) && m.RulesVersion != current.Version {
+		t.Errorf("before its date: %v", m)
+	}
+	wait(t, time.Minute, func() (bool, string) {
+		m := a.send(order(ch, person(), text(unique("text "))))
+		return m.RulesVersion == "2026-11-21", "still under the old version: " + m.RulesVersion
+	})
+	a.send(order(ch, person(), text(unique("text "))))
+	type acceptance struct {
+		RulesVersion string `json:"rules_version"`
+		Kind         string `json:"kind"`
+		AcceptedBy   string `json:"accepted_by"`
+		Capacity     string `json:"capacity"`
+	}
+	var list struct {
+		Items []acceptance `json:"items"`
+	}
+	if err := json.Unmarshal(a.call(t, http.MethodGet, "/v1/rules/acceptances", nil).body, &list); err != nil {
+		t.Fatal(err)
+	}
+	want := acceptance{"2026-11-21", "use", "user_1", "self"}
+	if len(list.Items) != 2 || !slices.Contains(list.Items, want) {
+		t.Errorf("acceptances are %+v", list.Items)
+	}
+	stranger := newAccount(t, s, plan{Limit: 10})
+	stranger.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text("x"))).refused(t, http.StatusForbidden, "rules_not_accepted")
+}
+
+// R-11.1, R-6.1: there are eight categories of prohibited use, and a message that says one of them goes like any other.
+func TestProhibitedUsesAreShownAndFilterNothing(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 100})
+	uses := decode[struct {
+		Version string `json:"version"`
+		Items   []struct {
+			ID    string `json:"id"`
+			Title string `json:"title"`
+		} `json:"items"`
+	}](t, (&caller{stack: s}).call(t, http.MethodGet, "/v1/rules/current/prohibited-uses", nil), http.StatusOK)
+	if len(uses.Items) != 8 || uses.Version == "" {
+		t.Errorf("%+v", uses)
+	}
+	for _, use := range uses.Items {
+		for _, what := range []string{use.ID, use.Title} {
+			m := a.send(order(ch, person(), text(what)))
+			if read := a.until(m.ID, 20*time.Second, "read", status("read")); read.Content.Text == nil || *read.Content.Text != what || read.ContentSHA256 != sha(what) {
+				t.Errorf("%q became %v", what, read)
+			}
+			if calls := s.callsFor(t, m.ID); len(calls) != 1 {
+				t.Errorf("%q: %d calls of the provider", what, len(calls))
+			}
+		}
 	}
 }

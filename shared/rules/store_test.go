@@ -28,7 +28,7 @@ func version(name string, at time.Time) rules.Version {
 	return rules.Version{Version: name, EffectiveAt: at, Documents: []rules.Document{{ID: "rules", Version: name, SHA256: "ab", URL: "https://example.com"}}}
 }
 
-// what was accepted stays what it was.
+// what was accepted stays what it was.
 func TestAVersionNeverChanges(t *testing.T) {
 	t.Parallel()
 	s, other, clock := newStores(t)
@@ -139,7 +139,7 @@ func TestEveryAcceptanceIsListed(t *testing.T) {
 	}
 }
 
-// use accepts a version of which the account had notice, once, in the capacity of the acceptance before.
+// use accepts a version of which the account had notice, once, in the capacity of the acceptance before.
 func TestUseAcceptsAVersionOnceWhereTheVersionProvidesForIt(t *testing.T) {
 	t.Parallel()
 	operator, customer, clock := newStores(t)
@@ -195,6 +195,7 @@ func TestUseAcceptsAVersionOnceWhereTheVersionProvidesForIt(t *testing.T) {
 	}
 }
 
+//
 func TestVersionsAreListedByWhenTheyComeIntoForce(t *testing.T) {
 	t.Parallel()
 	operator, customer, clock := newStores(t)

@@ -21,6 +21,8 @@ func TestOnlyTheFunctionsOfTheTableMakeOpeners(t *testing.T) {
 		"functions/messages":   {"Content"},
 		"functions/dispatcher": {"Content", "Credentials"},
 		"functions/webhook":    {"Credentials"},
+		"functions/recipients": {"Content"},
+		"functions/operator":   {"Complaints"},
 	}
 	got := map[string][]string{}
 	calls(t, func(dir, file, imported, function string) {
