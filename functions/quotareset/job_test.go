@@ -169,6 +169,9 @@ func TestEnablingAProviderReleasesWhatWaitsForItInOrder(t *testing.T) {
 	w.do(jobs(false)...)
 	got := map[string][]string{}
 	for _, ref := range w.refs.take() {
+		if n := len(got[ref.account]); int(ref.delay) != n { // one after the other, so that none meets the one before on its way
+			t.Errorf("message %d of a conversation comes after %d s", n+1, ref.delay)
+		}
 		got[ref.account] = append(got[ref.account], ref.message.String())
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -23,6 +23,9 @@ const (
 	releaseMost = 2000
 	scanMost    = 10_000
 	expireBatch = 20
+	// turn is what a dispatcher needs for one message and more. Messages to one person that became visible together would
+	// meet each other on their way and wait for each other, a little longer each time.
+	turn = time.Second
 )
 
 // releasing goes once through an account's held messages, oldest first.
@@ -37,6 +40,8 @@ type releasing struct {
 	// room is how many units are free; start and interval spread the released messages at the plan's rate.
 	room            int64
 	start, interval time.Duration
+	// turns are when the next message of a conversation may come, of those that have been released already.
+	turns map[string]time.Duration
 	// stuck are conversations with a message that stays held: the later ones stay behind it.
 	stuck map[string]bool
 	// obstacles by channel.
@@ -73,7 +78,7 @@ const (
 
 func (rel *releasing) run(ctx, work context.Context) error {
 	now := rel.Now()
-	rel.stuck, rel.obstacles, rel.room = map[string]bool{}, map[string]string{}, rel.gate.Remaining
+	rel.stuck, rel.obstacles, rel.turns, rel.room = map[string]bool{}, map[string]string{}, map[string]time.Duration{}, rel.gate.Remaining
 	if rate := rel.terms.Rate; rate.Limit > 0 {
 		rel.interval = rate.Window / time.Duration(rate.Limit)
 		rel.start = max(rel.gate.Wait(now, rate, 1), rel.gate.Line.Sub(now), 0)
@@ -113,7 +118,9 @@ func (rel *releasing) decide(ctx, work context.Context, m message.Message) error
 		if v == goes {
 			rel.room--
 		}
-		rel.batch = append(rel.batch, held{message: m, delay: rel.delay()})
+		delay := rel.delay(m)
+		rel.turns[m.ID.Conversation] = delay + turn
+		rel.batch = append(rel.batch, held{message: m, delay: delay})
 		rel.count++
 	case expires:
 		rel.late = append(rel.late, m)
@@ -150,7 +157,7 @@ func (rel *releasing) judge(ctx, work context.Context, m message.Message) (verdi
 		return waits, nil // somebody is at work on it
 	case !claimed && !m.ExpiresAt.IsZero() && !now.Before(m.ExpiresAt):
 		return expires, nil
-	case rel.count >= releaseMost || rel.delay() > queue.MaxDelay:
+	case rel.count >= releaseMost || rel.delay(m) > queue.MaxDelay:
 		return waits, nil
 	case claimed:
 		return wakes, nil // also out of turn: an entry that stays would hold its unit, and its period, open
@@ -179,9 +186,9 @@ func (rel *releasing) restricted(m message.Message) bool {
 	return inForce && (by.Kind == restriction.Block || rel.Now().Before(m.ReleaseAt))
 }
 
-// delay is when the next released message is to become visible.
-func (rel *releasing) delay() time.Duration {
-	return rel.start + time.Duration(rel.count)*rel.interval
+// delay is when a message is to become visible: at the plan's rate, and after the one before it to the same person.
+func (rel *releasing) delay(m message.Message) time.Duration {
+	return max(rel.start+time.Duration(rel.count)*rel.interval, rel.turns[m.ID.Conversation])
 }
 
 func (rel *releasing) obstacle(ctx context.Context, channelID string) (string, error) {
