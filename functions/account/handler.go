@@ -22,6 +22,7 @@ import (
 type Accounts interface {
 	Get(ctx context.Context, accountID string) (account.Account, error)
 	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
+	SetRetention(ctx context.Context, accountID string, days int64, e audit.Event) (account.Account, error)
 }
 
 // Gates knows what is used.
@@ -72,6 +73,32 @@ func (h *Handler) GetAccount(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, accountProblem(r, err))
 		return
 	}
+	h.showAccount(w, r, a)
+}
+
+// UpdateAccount answers PATCH /v1/account.
+func (h *Handler) UpdateAccount(w http.ResponseWriter, r *http.Request) {
+	var req api.UpdateAccountRequest
+	if err := api.DecodeJSON(r, &req); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	if req.RetentionDays < 1 || req.RetentionDays > account.MaxRetentionDays {
+		var errs api.FieldErrors
+		errs.Add("retention_days", api.FieldInvalid, "must be a whole number from 1 to 3650")
+		api.WriteError(w, r, errs.Err())
+		return
+	}
+	a, err := h.Accounts.SetRetention(r.Context(), api.PrincipalFrom(r.Context()).AccountID, req.RetentionDays, api.AuditEvent(r.Context()))
+	if err != nil {
+		api.WriteError(w, r, accountProblem(r, err))
+		return
+	}
+	h.showAccount(w, r, a)
+}
+
+func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, a account.Account) {
+	accountID := a.ID
 	last, _, err := h.Rules.Acceptances(r.Context(), accountID, attr.Page{Size: 1})
 	if err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
@@ -82,7 +109,7 @@ func (h *Handler) GetAccount(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	out := api.Account{EvidenceRequestsOverdue: overdue, ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt), Restrictions: api.RestrictionsOf(a.Restrictions.ActiveAt(h.Now()))}
+	out := api.Account{RetentionDays: int64(a.Retention() / (24 * time.Hour)), EvidenceRequestsOverdue: overdue, ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt), Restrictions: api.RestrictionsOf(a.Restrictions.ActiveAt(h.Now()))}
 	if len(last) > 0 {
 		out.RulesAccepted = last[0].RulesVersion
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/message"
@@ -49,4 +50,30 @@ func TestR9_6AnOptOutReachesHeldMessages(t *testing.T) {
 	b.deliver(1, after)
 	b.wantStatus(after, message.Rejected, "recipient_opted_out")
 	b.wantUsed(0)
+}
+
+// once the provider has acknowledged a message, no call carries it again, however often its reference comes; when the
+// transfer was completed is recorded once.
+func TestR9_4NothingIsTransferredAfterTheAcknowledgement(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 10, account.Rate{Limit: 100, WindowSeconds: 1, Burst: 100})
+	m := b.accept("+35799000001", nil)
+	b.deliver(1, m)
+	first := b.get(m)
+	if first.TransferCompletedAt.IsZero() || !first.TransferCompletedAt.Equal(b.Now()) {
+		t.Errorf("completed at %s, now is %s", first.TransferCompletedAt, b.Now())
+	}
+	for i := range 10 {
+		b.pass(time.Minute)
+		if again := b.deliver(i+2, m); len(again) != 0 {
+			t.Errorf("delivery %d comes again", i+2)
+		}
+	}
+	if got := b.get(m); !got.TransferCompletedAt.Equal(first.TransferCompletedAt) || got.Attempts != 1 || got.Status() != message.Sent {
+		t.Errorf("%+v", got)
+	}
+	if len(b.provider.calls) != 1 {
+		t.Errorf("%d calls", len(b.provider.calls))
+	}
+	b.wantUsed(1)
 }

@@ -309,7 +309,7 @@ func (in *intake) message(accountID string, ch channel.Channel, to, rulesVersion
 	}
 	m := message.Message{
 		AccountID: accountID, ID: mid, Direction: message.Outbound, ChannelID: ch.ID, ProviderID: ch.ProviderID, Address: to,
-		Content: in.req.Content, ContentSHA256: hash, OnLimit: in.onLimit(), RulesVersion: rulesVersion, CreatedBy: in.principal.UserID,
+		Content: in.req.Content, ContentSHA256: hash, OnLimit: in.onLimit(), KeptFor: in.limits.standing.Retention, RulesVersion: rulesVersion, CreatedBy: in.principal.UserID,
 		Outcome: message.Queued,
 	}
 	if in.req.ClientReference != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
@@ -37,7 +38,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "CONVERSATION_KEY"} {
+	for _, name := range []string{"MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "RECIPIENTS_TABLE", "CONVERSATION_KEY"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -65,6 +66,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		log:      log, credentials: credentials,
 		recorder: recorder{
 			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
+			accounts: &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 			stops:    &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
 			keyer:    keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
 		},

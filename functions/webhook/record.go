@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,9 +33,15 @@ type stops interface {
 	Record(ctx context.Context, accountID, address string, o recipient.OptOut) error
 }
 
+// accounts tells how long an account keeps its messages.
+type accounts interface {
+	Retention(ctx context.Context, accountID string) (time.Duration, error)
+}
+
 // recorder stores what callbacks tell.
 type recorder struct {
 	messages messages
+	accounts accounts
 	stops    stops
 	keyer    id.ConversationKeyer
 	ids      id.Source
@@ -212,8 +219,12 @@ func (rec recorder) inbound(ctx context.Context, ch channel.Channel, reply provi
 	if err != nil {
 		return message.Message{}, fmt.Errorf("hash a reply on channel %s: its content has no canonical form", ch.ID)
 	}
+	keptFor, err := rec.accounts.Retention(ctx, ch.AccountID)
+	if err != nil {
+		return message.Message{}, fmt.Errorf("retention of %s: %w", ch.AccountID, err)
+	}
 	m := message.Message{
-		AccountID: ch.AccountID, ID: mid, Direction: message.Inbound, ChannelID: ch.ID, ProviderID: ch.ProviderID, Address: reply.From,
+		KeptFor: keptFor, AccountID: ch.AccountID, ID: mid, Direction: message.Inbound, ChannelID: ch.ID, ProviderID: ch.ProviderID, Address: reply.From,
 		Content: reply.Content, ContentSHA256: hash, Outcome: message.Received, ProviderMessageID: reply.ID,
 	}
 	m.ReplyTo, err = rec.answered(ctx, ch, conversation, reply.ReplyTo)
@@ -240,17 +251,13 @@ func (rec recorder) answered(ctx context.Context, ch channel.Channel, conversati
 	return m.String(), nil
 }
 
-// replyKey is the provider's id of a reply as a key against duplicates. An id that is missing or too long to be part of
-// a key gives way to a hash.
+// replyKey is the provider's id of a reply as a key against duplicates. It is a hash because a provider's id may hold the
+// sender's number, and the key outlives an erasure.
 func replyKey(reply provider.Reply) string {
-	const most = 256
-	switch {
-	case reply.ID == "":
+	if reply.ID == "" {
 		sum := sha256.Sum256(reply.Raw)
 		return "raw-" + hex.EncodeToString(sum[:])
-	case len(reply.ID) > most:
-		sum := sha256.Sum256([]byte(reply.ID))
-		return "id-" + hex.EncodeToString(sum[:])
 	}
-	return reply.ID
+	sum := sha256.Sum256([]byte(reply.ID))
+	return "id-" + hex.EncodeToString(sum[:])
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/audit"
@@ -97,6 +98,7 @@ type world struct {
 	clock    *apitest.Clock
 	messages *message.Store
 	channels *channel.Store
+	accounts *account.Store
 	flags    *recipient.Flags
 	keyer    id.ConversationKeyer
 	ids      id.Source
@@ -118,6 +120,7 @@ func newWorld(t testing.TB) *world {
 	if w.keyer, err = id.NewConversationKeyer([]byte("0123456789abcdef")); err != nil {
 		t.Fatal(err)
 	}
+	w.accounts = &account.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.AccountsTable()), Now: w.clock.Now, DefaultPlanID: "demo", Audit: audittest.New(t, env)}
 	recipients := env.Table(ctx, awstest.RecipientsTable())
 	w.flags = &recipient.Flags{DB: env.DynamoDB, Table: recipients}
 	w.first, w.second = w.channel("1001"), w.channel("1002")
@@ -125,7 +128,7 @@ func newWorld(t testing.TB) *world {
 	h := &Handler{
 		channels: &channel.Cache{Store: known{w.channels}, Now: w.clock.Now},
 		adapters: map[string]provider.Adapter{edna.ID: edna.New(edna.Config{APIKey: "k", WebhookKeys: []string{hookKey}, Now: w.clock.Now})},
-		recorder: recorder{messages: w.messages, stops: &recipient.Stops{DB: env.DynamoDB, Table: recipients, Keys: w.keyer}, keyer: w.keyer, ids: w.ids, log: log},
+		recorder: recorder{messages: w.messages, accounts: w.accounts, stops: &recipient.Stops{DB: env.DynamoDB, Table: recipients, Keys: w.keyer}, keyer: w.keyer, ids: w.ids, log: log},
 		log:      log,
 	}
 	w.server = apitest.NewServer(t, api.New(api.Config{Log: log, Now: w.clock.Now}, api.WebhookRoutes(h)))

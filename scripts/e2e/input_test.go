@@ -199,6 +199,7 @@ func attempts() map[string]attempt {
 		"PATCH /v1/operator/evidence-requests/{id}":   {path: func(v *victim) string { return "/v1/operator/evidence-requests/" + v.asked }, body: object(map[string]any{"status": "accepted"})},
 		"GET /v1/rules/acceptances":                   {path: at("/v1/rules/acceptances"), body: noBody},
 
+		"PATCH /v1/account":                                {path: at("/v1/account"), body: object(map[string]any{"retention_days": 0})},
 		"POST /v1/recipients":                              {path: at("/v1/recipients"), body: object(map[string]any{"addresses": []string{}})},
 		"POST /v1/recipients/lookup":                       {path: at("/v1/recipients/lookup"), body: func(_ *testing.T, v *victim) any { return map[string]any{"address": v.sent.To} }, foreign: http.StatusNotFound, code: "not_found"},
 		"GET /v1/recipients/{id}":                          {path: theirs, body: noBody, foreign: http.StatusNotFound, code: "not_found"},

@@ -118,3 +118,29 @@ func TestAnOptOutAndAnErasureReachWhatWaits(t *testing.T) {
 		t.Errorf("%d calls", len(calls))
 	}
 }
+
+// of a recipient with name, e-mail and telephone number the provider of a phone channel gets the number and the
+// body, and nobody gets anything who was not named in the request.
+func TestAProviderGetsNumberAndBodyOnly(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 100})
+	to, name, email, body := person(), unique("Anna "), unique("anna")+"@example.com", unique("text ")
+	if got := a.call(t, http.MethodPost, "/v1/recipients", map[string]any{"addresses": []string{to, email}, "name": name}); got.status != http.StatusCreated {
+		t.Fatalf("%v", got)
+	}
+	m := a.send(order(ch, to, text(body), "client_reference", unique("reference ")))
+	a.until(m.ID, 20*time.Second, "read", status("read"))
+	seen := string(s.raw(t, http.MethodGet, fmt.Sprintf("%s/edna/_sim/calls?sender_id=%d", s.sim, ch.sender(t)), nil, nil).body)
+	if !strings.Contains(seen, strings.TrimPrefix(to, "+")) || !strings.Contains(seen, body) {
+		t.Errorf("the provider saw %s", seen)
+	}
+	for _, what := range []string{name, email, a.id, m.ClientReference} {
+		if strings.Contains(seen, what) {
+			t.Errorf("the provider saw %q", what)
+		}
+	}
+	if calls := s.sendsBy(t, ch.sender(t), 0); len(calls) != 1 {
+		t.Errorf("%d calls", len(calls))
+	}
+}

@@ -21,8 +21,25 @@ type Account struct {
 	ID        string
 	PlanID    string
 	CreatedAt time.Time
+	// RetentionDays is how long new messages of the account are kept; 0: DefaultRetentionDays.
+	RetentionDays int64
 	// Restrictions are those that were in force when one was made or lifted last; some may have ended since.
 	Restrictions restriction.Set
+}
+
+// DefaultRetentionDays is how long messages are kept where the account says nothing else, MaxRetentionDays the longest.
+const (
+	DefaultRetentionDays = 365
+	MaxRetentionDays     = 3650
+)
+
+// Retention is how long messages are kept that are recorded from now on.
+func (a Account) Retention() time.Duration {
+	days := a.RetentionDays
+	if days == 0 {
+		days = DefaultRetentionDays
+	}
+	return time.Duration(days) * 24 * time.Hour
 }
 
 // Standing is what an account may do at a moment: its Service Plan under the restrictions in force.
@@ -32,11 +49,13 @@ type Standing struct {
 	LimitedBy        restriction.Limits
 	// Restrictions are those in force.
 	Restrictions restriction.Set
+	// Retention is how long a message is kept that is accepted now.
+	Retention time.Duration
 }
 
 // standing joins an account with its plan, as it is at a moment.
 func standing(a Account, p Plan, now time.Time) Standing {
-	st := Standing{PlanTerms: p.Terms(), Restrictions: a.Restrictions.ActiveAt(now)}
+	st := Standing{PlanTerms: p.Terms(), Restrictions: a.Restrictions.ActiveAt(now), Retention: a.Retention()}
 	st.Terms, st.LimitedBy = st.Restrictions.Apply(st.PlanTerms)
 	return st
 }

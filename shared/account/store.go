@@ -22,17 +22,18 @@ import (
 // Items: pk account id, sk "account": an account. pk "plan#<id>", sk "plan": a plan. pk "plan#<id>", sk
 // "member#<account>": the account had this plan when it was written; the account's own item is what counts.
 const (
-	attrPK      = "pk"
-	attrSK      = "sk"
-	attrPlan    = "plan_id"
-	attrCreated = "created_at"
-	attrVersion = "version"
-	attrLimit   = "limit"
-	attrPeriod  = "period"
-	attrRate    = "rate_limit"
-	attrWindow  = "window_seconds"
-	attrBurst   = "burst"
-	attrFlight  = "in_flight"
+	attrPK        = "pk"
+	attrSK        = "sk"
+	attrPlan      = "plan_id"
+	attrRetention = "retention_days"
+	attrCreated   = "created_at"
+	attrVersion   = "version"
+	attrLimit     = "limit"
+	attrPeriod    = "period"
+	attrRate      = "rate_limit"
+	attrWindow    = "window_seconds"
+	attrBurst     = "burst"
+	attrFlight    = "in_flight"
 
 	accountSort  = "account"
 	planSort     = "plan"
@@ -345,7 +346,7 @@ func memberKey(planID, accountID string) attr.Item {
 }
 
 func decodeAccount(it attr.Item) (Account, error) {
-	a := Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated)}
+	a := Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated), RetentionDays: attr.Number(it, attrRetention)}
 	var err error
 	if a.Restrictions, err = restriction.Decode(attr.Text(it, attrRestrictions)); err != nil {
 		return Account{}, fmt.Errorf("account %s: %w", a.ID, err)

@@ -13,6 +13,8 @@ import (
 type AccountServer interface {
 	// GetAccount answers GET /v1/account.
 	GetAccount(w http.ResponseWriter, r *http.Request)
+	// UpdateAccount answers PATCH /v1/account.
+	UpdateAccount(w http.ResponseWriter, r *http.Request)
 	// ListOwnAuditEvents answers GET /v1/audit-events.
 	ListOwnAuditEvents(w http.ResponseWriter, r *http.Request)
 	// FileComplaint answers POST /v1/complaints.
@@ -45,6 +47,7 @@ type AccountServer interface {
 func AccountRoutes(s AccountServer) []Route {
 	return []Route{
 		{Method: "GET", Path: "/v1/account", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetAccount},
+		{Method: "PATCH", Path: "/v1/account", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.UpdateAccount},
 		{Method: "GET", Path: "/v1/audit-events", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListOwnAuditEvents},
 		{Method: "GET", Path: "/v1/usage", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetUsage},
 		{Method: "GET", Path: "/v1/rules/current", Handle: s.GetCurrentRules},

@@ -434,6 +434,9 @@ type Account struct {
 	// Restrictions Those in force.
 	Restrictions []Restriction `json:"restrictions"`
 
+	// RetentionDays How long messages are kept.
+	RetentionDays int64 `json:"retention_days"`
+
 	// RulesAccepted The version of the Rules accepted last.
 	RulesAccepted string `json:"rules_accepted,omitempty"`
 }
@@ -1501,6 +1504,11 @@ type Transfer struct {
 	Countries       []string `json:"countries,omitempty"`
 	ProviderID      string   `json:"provider_id"`
 	ProviderVersion int64    `json:"provider_version"`
+}
+
+// UpdateAccountRequest defines model for UpdateAccountRequest.
+type UpdateAccountRequest struct {
+	RetentionDays int64 `json:"retention_days"`
 }
 
 // UpdateChannelRequest defines model for UpdateChannelRequest.
