@@ -181,6 +181,11 @@ func TestContentAndAddressesStayOutOfLogsQueuesTablesAndErrors(t *testing.T) {
 	a.until(a.send(order(ch, to, content{Type: "location", Latitude: &latitude, Longitude: &latitude, Address: secret})).ID, 20*time.Second, "read", status("read"))
 	a.until(a.send(order(ch, to, content{Type: "template", Name: "order_shipped", Language: "en", Variables: map[string]string{"1": secret, "2": secret}})).ID, 20*time.Second, "read", status("read"))
 	s.inbound(t, inbound{SenderID: ch.sender(t), From: digits(to), Text: "reply " + secret})
+	for _, body := range []map[string]any{{"addresses": []string{to}, "name": "name-" + secret}, {"addresses": []string{secret + "@example.com"}}} {
+		if got := a.call(t, http.MethodPost, "/v1/recipients", body, "Idempotency-Key", unique("key-")); got.status != http.StatusCreated {
+			t.Errorf("a recipient was not recorded: %d", got.status)
+		}
+	}
 
 	// It does not go well.
 	failing := func(behaviour map[string]any, limit time.Duration, until func(message) bool) {
