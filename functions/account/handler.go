@@ -111,9 +111,19 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, a account.
 	}
 	out := api.Account{RetentionDays: int64(a.Retention() / (24 * time.Hour)), EvidenceRequestsOverdue: overdue, ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt), Restrictions: api.RestrictionsOf(a.Restrictions.ActiveAt(h.Now()))}
 	if len(last) > 0 {
-		out.RulesAccepted = last[0].RulesVersion
+		out.RulesAccepted, out.DpaAccepted = last[0].RulesVersion, dpaOf(last[0])
 	}
 	api.WriteJSON(w, http.StatusOK, out)
+}
+
+// dpaOf is the version of the agreement on processing personal data that an acceptance names, "" for none.
+func dpaOf(a rules.Acceptance) string {
+	for _, d := range a.Documents {
+		if d.ID == "dpa" {
+			return d.Version
+		}
+	}
+	return ""
 }
 
 // accountProblem says why an account can't be shown.
@@ -142,15 +152,7 @@ func (h *Handler) GetUsage(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, showUsage(present(gate, st.Terms, h.Now()), st, inFlight))
-}
-
-// present gives the gate as it is to be seen now. A plan whose periods have another length begins a new one.
-func present(g usage.Gate, terms usage.Terms, now time.Time) usage.Gate {
-	if len(g.Period) != len(terms.Kind.Period(now)) {
-		g.Period = ""
-	}
-	return g.InPresent(now, terms)
+	api.WriteJSON(w, http.StatusOK, api.UsageOf(gate, st, h.Now(), inFlight))
 }
 
 // inFlight counts what is on its way to a provider. The ledger also holds what is done and not yet settled.
@@ -172,29 +174,6 @@ func (h *Handler) inFlight(ctx context.Context, accountID string, g usage.Gate) 
 		list = list[n:]
 	}
 	return g.InFlight(func(m id.Message) bool { return final[m] }), nil
-}
-
-func showUsage(g usage.Gate, st account.Standing, inFlight int) api.Usage {
-	terms := st.Terms
-	out := api.Usage{
-		PlanID: terms.PlanID, Period: g.Period, Limit: terms.Limit, Used: g.Used, Remaining: max(g.Remaining, 0), InFlight: inFlight, ResetsAt: api.At(g.Ends),
-		Rate: showRate(terms.Rate), Restrictions: api.RestrictionsOf(st.Restrictions), LimitRestrictionID: st.LimitedBy.NumberBy, RateRestrictionID: st.LimitedBy.RateBy,
-	}
-	if st.LimitedBy.NumberBy != "" {
-		out.PlanLimit = &st.PlanTerms.Limit
-	}
-	if st.LimitedBy.RateBy != "" {
-		rate := showRate(st.PlanTerms.Rate)
-		out.PlanRate = &rate
-	}
-	if near, full := g.Reached.Near, g.Reached.Full; !near.IsZero() || !full.IsZero() {
-		out.ThresholdReachedAt = &api.UsageThresholds{N80: api.OptionalTime(near), N100: api.OptionalTime(full)}
-	}
-	return out
-}
-
-func showRate(r usage.Rate) api.Rate {
-	return api.Rate{Limit: r.Limit, WindowSeconds: int64(r.Window / time.Second), Burst: r.Burst}
 }
 
 // GetCurrentRules answers GET /v1/rules/current.

@@ -55,9 +55,9 @@ type Accounts interface {
 	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
 }
 
-// Recipients tells whose an address is; "" when it is no recipient's.
+// Recipients tells whose addresses are: those that are no recipient's are left out.
 type Recipients interface {
-	Owner(ctx context.Context, accountID, address string) (recipientID string, err error)
+	Of(ctx context.Context, accountID string, addresses ...string) (map[string]string, error)
 }
 
 // Channels gives channels, at most 5 s old unless fresh, pauses one that its provider asks us to leave alone, and takes one

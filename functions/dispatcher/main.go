@@ -15,6 +15,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
@@ -43,7 +44,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
 	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL"} {
+	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY"} {
 		if env[name] = getenv(name); env[name] == "" {
 			return nil, fmt.Errorf("the environment variable %s is not set", name)
 		}
@@ -56,6 +57,10 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
+	keys, err := id.NewConversationKeyer([]byte(env["CONVERSATION_KEY"]))
+	if err != nil {
+		return nil, fmt.Errorf("read CONVERSATION_KEY: %w", err)
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	channels := &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}
 	return &Dispatcher{
@@ -66,6 +71,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Providers:   &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Pace:        &pace.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Waiting:     &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Recipients:  &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keys, Now: now},
 		OptOuts:     &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
 		Adapters:    map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
 		Credentials: credentials,

@@ -32,7 +32,8 @@ func (a *attempt) recipient(ctx context.Context, set restriction.Set) (string, e
 	if unchanged, err := a.open(ctx); err != nil || !unchanged {
 		return "", err // its turn will tell
 	}
-	return a.Recipients.Owner(ctx, a.accountID, a.m.Address)
+	found, err := a.Recipients.Of(ctx, a.accountID, a.m.Address)
+	return found[a.m.Address], err
 }
 
 // limiting gives the limits of channel and recipient that the message is under.

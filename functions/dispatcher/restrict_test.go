@@ -146,7 +146,7 @@ func TestWhatIsBlockedIsHeldFromTheNextBatchOnAndGoesOnceAfterwards(t *testing.T
 // owners says whose an address is.
 type owners map[string]string
 
-func (o owners) Owner(_ context.Context, _, address string) (string, error) { return o[address], nil }
+func (o owners) Of(context.Context, string, ...string) (map[string]string, error) { return o, nil }
 
 // the block does not depend on the push to the gate: who remembers the account from before finds it after 5 s.
 func TestABlockWhosePushWasLostHoldsAfterFiveSeconds(t *testing.T) {

@@ -86,6 +86,9 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if err := in.supported(ch, to); err != nil {
 		return message.Message{}, err
 	}
+	if err := in.recipientAllowed(ctx, accountID, ch.ID, to); err != nil {
+		return message.Message{}, err
+	}
 	if err := in.options(); err != nil {
 		return message.Message{}, err
 	}

@@ -51,6 +51,18 @@ func (in *intake) allowed(channelID, recipientID string) error {
 	return nil
 }
 
+// recipientAllowed refuses what a restriction of the recipient blocks. Whose the address is is asked only where there is one.
+func (in *intake) recipientAllowed(ctx context.Context, accountID, channelID, to string) error {
+	if !in.limits.standing.Restrictions.OfRecipients() {
+		return nil
+	}
+	found, err := in.Recipients.Of(ctx, accountID, to)
+	if err != nil {
+		return api.TryAgain(in.r, err)
+	}
+	return in.allowed(channelID, found[to])
+}
+
 // usageLeft refuses early when the number of the period is used up for good: no unit of it can come back any more.
 func (in *intake) usageLeft(ctx context.Context, accountID string) error {
 	g := in.limits.gate

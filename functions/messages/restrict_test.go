@@ -31,9 +31,15 @@ func TestWhatIsBlockedCannotBeSent(t *testing.T) {
 		scope  func(s *stack) restriction.Scope
 		status int
 	}{
-		"the account":     {func(*stack) restriction.Scope { return restriction.Scope{} }, 403},
-		"the channel":     {func(s *stack) restriction.Scope { return restriction.Scope{ChannelID: s.channel.ID} }, 403},
-		"another channel": {func(*stack) restriction.Scope { return restriction.Scope{ChannelID: "chn_zzzzzzzzzzzzzzzz"} }, 202},
+		"the account": {func(*stack) restriction.Scope { return restriction.Scope{} }, 403},
+		"the channel": {func(s *stack) restriction.Scope { return restriction.Scope{ChannelID: s.channel.ID} }, 403},
+		"the recipient": {func(s *stack) restriction.Scope {
+			rcp, err := s.recipients.Ensure(s.t.Context(), testAccount, testAddress)
+			s.must(err)
+			return restriction.Scope{RecipientID: rcp}
+		}, 403},
+		"another recipient": {func(*stack) restriction.Scope { return restriction.Scope{RecipientID: "rcp_zzzzzzzzzzzzzzzz"} }, 202},
+		"another channel":   {func(*stack) restriction.Scope { return restriction.Scope{ChannelID: "chn_zzzzzzzzzzzzzzzz"} }, 202},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,6 +27,7 @@ type Accounts interface {
 	PutPlan(ctx context.Context, p account.Plan, e audit.Event) (account.Plan, bool, error)
 	Members(ctx context.Context, planID string, p attr.Page) ([]string, string, error)
 	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
+	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
 	Restrict(ctx context.Context, r restriction.Restriction, e audit.Event) error
 	Lift(ctx context.Context, restrictionID, by string, e audit.Event) (restriction.Restriction, bool, error)
 	Restriction(ctx context.Context, restrictionID string) (restriction.Restriction, error)

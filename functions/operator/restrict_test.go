@@ -205,3 +205,21 @@ func TestRestrictionsInForceAreBounded(t *testing.T) {
 	}
 	w.Operator().Do("POST", "/v1/operator/accounts/acct_1/restrictions", block).Want(t, "the 51st", 409, "conflict")
 }
+
+// R-8.7, R-13.2: the operator sees an account's usage with the figures that the account sees, and which of them a restriction
+// makes.
+func TestTheOperatorSeesAnAccountsUsage(t *testing.T) {
+	t.Parallel()
+	w := restricted(t)
+	op := w.Operator()
+	w.send(t, "acct_1", 4)
+	rst := w.restrict(t, `{"kind":"limit","limit":5,"rate":{"limit":2,"window_seconds":1},"reason":"r","clause":"8"}`)
+	got := op.Get("/v1/operator/usage?account_id=acct_1").Want(t, "usage", 200, "")
+	for _, part := range []string{`"limit":5`, `"used":4`, `"remaining":1`, `"plan_limit":10`, `"limit_restriction_id":"` + rst + `"`, `"rate_restriction_id":"` + rst + `"`, `"plan_rate":{"burst":20`} {
+		if !strings.Contains(got.Body, part) {
+			t.Errorf("usage has no %s: %s", part, got.Body)
+		}
+	}
+	op.Get("/v1/operator/usage?account_id=acct_nobody").Want(t, "an unknown account", 404, "not_found")
+	op.Get("/v1/operator/usage").Want(t, "no account", 422, "invalid_request")
+}

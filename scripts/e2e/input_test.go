@@ -226,6 +226,7 @@ func attempts() map[string]attempt {
 			body: object(map[string]any{"kind": "block", "reason": "none", "clause": "13"}),
 		},
 		"GET /v1/operator/accounts/{id}/restrictions": {path: func(v *victim) string { return "/v1/operator/accounts/" + v.id + "/restrictions" }, body: noBody},
+		"GET /v1/operator/usage":                      {path: func(v *victim) string { return "/v1/operator/usage?account_id=" + v.id }, body: noBody},
 		"GET /v1/operator/restrictions/{id}":          {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
 		"DELETE /v1/operator/restrictions/{id}":       {path: at("/v1/operator/restrictions/rst_0123456789abcdef"), body: noBody},
 		"POST /v1/operator/rules": {path: at("/v1/operator/rules"), body: object(map[string]any{

@@ -90,6 +90,7 @@ func TestNoAnswerToAnOperatorHasAPlaceForContent(t *testing.T) {
 		{"Problem", "errors"}:           "fields by name, never by value",
 		{"OperatorProvider", "name"}:    "the provider's",
 		{"OperatorRestriction", "from"}: "since when it holds",
+		{"Restriction", "from"}:         "since when it holds",
 	}
 	forbidden := []string{"content", "text", "to", "from", "body", "variables", "address", "addresses", "name", "recipient", "recipients", "message", "messages", "payload", "caption", "filename", "raw", "last_inbound_at"}
 	n := 0

@@ -53,6 +53,8 @@ type OperatorServer interface {
 	GetRestriction(w http.ResponseWriter, r *http.Request)
 	// PublishRules answers POST /v1/operator/rules.
 	PublishRules(w http.ResponseWriter, r *http.Request)
+	// GetOperatorUsage answers GET /v1/operator/usage.
+	GetOperatorUsage(w http.ResponseWriter, r *http.Request)
 }
 
 // Parameters and bodies are read by the handlers themselves: see Query, DecodeJSON and http.Request.PathValue.
@@ -70,6 +72,7 @@ func OperatorRoutes(s OperatorServer) []Route {
 		{Method: "PUT", Path: "/v1/operator/accounts/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutOperatorAccount},
 		{Method: "GET", Path: "/v1/operator/accounts/{id}/restrictions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListRestrictions},
 		{Method: "POST", Path: "/v1/operator/accounts/{id}/restrictions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.CreateRestriction},
+		{Method: "GET", Path: "/v1/operator/usage", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorUsage},
 		{Method: "DELETE", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.LiftRestriction},
 		{Method: "GET", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetRestriction},
 		{Method: "GET", Path: "/v1/operator/audit-events", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListAuditEvents},

@@ -3,10 +3,12 @@ package api
 import (
 	"time"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/usage"
 )
 
 // ProviderOf shows a provider's entry.
@@ -112,4 +114,33 @@ func EvidenceRequestOf(e claim.Evidence, subs []claim.Submission, now time.Time)
 		out.Submissions = append(out.Submissions, shown)
 	}
 	return out
+}
+
+// UsageOf shows what an account has used, and may still use, as it is to be seen at a moment. A plan whose periods have
+// another length begins a new one.
+func UsageOf(g usage.Gate, st account.Standing, now time.Time, inFlight int) Usage {
+	terms := st.Terms
+	if len(g.Period) != len(terms.Kind.Period(now)) {
+		g.Period = ""
+	}
+	g = g.InPresent(now, terms)
+	out := Usage{
+		PlanID: terms.PlanID, Period: g.Period, Limit: terms.Limit, Used: g.Used, Remaining: max(g.Remaining, 0), InFlight: inFlight, ResetsAt: At(g.Ends),
+		Rate: rateOf(terms.Rate), Restrictions: RestrictionsOf(st.Restrictions), LimitRestrictionID: st.LimitedBy.NumberBy, RateRestrictionID: st.LimitedBy.RateBy,
+	}
+	if st.LimitedBy.NumberBy != "" {
+		out.PlanLimit = &st.PlanTerms.Limit
+	}
+	if st.LimitedBy.RateBy != "" {
+		rate := rateOf(st.PlanTerms.Rate)
+		out.PlanRate = &rate
+	}
+	if near, full := g.Reached.Near, g.Reached.Full; !near.IsZero() || !full.IsZero() {
+		out.ThresholdReachedAt = &UsageThresholds{N80: OptionalTime(near), N100: OptionalTime(full)}
+	}
+	return out
+}
+
+func rateOf(r usage.Rate) Rate {
+	return Rate{Limit: r.Limit, WindowSeconds: int64(r.Window / time.Second), Burst: r.Burst}
 }

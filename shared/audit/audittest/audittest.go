@@ -3,6 +3,7 @@ package audittest
 
 import (
 	"crypto/rand"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,11 +13,29 @@ import (
 	"contactcenter/shared/localaws/awstest"
 )
 
-// New gives a log on a table of its own.
+// New gives a log on a table of its own. No two of its events have the same millisecond, so that their order is that in
+// which they were written.
 func New(t testing.TB, env *awstest.Env) *audit.Log {
 	t.Helper()
-	now := time.Now
+	now := new(ticks).now
 	return &audit.Log{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.AuditTable()), IDs: id.Source{Now: now, Random: rand.Reader}, Now: now}
+}
+
+// ticks is a clock that goes on by a millisecond at least whenever it is looked at.
+type ticks struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (c *ticks) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := time.Now().Truncate(time.Millisecond)
+	if next := c.last.Add(time.Millisecond); at.Before(next) {
+		at = next
+	}
+	c.last = at
+	return at
 }
 
 // By begins an event of a user of an account.
