@@ -111,9 +111,19 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, a account.
 	}
 	out := api.Account{RetentionDays: int64(a.Retention() / (24 * time.Hour)), EvidenceRequestsOverdue: overdue, ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt), Restrictions: api.RestrictionsOf(a.Restrictions.ActiveAt(h.Now()))}
 	if len(last) > 0 {
-		out.RulesAccepted = last[0].RulesVersion
+		out.RulesAccepted, out.DpaAccepted = last[0].RulesVersion, dpaOf(last[0])
 	}
 	api.WriteJSON(w, http.StatusOK, out)
+}
+
+// dpaOf is the version of the agreement on processing personal data that an acceptance names, "" for none.
+func dpaOf(a rules.Acceptance) string {
+	for _, d := range a.Documents {
+		if d.ID == "dpa" {
+			return d.Version
+		}
+	}
+	return ""
 }
 
 // accountProblem says why an account can't be shown.

@@ -307,3 +307,19 @@ func TestTheProhibitedUsesAreThoseOfTheRulesInForce(t *testing.T) {
 		t.Errorf("current is %s", a.Body)
 	}
 }
+
+// the account shows which version of the agreement on processing it accepted last.
+func TestTheAccountShowsTheAgreementOnProcessingThatItAccepted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := rules.Acceptance{ID: "acc_1", AccountID: "acct_1", RulesVersion: "v1", Capacity: rules.Self, UserID: "user_7", At: w.clock.Now(), Documents: []rules.Document{{ID: "rules", Version: "v1"}, {ID: "dpa", Version: "4"}}}
+	if err := w.rules.Accept(t.Context(), a, audittest.By("acct_1")); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.User("acct_1", "user_7").Get("/v1/account").Want(t, "account", 200, ""); got.Text("dpa_accepted") != "4" {
+		t.Errorf("the account is %s", got.Body)
+	}
+	if got := w.User("acct_2", "user_9").Get("/v1/account").Want(t, "another account", 200, ""); got.Text("dpa_accepted") != "" {
+		t.Errorf("the other account is %s", got.Body)
+	}
+}

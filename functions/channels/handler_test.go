@@ -160,6 +160,7 @@ func (w *world) create(t *testing.T, c apitest.Client) string {
 
 const confirmation = `{"rules_version":"2026-11-01","provider_terms_version":"2026-01","transfer_countries":["DE","CY"]}`
 
+// R-4.1: a channel of a native provider takes no credentials and is active after the customer's confirmation alone.
 func TestAChannelLivesFromCreationToDeletion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)

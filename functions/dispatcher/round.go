@@ -148,14 +148,15 @@ func (r *round) line(ctx context.Context, list []id.Message) error {
 // work deals with what was claimed and with what can be taken over: conversations side by side, the messages of one
 // conversation in order.
 func (r *round) work(ctx context.Context, claims []claim, busy []usage.Entry) {
-	optedOut := r.optOuts(ctx, claims)
+	optedOut, prefetch := r.optOuts(ctx, claims)
 	conversations := map[string][]claim{}
 	for _, c := range claims {
 		c.optedOut = optedOut
 		key := c.entry.Message.Conversation
 		conversations[key] = append(conversations[key], c)
 	}
-	var group errgroup.Group // at most as many goroutines as the batch has records: ten
+	var group errgroup.Group // at most as many goroutines as the batch has records, ten, and two more
+	group.Go(prefetch)
 	for _, list := range conversations {
 		slices.SortFunc(list, func(x, y claim) int { return cmp.Compare(x.entry.Message.Unique, y.entry.Message.Unique) })
 		group.Go(func() error {
@@ -173,22 +174,25 @@ func (r *round) work(ctx context.Context, claims []claim, busy []usage.Entry) {
 	}
 }
 
-// optOuts reads, after the claim, who of the batch opted out: one request, side by side with the reads of the messages. What
-// it gives waits for the answer.
-func (r *round) optOuts(ctx context.Context, claims []claim) func(conversation string) (bool, error) {
-	if len(claims) == 0 {
-		return nil
-	}
+// optOuts reads, after the claim, who of the batch opted out: one request, begun by prefetch side by side with the reads of the
+// messages. OptedOut waits for its answer.
+func (r *round) optOuts(ctx context.Context, claims []claim) (optedOut func(conversation string) (bool, error), prefetch func() error) {
 	conversations := make([]string, len(claims))
 	for i, c := range claims {
 		conversations[i] = c.entry.Message.Conversation
 	}
-	read := sync.OnceValues(func() (map[string]bool, error) { return r.OptOuts.OptedOut(ctx, r.accountID, true, conversations...) })
-	go func() { _, _ = read() }() // whoever needs the answer gets the error too
-	return func(conversation string) (bool, error) {
+	read := sync.OnceValues(func() (map[string]bool, error) {
+		return r.OptOuts.OptedOut(ctx, r.accountID, true, conversations...)
+	})
+	optedOut = func(conversation string) (bool, error) {
 		out, err := read()
 		return out[conversation], err
 	}
+	prefetch = func() error {
+		_, _ = read() // whoever needs the answer gets the error
+		return nil
+	}
+	return optedOut, prefetch
 }
 
 // busy looks at messages that are in other hands. One that is final needs nobody; another comes again when its

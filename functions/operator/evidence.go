@@ -71,7 +71,7 @@ func (h *Handler) evidenceFrom(r *http.Request, req api.CreateEvidenceRequest) (
 	f.list("recipient_ids", 0, req.RecipientIds)
 	f.check(len(req.RecipientIds) <= maxRecipients, "recipient_ids", fmt.Sprintf("must have at most %d items", maxRecipients))
 	for i, recipient := range req.RecipientIds {
-		f.check(id.Valid(recipientPrefix, recipient), fmt.Sprintf("recipient_ids[%d]", i), "is no id of a recipient")
+		f.check(id.Valid(id.RecipientPrefix, recipient), fmt.Sprintf("recipient_ids[%d]", i), "is no id of a recipient")
 	}
 	if p := req.Period; p != nil {
 		e.From, e.To = p.From.UTC().Truncate(time.Millisecond), p.To.UTC().Truncate(time.Millisecond)

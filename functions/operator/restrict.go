@@ -101,8 +101,6 @@ func (h *Handler) restrictionFrom(r *http.Request, req api.CreateRestrictionRequ
 	return made, f.errs.Err()
 }
 
-const recipientPrefix = "rcp_"
-
 // limits checks what a limit limits, and that a block limits nothing.
 func (f *form) limits(made *restriction.Restriction, req api.CreateRestrictionRequest) {
 	if made.Kind == restriction.Block {
@@ -142,7 +140,7 @@ func (h *Handler) grounds(r *http.Request, f *form, clause string) error {
 // scope checks that channel and recipient are the account's.
 func (h *Handler) scope(r *http.Request, f *form, made restriction.Restriction) error {
 	if s := made.Scope.RecipientID; s != "" {
-		f.check(id.Valid(recipientPrefix, s), "scope.recipient_id", "is no recipient's id")
+		f.check(id.Valid(id.RecipientPrefix, s), "scope.recipient_id", "is no recipient's id")
 	}
 	if made.Scope.ChannelID == "" {
 		return nil

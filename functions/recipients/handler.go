@@ -290,6 +290,10 @@ func problemOf(r *http.Request, err error) error {
 		return conflict.WithDetail("Another recipient of the account has one of these addresses: find it with POST /v1/recipients/lookup.")
 	case errors.Is(err, recipient.ErrErasing):
 		return conflict.WithDetail("The recipient with this address is being erased. Try again when that is done.")
+	case errors.Is(err, recipient.ErrTooMany):
+		var errs api.FieldErrors
+		errs.Add("addresses", api.FieldInvalid, "are too many to be added at once to a recipient with so many opt-outs")
+		return errs.Err()
 	case errors.Is(err, recipient.ErrChanged):
 		return conflict
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 )
 
+// the message shows the route that it took: channel, provider, the provider's id, attempts.
 func TestFirstMessageIsDeliveredReadAndAnswered(t *testing.T) {
 	t.Parallel()
 	s := common.shared

@@ -453,6 +453,7 @@ func TestSampleEventsRun(t *testing.T) {
 	for file, function := range map[string]string{
 		"messages": "MessagesFunction", "channels": "ChannelsFunction", "account": "AccountFunction", "operator": "OperatorFunction",
 		"dispatcher": "DispatcherFunction", "webhook": "WebhookFunction", "quotareset": "QuotaResetFunction", "release": "QuotaResetFunction",
+		"recipients": "RecipientsFunction", "erasure": "ErasureFunction",
 	} {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
@@ -477,7 +478,7 @@ func TestSampleEventsRun(t *testing.T) {
 		})
 	}
 	entries, err := os.ReadDir(common.root + "/events")
-	if err != nil || len(entries) != 8 {
+	if err != nil || len(entries) != 10 {
 		t.Errorf("%d sample events: %v", len(entries), err)
 	}
 }

@@ -140,3 +140,37 @@ func TestALowerLimitThanThePlansHoldsUntilItIsLifted(t *testing.T) {
 		t.Errorf("after lifting, usage is %+v", u)
 	}
 }
+
+// R-13.1: a block of one recipient refuses what is for them on any channel, holds what waits, and leaves others alone.
+func TestABlockOfOneRecipientLeavesOthersAlone(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 100})
+	blocked, other := person(), person()
+	got := a.call(t, http.MethodPost, "/v1/recipients", map[string]any{"addresses": []string{blocked}})
+	var recipient struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(got.body, &recipient); err != nil || got.status != http.StatusCreated {
+		t.Fatalf("make a recipient: %v", got)
+	}
+	s.behave(t, ch.sender(t), map[string]any{"delay_ms": 1500})
+	var waiting []string
+	for range 8 { // one after the other: some wait when the block comes
+		waiting = append(waiting, a.send(order(ch, blocked, text(unique("text ")))).ID)
+	}
+	rst := a.restrict(s, map[string]any{"kind": "block", "scope": map[string]any{"recipient_id": recipient.ID}, "clause": "9"})
+	s.behave(t, ch.sender(t), nil)
+	p := a.call(t, http.MethodPost, "/v1/messages", order(ch, blocked, text(unique("text ")))).refused(t, http.StatusForbidden, "account_restricted")
+	if p.RestrictionID != rst {
+		t.Errorf("the refusal is %+v", p)
+	}
+	a.until(a.send(order(ch, other, text(unique("text ")))).ID, 30*time.Second, "read", status("read"))
+	last := waiting[len(waiting)-1]
+	a.until(last, 60*time.Second, "held", status("held"))
+	a.lift(s, rst)
+	for _, id := range waiting {
+		a.until(id, 90*time.Second, "read", status("read"))
+		acceptedOnce(t, s.callsFor(t, id))
+	}
+}

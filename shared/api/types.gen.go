@@ -426,6 +426,9 @@ type Account struct {
 	// Example: 2026-12-01T10:00:00.000Z
 	CreatedAt *Time `json:"created_at,omitempty"`
 
+	// DpaAccepted The version of the agreement on processing personal data (`dpa`) accepted with it. The sub-processors are those of `GET /v1/providers`.
+	DpaAccepted string `json:"dpa_accepted,omitempty"`
+
 	// EvidenceRequestsOverdue How many evidence requests should have been answered by now, up to 100.
 	EvidenceRequestsOverdue int    `json:"evidence_requests_overdue"`
 	ID                      string `json:"id"`

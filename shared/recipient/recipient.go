@@ -16,6 +16,8 @@ var (
 	ErrTaken = errors.New("address belongs to another recipient")
 	// ErrErasing: the recipient with this address is being erased.
 	ErrErasing = errors.New("recipient is being erased")
+	// ErrTooMany: so many addresses can't get all the opt-outs of their recipient in one write.
+	ErrTooMany = errors.New("too many addresses and opt-outs at once")
 	// ErrChanged: the recipient changed meanwhile.
 	ErrChanged = errors.New("recipient changed meanwhile")
 )

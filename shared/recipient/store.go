@@ -334,7 +334,7 @@ func (s *Store) Ensure(ctx context.Context, accountID, address string) (string, 
 }
 
 // Change replaces a recipient's addresses and name. Opt-outs that the recipient has hold for new addresses too. It returns
-// ErrNotFound, ErrTaken, ErrErasing or ErrChanged. What changes nothing is not written.
+// ErrTaken, ErrErasing, ErrTooMany or ErrChanged. What changes nothing is not written.
 func (s *Store) Change(ctx context.Context, old Recipient, addresses []string, name string, e audit.Event) (Recipient, error) {
 	if name == old.Name && slices.Equal(addresses, old.Addresses) {
 		return old, nil
@@ -367,13 +367,11 @@ func (s *Store) Change(ctx context.Context, old Recipient, addresses []string, n
 		}
 	}
 	if len(changes) > audit.MaxChanges {
-		return Recipient{}, errTooMany
+		return Recipient{}, ErrTooMany
 	}
 	e.Action, e.Target, e.Before, e.After = "recipient.updated", r.ID, shape(old), shape(r)
 	return r, s.refused(s.Audit.Write(ctx, e, changes...))
 }
-
-var errTooMany = errors.New("change recipient: too many addresses and opt-outs at once")
 
 // Delete takes a recipient away: its name, addresses and consents. Conversations and opt-outs stay. It returns ErrChanged.
 func (s *Store) Delete(ctx context.Context, r Recipient, e audit.Event) error {
