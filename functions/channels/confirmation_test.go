@@ -33,11 +33,11 @@ func TestChangedTermsOrCountriesAskForANewConfirmation(t *testing.T) {
 
 			e := ednaEntry()
 			change(&e)
-			w.put(t, e)
-			w.clock.Pass(time.Minute)
+			w.put(t, e) // and nothing needs to pass for it to be seen
 			wantMembers(t, "after the change", user.Get(path), map[string]any{"status": "active", "confirmation_required": true, "confirmed": confirmed})
 			user.Do("POST", path+"/activate", confirmation).Want(t, "with what was in force", 409, "confirmation_outdated")
 			now := strings.Replace(`{"rules_version":"2026-11-01","provider_terms_version":"TERMS","transfer_countries":["`+strings.Join(e.TransferCountries, `","`)+`"]}`, "TERMS", e.TermsVersion, 1)
+			w.clock.Pass(time.Minute)
 			again := user.Do("POST", path+"/activate", now).Want(t, "with what is in force", 200, "")
 			wantMembers(t, "confirmed anew", again, map[string]any{"status": "active", "confirmation_required": false, "activated_at": "2026-11-24T10:01:00.000Z"})
 		})

@@ -305,7 +305,7 @@ func (h *Handler) ListChannels(w http.ResponseWriter, r *http.Request) {
 	}
 	out := api.ChannelList{Items: []api.Channel{}, NextPageToken: next}
 	for _, c := range list {
-		e, err := h.entryOf(r, c)
+		e, err := entryOf(r, c, h.Providers.Get)
 		if err != nil {
 			api.WriteError(w, r, err)
 			return
@@ -390,7 +390,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, do func(context
 		api.WriteError(w, r, problemOf(r, err))
 		return
 	}
-	e, err := h.entryOf(r, c)
+	e, err := entryOf(r, c, h.Providers.Read)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return

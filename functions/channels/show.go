@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -10,9 +11,10 @@ import (
 	"contactcenter/shared/rules"
 )
 
-// entryOf gives the registry's entry of a channel's provider.
-func (h *Handler) entryOf(r *http.Request, c channel.Channel) (registry.Entry, error) {
-	e, err := h.Providers.Get(r.Context(), c.ProviderID)
+// entryOf gives the registry's entry of a channel's provider, by the registry's Get or, for a user who is about to act on
+// what it says, by Read.
+func entryOf(r *http.Request, c channel.Channel, read func(context.Context, string) (registry.Entry, error)) (registry.Entry, error) {
+	e, err := read(r.Context(), c.ProviderID)
 	if errors.Is(err, registry.ErrNotFound) {
 		return registry.Entry{ID: c.ProviderID, Status: registry.Removed}, nil
 	}

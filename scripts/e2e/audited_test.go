@@ -92,6 +92,17 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 	w.a = newcomer
 	w.user("POST /v1/rules/acceptances", "/v1/rules/acceptances", map[string]any{"rules_version": current.Version, "documents": documents(t, newcomer), "capacity": "self"})
 	w.a = a
+	w.user("PATCH /v1/account", "/v1/account", map[string]any{"retention_days": 90})
+	w.user("POST /v1/recipients", "/v1/recipients", map[string]any{"addresses": []string{person()}, "name": "Ann"})
+	who := "/v1/recipients/" + w.last
+	w.user("PATCH /v1/recipients/{id}", who, map[string]any{"name": "Anna"})
+	w.user("PUT /v1/recipients/{id}/consents", who+"/consents", map[string]any{"items": []any{map[string]any{
+		"channel_id": first.ID, "purpose": "news", "status": "given", "source": "a form", "obtained_at": "2026-01-01T00:00:00.000Z"}}})
+	w.user("PUT /v1/recipients/{id}/opt-outs/{channel_id}", who+"/opt-outs/"+first.ID, nil)
+	w.user("DELETE /v1/recipients/{id}/opt-outs/{channel_id}", who+"/opt-outs/"+first.ID, nil)
+	w.user("POST /v1/recipients/{id}/erase", who+"/erase", nil)
+	w.user("POST /v1/recipients", "/v1/recipients", map[string]any{"addresses": []string{person()}})
+	w.user("DELETE /v1/recipients/{id}", "/v1/recipients/"+w.last, nil)
 	w.user("PATCH /v1/channels/{id}", "/v1/channels/"+first.ID, map[string]any{"name": "another name"})
 	w.user("POST /v1/channels/{id}/deactivate", "/v1/channels/"+first.ID+"/deactivate", nil)
 	w.user("POST /v1/channels/{id}/activate", "/v1/channels/"+first.ID+"/activate", confirmations)
@@ -128,6 +139,8 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 		"POST /v1/messages/{id}/cancel":                 "the message's timeline has it",
 		"POST /v1/callbacks/{provider_id}/{channel_id}": "a provider's, not a person's",
 		"HEAD /v1/callbacks/{provider_id}/{channel_id}": "changes nothing",
+		"POST /v1/recipients/{id}/export":               "reads: what is exported is in the answer, and nothing is kept of it",
+		"POST /v1/recipients/lookup":                    "reads; a POST because an address belongs in no URL",
 	} {
 		if why == "" {
 			t.Errorf("%s: say why", route)

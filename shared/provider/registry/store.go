@@ -114,7 +114,7 @@ func (s *Store) Read(ctx context.Context, providerID string) (Entry, error) {
 	return decodeEntry(out.Item)
 }
 
-// List gives all providers, by id; each entry at most CacheAge old. One request, and one for each entry that is not kept.
+// List gives all providers, by id; each entry at most RecentAge old. One request, and one for each entry that is not kept.
 func (s *Store) List(ctx context.Context) ([]Entry, error) {
 	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
 		TableName: &s.Table, ConsistentRead: aws.Bool(true), Limit: aws.Int32(maxListed), KeyConditionExpression: aws.String("#pk = :pk"),
@@ -125,7 +125,7 @@ func (s *Store) List(ctx context.Context) ([]Entry, error) {
 	}
 	list := make([]Entry, 0, len(out.Items))
 	for _, it := range out.Items {
-		e, err := s.Get(ctx, attr.Text(it, attrSK))
+		e, err := s.Recent(ctx, attr.Text(it, attrSK))
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
