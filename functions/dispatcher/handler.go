@@ -83,6 +83,7 @@ type Providers interface {
 type Scopes interface {
 	Take(ctx context.Context, accountID, limitID, period string, limit int64, m id.Message, lease int64) (bool, error)
 	GiveBack(ctx context.Context, accountID, limitID string, m id.Message, lease int64) error
+	Holds(ctx context.Context, accountID, limitID string, m id.Message) (bool, error)
 	Pass(ctx context.Context, accountID, limitID string, r usage.Rate, waited bool) (time.Duration, error)
 }
 

@@ -70,6 +70,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Channels:    &pausableChannels{store: channels, cache: &channel.Cache{Store: channels, Now: now}},
 		Providers:   &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Pace:        &pace.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Scopes:      &usage.Scopes{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Waiting:     &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Recipients:  &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keys, Now: now},
 		OptOuts:     &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},

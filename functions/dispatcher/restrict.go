@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"time"
 
+	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
@@ -74,16 +76,78 @@ func (a *attempt) limited(ctx context.Context) (v verdict, s *usage.Standing, do
 		if r.Limit == nil {
 			continue
 		}
-		taken, err := a.Scopes.Take(ctx, a.accountID, r.ID, a.gate.Period, *r.Limit, a.m.ID, a.entry.Lease)
-		if err != nil {
+		room, err := a.take(ctx, r)
+		switch {
+		case err != nil:
 			return v, nil, true, err
-		}
-		if !taken {
+		case room == waits:
+			v, s := a.later(jittered(min(retryDelay(a.byMessage[a.m.ID].receives), 10*time.Second), a.Random()))
+			return v, s, true, nil
+		case room == none:
 			v, s, err := a.overLimit(ctx, r)
 			return v, s, true, err
 		}
 	}
 	return v, nil, false, nil
+}
+
+// room is what a limit's number has for a message.
+type room int
+
+const (
+	taken room = iota
+	// waits: it is used up, by messages that may still give their units back.
+	waits
+	none
+)
+
+// take takes a unit of a limit's number. As with the plan's, nobody is turned away for a unit that may come back: it says none
+// only when every message in flight has ended and the number was used up after that.
+func (a *attempt) take(ctx context.Context, r restriction.Restriction) (room, error) {
+	for looked := false; ; looked = true {
+		ok, err := a.Scopes.Take(ctx, a.accountID, r.ID, a.gate.Period, *r.Limit, a.m.ID, a.entry.Lease)
+		switch {
+		case err != nil:
+			return none, err
+		case ok:
+			return taken, nil
+		case looked:
+			return none, nil
+		}
+		if open, err := a.unitsOpen(ctx, r.ID); err != nil || open {
+			return waits, err
+		}
+	}
+}
+
+// unitsOpen reports whether another message in flight holds a unit of the limit and may still give it back.
+func (a *attempt) unitsOpen(ctx context.Context, limitID string) (bool, error) {
+	g, err := a.Gates.Read(ctx, a.accountID, true)
+	if err != nil {
+		return false, err
+	}
+	var ids []id.Message
+	for _, e := range g.Entries {
+		if e.Counts() && e.Message != a.m.ID {
+			ids = append(ids, e.Message)
+		}
+	}
+	if len(ids) == 0 {
+		return false, nil
+	}
+	states, err := a.Messages.States(ctx, a.accountID, ids)
+	if err != nil {
+		return false, err
+	}
+	for _, mid := range ids {
+		if m, ok := states[mid]; ok && m.Final() {
+			continue
+		}
+		if holds, err := a.Scopes.Holds(ctx, a.accountID, limitID, mid); err != nil || holds {
+			return holds, err
+		}
+	}
+	return false, nil
 }
 
 // overLimit deals with a message for which a limit's number leaves no room.

@@ -352,3 +352,26 @@ func TestAFrequencyForOneChannelLetsMessagesWait(t *testing.T) {
 		b.wantStatus(m, message.Sent, "")
 	}
 }
+
+// nobody is turned away for a unit of a channel's number that may come back.
+func TestNobodyIsTurnedAwayForAUnitOfAChannelsNumberThatMayComeBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 100, slow())
+	b.deliver(1, b.accept("+35799000009", nil))
+	b.restrict(restriction.Restriction{Kind: restriction.Limit, Limit: number(1), Scope: restriction.Scope{ChannelID: b.channel}}, true)
+	first, second, third := b.accept("+35799000101", nil), b.accept("+35799000102", nil), b.accept("+35799000103", nil)
+	b.provider.answers = []error{refusal(provider.Permanent)}
+	b.provider.during = func(id string) {
+		if id == first.String() {
+			b.deliver(1, second) // the only unit is in use
+		}
+	}
+	b.deliver(1, first)
+	b.wantStatus(first, message.Failed, "provider_refused")
+	b.wantStatus(second, message.Queued, "")
+	b.pass(20 * time.Second)
+	b.deliver(2, second)
+	b.wantStatus(second, message.Sent, "")
+	b.deliver(1, third)
+	b.wantStatus(third, message.Rejected, "usage_limit_reached")
+}

@@ -95,7 +95,8 @@ func (h *Handler) job(ctx, work context.Context, j release.Job) error {
 	}
 }
 
-// provider asks for a look at each account of a shard that waits for a provider. The last look takes their marks away.
+// provider asks for a look at each account of a shard that waits for a provider. The last look takes their marks away, after
+// it has made their gates due: should a job be lost, the schedule does its work a minute later.
 func (h *Handler) provider(ctx, work context.Context, j release.Job) error {
 	e, err := h.Jobs.Providers.Read(ctx, j.ProviderID)
 	switch {
@@ -106,7 +107,12 @@ func (h *Handler) provider(ctx, work context.Context, j release.Job) error {
 	case e.Status == registry.Disabled:
 		return nil // again, meanwhile: they wait on
 	}
-	forget := func(accountID string) error { return h.Jobs.Waiting.Forget(ctx, accountID, e.ID, e.Version) }
+	forget := func(accountID string) error {
+		if err := h.Reset.Usage.Wake(ctx, accountID); err != nil {
+			return err
+		}
+		return h.Jobs.Waiting.Forget(ctx, accountID, e.ID, e.Version)
+	}
 	if !j.Last {
 		forget = nil
 	}

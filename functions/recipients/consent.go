@@ -20,7 +20,7 @@ func (h *Handler) PutConsents(w http.ResponseWriter, r *http.Request) {
 		if err := api.DecodeJSON(r, &req); err != nil {
 			return err
 		}
-		list, err := h.consents(r.Context(), req.Consents)
+		list, err := h.consents(r.Context(), req.Items)
 		if err != nil {
 			return err
 		}
@@ -36,14 +36,14 @@ func (h *Handler) PutConsents(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) consents(ctx context.Context, given []api.Consent) ([]recipient.Consent, error) {
 	var errs api.FieldErrors
 	if len(given) > recipient.MaxConsents {
-		errs.Add("consents", api.FieldInvalid, "must have at most 100 consents")
+		errs.Add("items", api.FieldInvalid, "must have at most 100 consents")
 		return nil, errs.Err()
 	}
 	type place struct{ channel, purpose string }
 	seen, known := map[place]bool{}, map[string]bool{}
 	list := make([]recipient.Consent, len(given))
 	for i, c := range given {
-		field := func(name string) string { return fmt.Sprintf("consents[%d].%s", i, name) }
+		field := func(name string) string { return fmt.Sprintf("items[%d].%s", i, name) }
 		if !known[c.ChannelID] {
 			switch err := h.ownChannel(ctx, c.ChannelID); {
 			case errors.Is(err, channel.ErrNotFound):

@@ -326,17 +326,17 @@ func TestR9_6ConsentsAreRecordedByChannelAndPurpose(t *testing.T) {
 	if got := w.user().Get(path).Want(t, "none yet", 200, ""); strings.TrimSpace(got.Body) != `{"items":[]}` {
 		t.Errorf("%s", got.Body)
 	}
-	put := w.user().Do("PUT", path, `{"consents":[`+consent("news", `,"proof_reference":"https://crm.example.com/1"`)+`,`+consent("service", "")+`]}`).Want(t, "record", 200, "")
+	put := w.user().Do("PUT", path, `{"items":[`+consent("news", `,"proof_reference":"https://crm.example.com/1"`)+`,`+consent("service", "")+`]}`).Want(t, "record", 200, "")
 	if got := w.user().Get(path).Want(t, "read", 200, ""); got.Body != put.Body || !strings.Contains(got.Body, "proof_reference") {
 		t.Errorf("%s\n%s", got.Body, put.Body)
 	}
 	for _, c := range []struct{ name, body, field string }{
-		{"one purpose twice", `{"consents":[` + consent("news", "") + `,` + consent("news", "") + `]}`, "consents[1].purpose"},
-		{"a channel that is not the account's", `{"consents":[` + strings.Replace(consent("news", ""), w.channel, w.newChannel("acct_2"), 1) + `]}`, "consents[0].channel_id"},
-		{"a time in the future", `{"consents":[` + strings.Replace(consent("news", ""), "2026-11-01", "2027-11-01", 1) + `]}`, "consents[0].obtained_at"},
-		{"an unknown status", `{"consents":[` + strings.Replace(consent("news", ""), "given", "maybe", 1) + `]}`, "consents[0].status"},
-		{"an unknown field", `{"consents":[` + consent("news", `,"ip":"x"`) + `]}`, "consents[0].ip"},
-		{"no list", `{}`, "consents"},
+		{"one purpose twice", `{"items":[` + consent("news", "") + `,` + consent("news", "") + `]}`, "items[1].purpose"},
+		{"a channel that is not the account's", `{"items":[` + strings.Replace(consent("news", ""), w.channel, w.newChannel("acct_2"), 1) + `]}`, "items[0].channel_id"},
+		{"a time in the future", `{"items":[` + strings.Replace(consent("news", ""), "2026-11-01", "2027-11-01", 1) + `]}`, "items[0].obtained_at"},
+		{"an unknown status", `{"items":[` + strings.Replace(consent("news", ""), "given", "maybe", 1) + `]}`, "items[0].status"},
+		{"an unknown field", `{"items":[` + consent("news", `,"ip":"x"`) + `]}`, "items[0].ip"},
+		{"no list", `{}`, "items"},
 	} {
 		a := w.user().Do("PUT", path, c.body).Want(t, c.name, 422, "invalid_request")
 		if a.Field() != c.field {

@@ -96,7 +96,7 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 	w.user("POST /v1/recipients", "/v1/recipients", map[string]any{"addresses": []string{person()}, "name": "Ann"})
 	who := "/v1/recipients/" + w.last
 	w.user("PATCH /v1/recipients/{id}", who, map[string]any{"name": "Anna"})
-	w.user("PUT /v1/recipients/{id}/consents", who+"/consents", map[string]any{"consents": []any{map[string]any{
+	w.user("PUT /v1/recipients/{id}/consents", who+"/consents", map[string]any{"items": []any{map[string]any{
 		"channel_id": first.ID, "purpose": "news", "status": "given", "source": "a form", "obtained_at": "2026-01-01T00:00:00.000Z"}}})
 	w.user("PUT /v1/recipients/{id}/opt-outs/{channel_id}", who+"/opt-outs/"+first.ID, nil)
 	w.user("DELETE /v1/recipients/{id}/opt-outs/{channel_id}", who+"/opt-outs/"+first.ID, nil)

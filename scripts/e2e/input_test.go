@@ -205,7 +205,7 @@ func attempts() map[string]attempt {
 		"GET /v1/recipients/{id}":                          {path: theirs, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"PATCH /v1/recipients/{id}":                        {path: theirs, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "not_found"},
 		"DELETE /v1/recipients/{id}":                       {path: theirs, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
-		"PUT /v1/recipients/{id}/consents":                 {path: of("consents"), body: object(map[string]any{"consents": []any{}}), foreign: http.StatusNotFound, code: "not_found"},
+		"PUT /v1/recipients/{id}/consents":                 {path: of("consents"), body: object(map[string]any{"items": []any{}}), foreign: http.StatusNotFound, code: "not_found"},
 		"GET /v1/recipients/{id}/consents":                 {path: of("consents"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"PUT /v1/recipients/{id}/opt-outs/{channel_id}":    {path: func(v *victim) string { return theirs(v) + "/opt-outs/" + v.channel.ID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"DELETE /v1/recipients/{id}/opt-outs/{channel_id}": {path: func(v *victim) string { return theirs(v) + "/opt-outs/" + v.channel.ID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},

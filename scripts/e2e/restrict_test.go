@@ -174,3 +174,25 @@ func TestABlockOfOneRecipientLeavesOthersAlone(t *testing.T) {
 		acceptedOnce(t, s.callsFor(t, id))
 	}
 }
+
+// a number for one channel holds there, and another channel of the account goes on.
+func TestALimitOfOneChannelHoldsThereOnly(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 100})
+	other := a.channel()
+	rst := a.restrict(s, map[string]any{"kind": "limit", "limit": 2, "scope": map[string]any{"channel_id": ch.ID}, "clause": "8"})
+	for range 2 {
+		a.until(a.send(order(ch, person(), text(unique("text ")))).ID, 30*time.Second, "read", status("read"))
+	}
+	m := a.until(a.send(order(ch, person(), text(unique("text ")))).ID, 30*time.Second, "rejected", status("rejected"))
+	if m.code() != "usage_limit_reached" {
+		t.Errorf("the third is %v", m)
+	}
+	held := a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold"))
+	a.until(held.ID, 30*time.Second, "held", status("held"))
+	a.until(a.send(order(other, person(), text(unique("text ")))).ID, 30*time.Second, "read", status("read"))
+	a.lift(s, rst)
+	a.until(held.ID, 60*time.Second, "read", status("read"))
+	a.untilUsed(30*time.Second, 4)
+}

@@ -1256,8 +1256,8 @@ type PublishRulesRequest struct {
 
 // PutConsentsRequest defines model for PutConsentsRequest.
 type PutConsentsRequest struct {
-	// Consents One for each channel and purpose.
-	Consents []Consent `json:"consents"`
+	// Items One for each channel and purpose.
+	Items []Consent `json:"items"`
 }
 
 // PutOperatorAccountRequest defines model for PutOperatorAccountRequest.

@@ -97,21 +97,32 @@ func (s *Scopes) Take(ctx context.Context, accountID, limitID, period string, li
 	return true, nil
 }
 
-// GiveBack returns a message's unit, if it holds one under no later lease. Two requests, one when there is none.
-func (s *Scopes) GiveBack(ctx context.Context, accountID, limitID string, m id.Message, lease int64) error {
+// Holds reports whether a message holds a unit of a limit. One request.
+func (s *Scopes) Holds(ctx context.Context, accountID, limitID string, m id.Message) (bool, error) {
+	it, err := s.mark(ctx, accountID, limitID, m)
+	return len(it) > 0, err
+}
+
+func (s *Scopes) mark(ctx context.Context, accountID, limitID string, m id.Message) (item, error) {
 	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: markKey(accountID, limitID, m), ConsistentRead: aws.Bool(true)})
 	if err != nil {
-		return fmt.Errorf("look for unit of limit: %w", err)
+		return nil, fmt.Errorf("look for unit of limit: %w", err)
 	}
-	if len(out.Item) == 0 {
-		return nil
+	return out.Item, nil
+}
+
+// GiveBack returns a message's unit, if it holds one under no later lease. Two requests, one when there is none.
+func (s *Scopes) GiveBack(ctx context.Context, accountID, limitID string, m id.Message, lease int64) error {
+	it, err := s.mark(ctx, accountID, limitID, m)
+	if err != nil || len(it) == 0 {
+		return err
 	}
 	remove := types.TransactWriteItem{Delete: &types.Delete{
 		TableName: &s.Table, Key: markKey(accountID, limitID, m), ConditionExpression: aws.String("#lease <= :lease"),
 		ExpressionAttributeNames: map[string]string{"#lease": attrScopeLease}, ExpressionAttributeValues: item{":lease": num(lease)},
 	}}
 	count := types.TransactWriteItem{Update: &types.Update{
-		TableName: &s.Table, Key: scopeKey(accountID, scopePrefix+limitID+"#"+text(out.Item, attrScopePeriod)),
+		TableName: &s.Table, Key: scopeKey(accountID, scopePrefix+limitID+"#"+text(it, attrScopePeriod)),
 		UpdateExpression: aws.String("SET #used = #used - :one"), ConditionExpression: aws.String("#used >= :one"),
 		ExpressionAttributeNames: map[string]string{"#used": attrScopeUsed}, ExpressionAttributeValues: item{":one": num(1)},
 	}}
