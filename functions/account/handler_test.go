@@ -120,6 +120,7 @@ func show(limit, used, remaining, inFlight int, period, resets string) string {
 		inFlight, limit, period, remaining, resets, used)
 }
 
+//
 func TestUsageShowsTheGateAsItIsNow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -172,6 +173,7 @@ func documents(replace ...string) string {
 	return strings.NewReplacer(replace...).Replace(s)
 }
 
+//
 func TestTheRulesInForceAreThoseThatCameIntoForceLast(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

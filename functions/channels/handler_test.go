@@ -224,6 +224,7 @@ func wantMembers(t *testing.T, what string, a apitest.Answer, want map[string]an
 	}
 }
 
+// R-0.6.
 func TestCreateRefusesWhatItCanNotMake(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
@@ -327,6 +328,7 @@ func TestTheSameIdempotencyKeyMakesOneChannel(t *testing.T) {
 	user.Do("POST", "/v1/channels", `{"provider_id":"edna","name":"Other"}`).Want(t, "another payload", 422, "idempotency_key_reused")
 }
 
+// R-3.1, R-4.4, R-4.1a.
 func TestActivationNeedsEveryConfirmationAsItIsInForce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
@@ -365,6 +367,7 @@ func TestActivationNeedsEveryConfirmationAsItIsInForce(t *testing.T) {
 	user.Do("POST", path, `{"rules_version":"2026-11-01","provider_terms_version":"2026-01","transfer_countries":["DE","CY","DE"]}`).Want(t, "the same set", 200, "")
 }
 
+// R-3.1.
 func TestOnlyAUserOfTheAccountActivates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
@@ -453,6 +456,7 @@ func TestNewRulesInForceAskForANewAcceptance(t *testing.T) {
 	wantMembers(t, "the active channel", user.Get(path), map[string]any{"status": "active"})
 }
 
+// R-2.3, R-3.5.
 func TestTheProvidersSwitchIsShownAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)
@@ -573,6 +577,7 @@ func TestListsComeInPages(t *testing.T) {
 	w.User("acct_2", "user_9").Get("/v1/channels?page_token="+token).Want(t, "another account's page token", 422, "invalid_request")
 }
 
+// R-0.6, R-4.3, R-14.1.
 func TestProvidersAreShownAsTheContractSays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)

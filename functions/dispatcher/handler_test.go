@@ -314,6 +314,7 @@ func (b *bench) wantStatus(m id.Message, want message.Status, code string) {
 
 func slow() account.Rate { return account.Rate{Limit: 1000, WindowSeconds: 1} }
 
+//
 func TestTheSameRecordDeliveredFiveTimesIsSentAndCountedOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 100, slow())
@@ -330,6 +331,7 @@ func TestTheSameRecordDeliveredFiveTimesIsSentAndCountedOnce(t *testing.T) {
 	}
 }
 
+// R-P.2.
 func TestOnePoisonRecordOfTenLeavesNineSentOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 100, slow())
@@ -352,6 +354,7 @@ func TestOnePoisonRecordOfTenLeavesNineSentOnce(t *testing.T) {
 	}
 }
 
+//
 func TestOverTheLimitTheOldestPassAndTheRestAreRejectedOrHeld(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 3, slow())
@@ -382,6 +385,7 @@ func TestOverTheLimitTheOldestPassAndTheRestAreRejectedOrHeld(t *testing.T) {
 	b.wantUsed(3)
 }
 
+//
 func TestARefusedMessageGivesItsUnitBack(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 10, slow())
@@ -438,6 +442,7 @@ func TestAttemptsEnd(t *testing.T) {
 	b.wantUsed(0)
 }
 
+//
 func TestALostAnswerIsRepeatedOnlyWhereTheProviderKnowsTheRepeat(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -559,6 +564,7 @@ func TestAMessageBehindAHeldOneIsHeldWithIt(t *testing.T) {
 	b.wantUsed(2)
 }
 
+//
 func TestWhatKeepsAMessageFromBeingHandedOver(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -610,6 +616,7 @@ func (b *bench) must(_ channel.Channel, err error) {
 	}
 }
 
+// R-P.1.
 func TestAReferenceWithoutAMessageComesAgainAndIsDroppedInTheEnd(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 10, slow())
@@ -627,6 +634,7 @@ func TestAReferenceWithoutAMessageComesAgainAndIsDroppedInTheEnd(t *testing.T) {
 	b.wantUsed(0)
 }
 
+//
 func TestAReportedMessageIsRecordedAsSentWithoutAnotherCall(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 10, slow())
@@ -656,6 +664,7 @@ func TestAReportDuringTheCallIsKept(t *testing.T) {
 	b.wantUsed(1)
 }
 
+//
 func TestAboveTheFrequencyMessagesWaitAndNoneIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 100, account.Rate{Limit: 2, WindowSeconds: 1, Burst: 2})
@@ -680,6 +689,7 @@ func TestAboveTheFrequencyMessagesWaitAndNoneIsRefused(t *testing.T) {
 	b.wantUsed(8)
 }
 
+//
 func TestAProvidersRetryAfterPausesTheChannel(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 100, slow())

@@ -16,6 +16,7 @@ import (
 	"contactcenter/shared/usage"
 )
 
+//
 func TestAMessageIsShownAsItStands(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -42,6 +43,7 @@ func TestAMessageIsShownAsItStands(t *testing.T) {
 	}
 }
 
+//
 func TestAFailureTellsWhoseFaultItIs(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -55,6 +57,7 @@ func TestAFailureTellsWhoseFaultItIs(t *testing.T) {
 	}
 }
 
+//
 func TestAHeldMessageTellsWhyAndUntilWhen(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -145,6 +148,7 @@ func (s *stack) list(query string, size int) (ids []string, pages int) {
 	}
 }
 
+//
 func TestListsGiveEveryMessageOnceNewestFirst(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

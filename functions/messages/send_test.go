@@ -53,6 +53,7 @@ func TestASentMessageIsAnsweredQueuedAndCanBeRead(t *testing.T) {
 	}
 }
 
+//
 func TestWhatCannotBeAcceptedIsRefusedAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -146,6 +147,7 @@ func TestAChannelMustBeActiveAtTheVeryMoment(t *testing.T) {
 
 func ptr[T any](v T) *T { return &v }
 
+//
 func TestAUsedUpLimitIsAnsweredEarlyAndOnlyWhenNoUnitCanComeBack(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -297,6 +299,7 @@ func TestTheSameKeyAtOnceMakesOneMessage(t *testing.T) {
 	}
 }
 
+// R-P.1.
 func TestAFailureLeavesNothingBehindAndTheSameKeyRunsAgain(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

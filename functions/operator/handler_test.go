@@ -151,6 +151,7 @@ const (
 	ednaBody = `{"name":"Instant WhatsApp","legal_entity":"MF Management Ltd","website":"https://edna.io","onboarding":"native","channel_types":["whatsapp"],"transfer_countries":["CY"],"documents":[{"title":"Terms","url":"https://edna.io/terms"}],"terms_version":"2026-01","status":"enabled"}`
 )
 
+// R-8.4.
 func TestAChangedPlanHoldsAtOnceAndKeepsWhatWasUsed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -303,6 +304,7 @@ func TestBadPutsAreRefusedByField(t *testing.T) {
 	op.Get("/v1/operator/providers/p").Want(t, "a refused provider", 404, "not_found")
 }
 
+// R-2.1.
 func TestAProviderIsPutWholeAndItsSwitchWakesItsAccounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -372,6 +374,7 @@ func TestASenderInUseStaysWithItsChannel(t *testing.T) {
 	op.Do("PUT", "/v1/operator/providers/telegram/senders/1", `{"address":"+35799001001"}`).Want(t, "a sender for it", 409, "conflict")
 }
 
+// R-11.1, R-15.1.
 func TestRulesArePublishedOnceAndForGood(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -406,6 +409,7 @@ func TestRulesArePublishedOnceAndForGood(t *testing.T) {
 	}
 }
 
+// R-2.4.
 func TestACustomersTokenSetsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

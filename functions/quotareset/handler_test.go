@@ -51,6 +51,7 @@ func TestSweepRollsAPeriodThatIsOverAndExportsWhatItCounted(t *testing.T) {
 	}
 }
 
+// R-P.5.
 func TestSweepRunsTwiceAndSideBySideWithTheSameEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

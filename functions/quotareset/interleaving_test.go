@@ -20,6 +20,7 @@ import (
 // TestResetsAndSendsInAnyOrderCountRight lets two resets and some dispatchers take their requests in any order, crash
 // between any two, and cross the end of the period anywhere. Afterwards every message is handed over once and counted
 // once, or held for want of room; none waits without a reference; and no period counts more than the plan allows.
+// R-P.5.
 func TestResetsAndSendsInAnyOrderCountRight(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -43,6 +43,7 @@ func TestCallbackURLIsCheckedByHeadAndGet(t *testing.T) {
 	}
 }
 
+// R-P.3.
 func TestRefusedCallbackChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -71,6 +72,7 @@ func TestRefusedCallbackChangesNothing(t *testing.T) {
 	}
 }
 
+// R-P.3.
 func TestStatusMovesAMessageOnlyForward(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -157,6 +159,7 @@ func TestStatusOfAnUnknownMessageIsAcknowledged(t *testing.T) {
 	}
 }
 
+//
 func TestReplyIsStoredByteForByteWithItsHash(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
@@ -232,6 +235,7 @@ func TestEventsOfOneCallbackAreStoredInOrder(t *testing.T) {
 	}
 }
 
+// R-P.3.
 func TestSameEventAHundredTimesAtOnceIsOneRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -12,6 +12,7 @@ import (
 	"time"
 )
 
+//
 func TestSendersOfThePoolAreGivenToOneChannelEach(t *testing.T) {
 	t.Parallel()
 	const pool, wanted = 10, 25
@@ -104,6 +105,7 @@ func TestDeactivatedChannelSendsNothing(t *testing.T) {
 	})
 }
 
+//
 func TestNewRulesMustBeAcceptedAnew(t *testing.T) {
 	t.Parallel()
 	s := ownStack(t, nil)

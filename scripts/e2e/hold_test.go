@@ -11,6 +11,7 @@ import (
 	"time"
 )
 
+//
 func TestHeldMessagesGoInOrderWhenThePlanIsRaised(t *testing.T) {
 	t.Parallel()
 	const held = 8
@@ -109,6 +110,7 @@ func TestExpiredMessageIsNotHandedOver(t *testing.T) {
 	})
 }
 
+//
 func TestWaitingMessagesCanBeCanceled(t *testing.T) {
 	t.Parallel()
 	s := common.shared
@@ -201,6 +203,7 @@ func TestCancelRacingWithDispatchIsOneOrTheOther(t *testing.T) {
 	t.Logf("%d canceled, %d sent", sends-sent, sent)
 }
 
+//
 func TestDisabledProviderHoldsAndEnablingReleases(t *testing.T) {
 	t.Parallel()
 	s := ownStack(t, nil)

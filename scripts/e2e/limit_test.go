@@ -86,6 +86,7 @@ func numbered(n int) <-chan int {
 	return c
 }
 
+//
 func TestLimitIsExactWithFiveHundredConcurrentSends(t *testing.T) {
 	t.Parallel()
 	for run := range setting(t, "E2E_RUNS", 3) {
@@ -151,6 +152,7 @@ func exactlyOneHundred(t *testing.T, onLimit string, failRate float64) {
 	t.Logf("accepted by the provider %d, used %d, rejected or held %d, refused at once %d", taken, limit, rejected, early)
 }
 
+//
 func TestFrequencyOfThePlanIsKept(t *testing.T) {
 	// Not in parallel: it measures time.
 	const rate, burst, sends = 10, 10, 300
@@ -192,6 +194,7 @@ func TestFrequencyOfThePlanIsKept(t *testing.T) {
 	}
 }
 
+//
 func TestFloodOfOneAccountDoesNotDelayAnother(t *testing.T) {
 	// Not in parallel: it measures time.
 	const singles = 25
@@ -264,6 +267,7 @@ func TestLimitOfTheRateIsNoReasonToRefuse(t *testing.T) {
 	a.untilUsed(20*time.Second, 3)
 }
 
+//
 func TestPlanChangedWithinThePeriodHoldsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := common.shared
@@ -308,6 +312,7 @@ func TestPlanChangedWithinThePeriodHoldsAtOnce(t *testing.T) {
 	}
 }
 
+//
 func TestResetTwiceDuringSendsChangesNothing(t *testing.T) {
 	t.Parallel()
 	const sends = 60

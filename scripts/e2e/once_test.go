@@ -72,6 +72,7 @@ func (s *stack) queue(t *testing.T, logicalID string) (*sqs.Client, string) {
 	return nil, ""
 }
 
+//
 func TestSameRecordFiveTimesIsAcceptedAndCountedOnce(t *testing.T) {
 	t.Parallel()
 	s := common.shared
@@ -153,6 +154,7 @@ func dispatch(t *testing.T, s *stack, event []byte) {
 	}
 }
 
+// R-P.2.
 func TestReferencesThatNobodyCanReadAreDropped(t *testing.T) {
 	t.Parallel()
 	s := common.shared
@@ -273,6 +275,7 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 }
 
+//
 func TestCrashesLoseNothingAndSendNothingTwice(t *testing.T) {
 	t.Parallel()
 	s := ownStack(t, nil)
@@ -447,6 +450,7 @@ func TestMessagesToOnePersonKeepTheirOrder(t *testing.T) {
 	t.Logf("%d pairs in order", len(sent))
 }
 
+// R-P.4.
 func TestSampleEventsRun(t *testing.T) {
 	t.Parallel()
 	s := common.shared

@@ -145,6 +145,7 @@ func TestProviderErrors(t *testing.T) {
 	})
 }
 
+//
 func TestOneSlowChannelHoldsUpNobodyElse(t *testing.T) {
 	// Not in parallel: it measures time.
 	s := measured(t)
@@ -241,6 +242,7 @@ func TestCallbacksOnlyMoveForwardAndRepliesAreStoredOnce(t *testing.T) {
 	}
 }
 
+// R-P.3.
 func TestCallbackWithoutProofRecordsNothing(t *testing.T) {
 	t.Parallel()
 	s := common.shared

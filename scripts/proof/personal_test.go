@@ -54,3 +54,16 @@ func matches(t *testing.T, what string, fields []string, origin map[string]strin
 		t.Errorf("%s has no %s any more: take it off", what, f)
 	}
 }
+
+// what is kept of a recipient is what the account entered, and the address of whoever it wrote to or who wrote
+// to it.
+func TestWhatIsKeptOfARecipientWasEntered(t *testing.T) {
+	t.Parallel()
+	matches(t, "recipient.Recipient", project(t).fields(t, "shared/recipient", "Recipient"), map[string]string{
+		"AccountID": "token: account_id", "CreatedBy": "token: sub", "Addresses": "request: addresses; or of a message", "Name": "request: name",
+		"ID": "ours", "Origin": "ours: entered, or of a conversation", "CreatedAt": "ours", "UpdatedAt": "ours", "version": "ours",
+	})
+	matches(t, "recipient.Consent", project(t).fields(t, "shared/recipient", "Consent"), map[string]string{
+		"ChannelID": "request: channel_id", "Purpose": "request: purpose", "Status": "request: status", "Source": "request: source", "ObtainedAt": "request: obtained_at", "ProofReference": "request: proof_reference",
+	})
+}

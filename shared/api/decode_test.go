@@ -33,6 +33,7 @@ func problemOf(err error) (status int, code Code, fields string) {
 	return p.Status, p.Code, strings.Join(list, " ")
 }
 
+//
 func TestDecodeRefusesWhatItDoesNotUnderstandExactly(t *testing.T) {
 	t.Parallel()
 	text := func(rest string) string {
@@ -111,6 +112,7 @@ func TestDecodeTakesEveryFieldOfEveryKind(t *testing.T) {
 	}
 }
 
+//
 func TestTextIsDecodedByteForByte(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

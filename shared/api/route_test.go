@@ -190,6 +190,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
+//
 func TestRateLimitHeaders(t *testing.T) {
 	t.Parallel()
 	h := http.Header{}

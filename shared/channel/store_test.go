@@ -63,6 +63,7 @@ func TestANewChannelIsInactiveWhateverItSays(t *testing.T) {
 	}
 }
 
+//
 func TestStatusesFollowTheCustomer(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

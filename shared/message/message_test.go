@@ -31,6 +31,7 @@ func TestStatusJoinsWhatWeDidWithWhatWasReported(t *testing.T) {
 	}
 }
 
+//
 func TestTheTimelineIsInTheOrderInWhichThingsHappened(t *testing.T) {
 	t.Parallel()
 	created := mid(0).Time()

@@ -196,6 +196,7 @@ func report(status message.Status, sec int) step {
 	}
 }
 
+//
 func TestTheLifeOfAMessage(t *testing.T) {
 	t.Parallel()
 	type expect struct {

@@ -105,6 +105,7 @@ func TestOnlyAPositiveAnswerIsKept(t *testing.T) {
 	ask(s, "acct_2", "v1", false)
 }
 
+//
 func TestEveryAcceptanceIsListed(t *testing.T) {
 	t.Parallel()
 	s, _, clock := newStores(t)

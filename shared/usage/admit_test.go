@@ -257,6 +257,7 @@ func TestAViewWithoutItsLedgerDoesNotExport(t *testing.T) {
 	}
 }
 
+//
 func TestTheLimitIsExactUnder500AtOnce(t *testing.T) {
 	t.Parallel()
 	const limit = 100
@@ -315,6 +316,7 @@ func TestTheLimitIsExactUnder500AtOnce(t *testing.T) {
 
 // A backlog of 300 messages at 10 a second and a burst of 10: what is delayed takes its place in the line and comes back
 // at that place's time, rounded up to whole seconds as SQS counts visibility.
+//
 func TestABacklogGoesOutAtTheRateAndNoFaster(t *testing.T) {
 	t.Parallel()
 	terms := monthly

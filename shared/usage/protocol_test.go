@@ -247,6 +247,7 @@ func (k *worker) report(mid id.Message) {
 
 // TestTheProtocolHoldsWhateverHappensInBetween lets workers, crashes, doubled and late requests, the clock, the provider,
 // the plan and restrictions take turns in any order.
+//
 func TestTheProtocolHoldsWhateverHappensInBetween(t *testing.T) {
 	t.Parallel()
 	env := awstest.New(t)

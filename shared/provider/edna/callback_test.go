@@ -141,6 +141,7 @@ func TestAListIsReadInItsOrderAndPassesOverWhatIsUnknown(t *testing.T) {
 	}
 }
 
+// R-5.2.
 func TestACallbackBeyondItsBoundsIsMalformed(t *testing.T) {
 	t.Parallel()
 	item := status("msg_1", "SENT", "null")
@@ -199,6 +200,7 @@ func TestConfigurationIsReadFromTheEnvironment(t *testing.T) {
 
 // FuzzParseCallback: whatever comes, there is no panic, an event says exactly one thing, keeps to its channel, and holds
 // only valid UTF-8.
+// R-5.2.
 func FuzzParseCallback(f *testing.F) {
 	for _, body := range []string{
 		status("msg_1", "DELIVERED", "null"), "[" + status("msg_1", "FAILED", `"not-whatsapp-user"`) + "," + status("msg_2", "cancelled", "null") + "]",

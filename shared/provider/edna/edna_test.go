@@ -80,6 +80,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
+//
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
 	logs := &buffer{}

@@ -82,6 +82,7 @@ func TestATemplateIsSaidAsEdnaWillMatchIt(t *testing.T) {
 	}
 }
 
+//
 func TestATemplateThatCanNotBeSaidIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -148,6 +149,7 @@ func TestTemplatesAreLookedUpOncePerMinuteAndSender(t *testing.T) {
 	}
 }
 
+//
 func TestALocationArrivesExactly(t *testing.T) {
 	t.Parallel()
 	s, a, _ := running(t, sim.Options{})
@@ -167,6 +169,7 @@ func TestALocationArrivesExactly(t *testing.T) {
 	}
 }
 
+//
 func TestARecipientThatIsNoNumberIsRefused(t *testing.T) {
 	t.Parallel()
 	s, a, _ := running(t, sim.Options{})

@@ -41,6 +41,7 @@ func TestRetryAfterIsReadAsSecondsOrDate(t *testing.T) {
 	}
 }
 
+//
 func TestAnAnswerIsSortedByItsStatus(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]provider.Kind{
@@ -75,6 +76,7 @@ func kind(t *testing.T, err error) provider.Kind {
 	return e.Kind
 }
 
+//
 func TestARedirectIsAnAnswerAndNotFollowed(t *testing.T) {
 	t.Parallel()
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
@@ -138,6 +140,7 @@ func TestWhatWasNeverWrittenMayBeRetried(t *testing.T) {
 	}
 }
 
+//
 func TestWhatWasWrittenAndNotAnsweredIsAmbiguous(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})

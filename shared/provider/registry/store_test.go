@@ -36,6 +36,7 @@ func entry(id string) registry.Entry {
 	}
 }
 
+//
 func TestTheSwitchIsSeenWithinSeconds(t *testing.T) {
 	t.Parallel()
 	s, clock := newStore(t, 0)
