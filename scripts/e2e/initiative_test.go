@@ -42,6 +42,7 @@ type world struct {
 	people   map[*account][]string
 	asked    map[string]asked
 	inbound  map[string]int
+	refused  map[string]int
 	disabled bool
 	// restrictions are those in force.
 	restrictions []string
@@ -64,6 +65,7 @@ func (w *world) send() {
 	for range 1 + w.random.IntN(2) { // a repeat under the same key is the same message
 		got := c.call(w.t, http.MethodPost, "/v1/messages", o, "Idempotency-Key", key)
 		if got.status != http.StatusAccepted {
+			w.refused[got.problem(w.t).Code]++
 			continue
 		}
 		m := decode[message](w.t, got, http.StatusAccepted)
@@ -89,10 +91,26 @@ func (w *world) write() {
 	a := w.account()
 	ch := pick(w.random, w.channels[a])
 	words := pick(w.random, []string{"STOP", "stop", "UNSUBSCRIBE", "START", "HELP", "Where is my order?", "Are you there", "СТОП", "1"})
-	body := words + pick(w.random, []string{"", " " + unique("")})
+	body := words + pick(w.random, []string{"", " " + unique(""), "? " + unique("")})
 	s, t := w.s, w.t
 	s.inbound(t, inbound{SenderID: ch.sender(t), From: digits(pick(w.random, w.people[a])), Text: body})
 	w.inbound[a.id+" "+body]++
+}
+
+// choose opens a channel again to somebody who said STOP, as the account may who was told so, or closes one.
+func (w *world) choose() {
+	a := w.account()
+	address := pick(w.random, w.people[a])
+	got := a.call(w.t, http.MethodPost, "/v1/recipients/lookup", map[string]any{"address": address})
+	if got.status == http.StatusNotFound {
+		return // nobody has written to them yet
+	}
+	method := pick(w.random, []string{http.MethodDelete, http.MethodDelete, http.MethodDelete, http.MethodPut})
+	for _, ch := range w.channels[a] {
+		if got := a.call(w.t, method, "/v1/recipients/"+decode[recipient](w.t, got, http.StatusOK).ID+"/opt-outs/"+ch.ID, nil); got.status >= 300 && got.status != http.StatusNotFound {
+			w.t.Errorf("%v", got)
+		}
+	}
 }
 
 // turn switches the provider off and on.
@@ -154,9 +172,18 @@ func (w *world) activate(a *account, ch channel) {
 }
 
 func (w *world) step() {
+	// Nothing is closed for long, or nothing would happen.
+	if w.disabled && w.random.IntN(20) == 0 {
+		w.turn()
+	}
+	if len(w.restrictions) > 0 && w.random.IntN(20) == 0 {
+		w.lift()
+	}
 	switch n := w.random.IntN(100); {
-	case n < 60:
+	case n < 50:
 		w.send()
+	case n < 60:
+		w.choose()
 	case n < 68:
 		w.cancel()
 	case n < 80:
@@ -164,8 +191,10 @@ func (w *world) step() {
 	case n < 84:
 		a := w.account()
 		a.setPlan(w.s, plan{Limit: int64(w.random.IntN(200)), Rate: 1000})
-	case n < 87:
-		w.turn()
+	case n < 85:
+		if !w.disabled {
+			w.turn()
+		}
 	case n < 89:
 		w.restrict()
 	case n < 91:
@@ -227,7 +256,7 @@ func TestEveryCallOfTheProviderIsAskedForByAUser(t *testing.T) {
 		}
 	}
 	t.Logf("E2E_SEED=%d", seed)
-	w := &world{t: t, s: s, random: rand.New(rand.NewPCG(seed, 0)), channels: map[*account][]channel{}, people: map[*account][]string{}, asked: map[string]asked{}, inbound: map[string]int{}, entry: map[string]any{}}
+	w := &world{t: t, s: s, random: rand.New(rand.NewPCG(seed, 0)), channels: map[*account][]channel{}, people: map[*account][]string{}, asked: map[string]asked{}, inbound: map[string]int{}, refused: map[string]int{}, entry: map[string]any{}}
 	for i := range 3 {
 		a := newAccount(t, s, plan{Limit: 50, Rate: 1000})
 		w.accounts = append(w.accounts, a)
@@ -245,13 +274,15 @@ func TestEveryCallOfTheProviderIsAskedForByAUser(t *testing.T) {
 	}
 	for range scaled(300, 5000) {
 		w.step()
+		// The functions remember channels and providers for 5 s: a run is longer than that.
+		time.Sleep(40 * time.Millisecond)
 	}
 	w.settle()
 
 	ends := w.checkCalls()
 	w.checkMessages()
-	t.Logf("%d messages asked for, %v", len(w.asked), ends)
-	if len(w.asked) < 50 || ends["taken"] < 20 {
+	t.Logf("%d messages asked for, %v; refused: %v", len(w.asked), ends, w.refused)
+	if len(w.asked) < 30 || ends["taken"] < 20 {
 		t.Errorf("too little happened to show anything")
 	}
 }

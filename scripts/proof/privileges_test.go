@@ -1,0 +1,112 @@
+package proof
+
+import (
+	"maps"
+	"slices"
+	"testing"
+)
+
+// what each function may do, said a second time. A policy that grants more, or less, is
+// changed here too, by somebody who knows why.
+func TestEachFunctionMayDoWhatItNeedsAndNoMore(t *testing.T) {
+	t.Parallel()
+	want := map[string]map[string]string{
+		"AccountFunction": {
+			"AccountsTable":                                           "GetItem PutItem Query UpdateItem",
+			"AuditTable":                                              "PutItem Query",
+			"ComplaintsTable if LeadingKeys cmp_*":                    "PutItem",
+			"ComplaintsTable if LeadingKeys evr_*":                    "GetItem PutItem Query UpdateItem",
+			"ComplaintsTable if LeadingKeys source#*":                 "UpdateItem",
+			"ComplaintsTable/index/account if LeadingKeys evidence#*": "Query",
+			"MessagesTable":                                           "BatchGetItem GetItem",
+			"UsageTable":                                              "GetItem",
+		},
+		"ChannelsFunction": {
+			"AccountsTable":               "GetItem PutItem Query UpdateItem",
+			"AuditTable":                  "PutItem",
+			"ChannelsTable":               "GetItem PutItem Query UpdateItem",
+			"ChannelsTable/index/account": "Query",
+		},
+		"DispatcherFunction": {
+			"AccountsTable":      "GetItem",
+			"ChannelsTable":      "GetItem UpdateItem",
+			"DispatchQueue":      "ChangeMessageVisibility DeleteMessage GetQueueAttributes ReceiveMessage",
+			"DispatcherLogGroup": "CreateLogStream PutLogEvents",
+			"MessagesTable":      "BatchGetItem GetItem PutItem Query UpdateItem",
+			"RecipientsTable":    "BatchGetItem",
+			"UsageTable":         "DeleteItem GetItem PutItem UpdateItem",
+		},
+		"ErasureFunction": {
+			"AccountsTable":                        "GetItem",
+			"ErasureLogGroup":                      "CreateLogStream PutLogEvents",
+			"ErasureQueue":                         "ChangeMessageVisibility DeleteMessage GetQueueAttributes ReceiveMessage",
+			"MessagesTable":                        "BatchGetItem DeleteItem Query UpdateItem",
+			"MessagesTable if LeadingKeys *#inbox": "PutItem",
+			"RecipientsTable":                      "GetItem UpdateItem",
+			"UsageTable":                           "GetItem PutItem UpdateItem",
+		},
+		"MessagesFunction": {
+			"AccountsTable":                 "GetItem PutItem Query UpdateItem",
+			"ChannelsTable":                 "GetItem",
+			"DispatchQueue":                 "SendMessage",
+			"MessagesTable":                 "BatchGetItem GetItem PutItem Query UpdateItem",
+			"MessagesTable/index/held":      "Query",
+			"MessagesTable/index/reference": "Query",
+			"RecipientsTable":               "BatchGetItem GetItem PutItem",
+			"UsageTable":                    "GetItem PutItem UpdateItem",
+		},
+		"OperatorFunction": {
+			"AccountsTable":                                     "GetItem PutItem Query UpdateItem",
+			"AccountsTable if LeadingKeys plan#*":               "DeleteItem",
+			"AuditTable":                                        "PutItem Query",
+			"AuditTable/index/shard":                            "Query",
+			"ChannelsTable if LeadingKeys chn_*":                "GetItem",
+			"ChannelsTable if LeadingKeys provider#* providers": "GetItem PutItem Query UpdateItem",
+			"ComplaintsTable":                                   "GetItem PutItem Query UpdateItem",
+			"ComplaintsTable/index/account":                     "Query",
+			"ComplaintsTable/index/listed":                      "Query",
+			"ReleaseQueue":                                      "SendMessage",
+			"UsageTable":                                        "GetItem PutItem UpdateItem",
+		},
+		"QuotaResetFunction": {
+			"AccountsTable":                       "GetItem Query",
+			"ChannelsTable":                       "GetItem",
+			"DispatchQueue":                       "SendMessage",
+			"MessagesTable":                       "BatchGetItem UpdateItem",
+			"MessagesTable/index/held":            "Query",
+			"QuotaResetLogGroup":                  "CreateLogStream PutLogEvents",
+			"ReleaseQueue":                        "DeleteMessage GetQueueAttributes ReceiveMessage SendMessage",
+			"UsageTable":                          "GetItem PutItem Query UpdateItem",
+			"UsageTable if LeadingKeys waiting#*": "DeleteItem",
+			"UsageTable/index/due":                "Query",
+		},
+		"RecipientsFunction": {
+			"AccountsTable if LeadingKeys *#idempotency": "GetItem PutItem UpdateItem",
+			"AuditTable":                  "PutItem",
+			"ChannelsTable":               "GetItem",
+			"ChannelsTable/index/account": "Query",
+			"ErasureQueue":                "SendMessage",
+			"MessagesTable":               "GetItem Query",
+			"RecipientsTable":             "BatchGetItem ConditionCheckItem DeleteItem GetItem PutItem Query",
+		},
+		"WebhookFunction": {
+			"AccountsTable":   "GetItem",
+			"ChannelsTable":   "GetItem",
+			"MessagesTable":   "BatchGetItem GetItem PutItem Query UpdateItem",
+			"RecipientsTable": "PutItem",
+		},
+	}
+	for name, f := range functions(t) {
+		got := f.granted()
+		for _, what := range slices.Sorted(maps.Keys(got)) {
+			if want[name][what] != got[what] {
+				t.Errorf("%s: %q: %q, the list has %q", name, what, got[what], want[name][what])
+			}
+		}
+		for what := range want[name] {
+			if _, ok := got[what]; !ok {
+				t.Errorf("%s has no %q any more", name, what)
+			}
+		}
+	}
+}
