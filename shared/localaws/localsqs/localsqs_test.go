@@ -251,6 +251,26 @@ func TestALongPollIsWokenByAMessageADelayOrItsEnd(t *testing.T) {
 	s.wantBodies(<-done)
 }
 
+func TestALongPollLearnsThatAMessageComesBackSooner(t *testing.T) {
+	t.Parallel()
+	s := newTester(t)
+	url := s.queue("q", nil)
+	s.send(url, "again", nil)
+	got := s.receive(url, object{"VisibilityTimeout": 300})
+	done := make(chan []received, 1)
+	go func() { done <- s.receive(url, object{"WaitTimeSeconds": 20}) }()
+	waiting := func(n int) {
+		if err := s.clock.AwaitPending(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting(1)
+	s.do("ChangeMessageVisibility", object{"QueueUrl": url, "ReceiptHandle": got[0].receipt, "VisibilityTimeout": 5})
+	waiting(2)
+	s.clock.Advance(5 * time.Second)
+	s.wantBodies(<-done, "again")
+}
+
 func TestDeadLettersKeepTheirAgeAndComeBackAsNewMessages(t *testing.T) {
 	t.Parallel()
 	s := newTester(t)

@@ -35,7 +35,7 @@ type queue struct {
 	sequence uint64
 	recent   map[string]sentOnce // FIFO: by deduplication id
 	forget   []string            // keys of recent, oldest first
-	changed  chan struct{}       // closed when something was made receivable
+	changed  chan struct{}       // closed when something was made receivable, or will be sooner than a waiting receive knew
 }
 
 type sentOnce struct {
@@ -155,6 +155,7 @@ func (q *queue) drop(m *message, now time.Time) {
 // receive hands out up to n messages for the time of visibility. Those received too often go to deadLetters instead.
 func (q *queue) receive(n int, visibility time.Duration, deadLetters *queue, now time.Time) []*message {
 	q.refresh(now)
+	was := q.next()
 	var out, again []*message
 	for len(out) < n && q.schedule.inFlight < maxInFlight {
 		m := q.schedule.next(now)
@@ -190,6 +191,9 @@ func (q *queue) receive(n int, visibility time.Duration, deadLetters *queue, now
 	for _, m := range again { // receivable again, but not in the same answer
 		m.group = q.schedule.of(m)
 		q.enter(m, now)
+	}
+	if q.sooner(was) {
+		q.signal()
 	}
 	return out
 }
@@ -238,10 +242,11 @@ func (q *queue) changeVisibility(handle string, timeout time.Duration, now time.
 	if now.Add(timeout).Sub(m.received) > maxVisibility {
 		return invalid("Value %d for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond the limit [43200 seconds].", int(timeout.Seconds()))
 	}
+	was := q.next()
 	q.exit(m, now)
 	m.visibleAt = now.Add(timeout)
 	q.enter(m, now)
-	if timeout == 0 {
+	if timeout == 0 || q.sooner(was) {
 		q.signal()
 	}
 	return nil
@@ -264,6 +269,13 @@ func (q *queue) next() time.Time {
 		return m.visibleAt
 	}
 	return time.Time{}
+}
+
+// sooner reports whether something will become receivable by itself before was, for which a waiting receive would have
+// looked again.
+func (q *queue) sooner(was time.Time) bool {
+	next := q.next()
+	return !next.IsZero() && (was.IsZero() || next.Before(was))
 }
 
 // once says whether a FIFO queue has taken the deduplication id in the last five minutes, and what it answered.
