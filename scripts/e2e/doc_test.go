@@ -7,5 +7,6 @@
 //	go test -count=1 -tags e2e ./scripts/e2e/...
 //
 // E2E_RUNS repeats the test of the usage limit (3 when unset); E2E_FULL=1 takes the long forms of the tests that have one.
+// E2E_SEED repeats the random run of TestEveryCallOfTheProviderIsAskedForByAUser with the seed that it logged.
 // With AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_SQS set, the stack that most tests share stands on those engines.
 package e2e
