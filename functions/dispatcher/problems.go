@@ -30,7 +30,7 @@ func problemNoAdapter() message.Problem {
 }
 
 func problemLimit() message.Problem {
-	return message.Problem{Code: "usage_limit_reached", Detail: "The number of messages of the Service Plan's period is used up.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
+	return message.Problem{Code: "usage_limit_reached", Detail: "The number of messages that the account may send in the period, or that a restriction leaves it here, is used up.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
 }
 
 func problemUnknown() message.Problem {

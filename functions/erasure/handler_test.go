@@ -148,7 +148,7 @@ func (w *world) erase(address string) recipient.Reference {
 	w.must(err)
 	job := recipient.Erasure{AccountID: acct, ID: erasureID, RecipientID: recipientID, RequestedAt: w.clock.Now(), Conversations: []string{w.keyer.Key(acct, "chn_other", address), w.keyer.Key(acct, channelID, address)}}
 	e := audit.Event{AccountID: acct, Actor: audit.Actor{Kind: audit.User, ID: "user_7", AccountID: acct}}
-	w.must(w.store.Erase(ctx, r, job, e))
+	w.must(w.store.Erase(ctx, r, job, false, e))
 	return recipient.Reference{AccountID: acct, ErasureID: erasureID}
 }
 

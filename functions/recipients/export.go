@@ -198,10 +198,14 @@ func (h *Handler) erase(r *http.Request) (recipient.Erasure, error) {
 	if job.Conversations, err = h.conversationsOf(ctx, of); err != nil {
 		return recipient.Erasure{}, err
 	}
+	_, restricted, err := h.restriction(ctx, of)
+	if err != nil {
+		return recipient.Erasure{}, err
+	}
 	if err := h.Queue.Send(ctx, accountID, erasureID); err != nil {
 		return recipient.Erasure{}, err
 	}
-	err = h.Recipients.Erase(ctx, of, job, api.AuditEvent(ctx))
+	err = h.Recipients.Erase(ctx, of, job, restricted, api.AuditEvent(ctx))
 	if errors.Is(err, recipient.ErrChanged) { // maybe by another request to erase
 		return h.Recipients.ErasureOf(ctx, accountID, of.ID)
 	}

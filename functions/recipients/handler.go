@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
@@ -20,6 +21,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/restriction"
 )
 
 // Channels knows the channels that an account has and had.
@@ -34,10 +36,16 @@ type Providers interface {
 	Version(ctx context.Context, providerID string, version int64) (registry.Change, error)
 }
 
+// Accounts knows the restrictions of accounts.
+type Accounts interface {
+	Find(ctx context.Context, accountID string) (account.Account, error)
+}
+
 // Handler answers the routes of recipients. A blocked account may use all of them: they are about people, not about
-// sending.
+// sending. A recipient that is restricted itself keeps its addresses while that holds: they are what it is known by.
 type Handler struct {
 	Recipients    *recipient.Store
+	Accounts      Accounts
 	Messages      *message.Store
 	Channels      Channels
 	Providers     Providers
@@ -237,6 +245,11 @@ func (h *Handler) UpdateRecipient(w http.ResponseWriter, r *http.Request) {
 		if err := errs.Err(); err != nil {
 			return err
 		}
+		if !containsAll(addresses, of.Addresses) {
+			if err := h.unrestricted(r.Context(), of); err != nil {
+				return err
+			}
+		}
 		changed, err := h.Recipients.Change(r.Context(), of, addresses, name, api.AuditEvent(r.Context()))
 		if err != nil {
 			return err
@@ -249,12 +262,42 @@ func (h *Handler) UpdateRecipient(w http.ResponseWriter, r *http.Request) {
 // DeleteRecipient answers DELETE /v1/recipients/{id}.
 func (h *Handler) DeleteRecipient(w http.ResponseWriter, r *http.Request) {
 	h.with(w, r, func(of recipient.Recipient) error {
+		if err := h.unrestricted(r.Context(), of); err != nil {
+			return err
+		}
 		if err := h.Recipients.Delete(r.Context(), of, api.AuditEvent(r.Context())); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	})
+}
+
+// unrestricted refuses what would take an address out of the reach of a restriction of its recipient.
+func (h *Handler) unrestricted(ctx context.Context, of recipient.Recipient) error {
+	by, restricted, err := h.restriction(ctx, of)
+	if err == nil && restricted {
+		err = api.Restricted(by)
+	}
+	return err
+}
+
+// restriction gives a restriction in force that names a recipient.
+func (h *Handler) restriction(ctx context.Context, of recipient.Recipient) (restriction.Restriction, bool, error) {
+	a, err := h.Accounts.Find(ctx, of.AccountID)
+	if errors.Is(err, account.ErrNotFound) {
+		return restriction.Restriction{}, false, nil
+	}
+	for _, r := range a.Restrictions.ActiveAt(h.Now()) {
+		if r.Scope.RecipientID == of.ID {
+			return r, true, nil
+		}
+	}
+	return restriction.Restriction{}, false, err
+}
+
+func containsAll(list, of []string) bool {
+	return !slices.ContainsFunc(of, func(s string) bool { return !slices.Contains(list, s) })
 }
 
 // with finds the recipient of the path and lets do answer, unless do returns an error.

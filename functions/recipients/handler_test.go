@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
@@ -28,6 +29,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
 )
@@ -45,6 +47,7 @@ type world struct {
 	env       *awstest.Env
 	clock     *apitest.Clock
 	store     *recipient.Store
+	accounts  *account.Store
 	messages  *message.Store
 	channels  *channel.Store
 	providers *registry.Store
@@ -70,6 +73,7 @@ func newWorld(t *testing.T) *world {
 	if w.keyer, err = id.NewConversationKeyer([]byte("0123456789abcdef")); err != nil {
 		t.Fatal(err)
 	}
+	w.accounts = &account.Store{DB: env.DynamoDB, Table: accounts, Now: w.clock.Now, DefaultPlanID: "demo", Audit: w.audit}
 	sealer, opener := sealtest.Sealer(seal.Content), sealtest.Opener(seal.Content)
 	w.store = &recipient.Store{DB: env.DynamoDB, Table: recipients, Keys: w.keyer, Seal: sealer, Open: opener, Audit: w.audit, IDs: w.ids, Now: w.clock.Now}
 	w.messages = &message.Store{DB: env.DynamoDB, Table: messages, Retention: message.DefaultRetention, Sealer: sealer, Opener: opener}
@@ -79,7 +83,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	h := &Handler{
-		Recipients: w.store, Messages: w.messages, Channels: w.channels, Queue: &recipient.Queue{SQS: env.SQS, URL: w.queueURL},
+		Recipients: w.store, Accounts: w.accounts, Messages: w.messages, Channels: w.channels, Queue: &recipient.Queue{SQS: env.SQS, URL: w.queueURL},
 		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: w.clock.Now}, Timeout: timeout},
 		Providers: w.providers, IDs: w.ids, Conversations: w.keyer, Now: w.clock.Now,
 	}
@@ -502,5 +506,44 @@ func TestR9_10ErasingBeginsOnce(t *testing.T) {
 	w.wantNowhere("erased", canary)
 	if got := fmt.Sprint(w.events()); got != "[recipient.created recipient.erased]" {
 		t.Errorf("events: %s", got)
+	}
+}
+
+// R-13.1: a recipient that is restricted keeps its addresses until that ends, so that the account can't free them of the
+// restriction. Erasing is possible all the same: the restriction then holds for the addresses, of which nothing is readable.
+func TestARestrictedRecipientKeepsItsAddresses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if _, err := w.accounts.Get(t.Context(), acct); err != nil {
+		t.Fatal(err)
+	}
+	made := w.enter(`{"addresses":["` + anna + `","` + email + `"]}`).Text("id")
+	r := restriction.Restriction{ID: "rst_1", AccountID: acct, Kind: restriction.Block, Scope: restriction.Scope{RecipientID: made}, Reason: "Spam.", Clause: "13", From: w.clock.Now()}
+	e := audittest.ByOperator()
+	e.Action, e.Target = "restriction.created", r.ID
+	if err := w.accounts.Restrict(t.Context(), r, e); err != nil {
+		t.Fatal(err)
+	}
+	path := "/v1/recipients/" + made
+	w.user().Do("DELETE", path, "").Want(t, "delete", 403, "account_restricted")
+	w.user().Do("PATCH", path, `{"addresses":["`+anna+`"]}`).Want(t, "take an address away", 403, "account_restricted")
+	w.user().Do("PATCH", path, `{"addresses":["`+anna+`","`+email+`","+35799000009"],"name":"Anna"}`).Want(t, "add an address", 200, "")
+	other := w.enter(`{"addresses":["+35799000008"]}`).Text("id")
+	w.user().Do("DELETE", "/v1/recipients/"+other, "").Want(t, "delete another", 204, "")
+
+	w.user().Do("POST", path+"/erase", "").Want(t, "erase", 202, "")
+	job, err := w.store.ErasureOf(t.Context(), acct, made)
+	if err == nil {
+		err = w.store.Finish(t.Context(), job)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Pass(time.Hour)
+	w.user().Do("POST", "/v1/recipients", `{"addresses":["`+anna+`"]}`).Want(t, "enter it again", 409, "conflict")
+	w.user().Do("POST", "/v1/recipients/lookup", `{"address":"`+anna+`"}`).Want(t, "look it up", 404, "not_found")
+	found, err := w.store.Of(t.Context(), acct, anna, email)
+	if err != nil || found[anna] != made || found[email] != made {
+		t.Errorf("the restriction would look for %s, found %v, %v", made, found, err)
 	}
 }

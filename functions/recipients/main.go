@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
@@ -70,6 +71,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 			DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer, Seal: sealer, Open: opener, IDs: ids, Now: now,
 			Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now},
 		},
+		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 		Messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
 		Channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},

@@ -81,6 +81,7 @@ func TestEachFunctionMayDoWhatItNeedsAndNoMore(t *testing.T) {
 			"UsageTable/index/due":                "Query",
 		},
 		"RecipientsFunction": {
+			"AccountsTable": "GetItem",
 			"AccountsTable if LeadingKeys *#idempotency": "GetItem PutItem UpdateItem",
 			"AuditTable":                  "PutItem",
 			"ChannelsTable":               "GetItem",

@@ -64,8 +64,10 @@ type Erasure struct {
 }
 
 // Erase takes a recipient's own record, addresses and consents away at once and leaves a job for the messages; nothing of
-// the person is made anew from them while the job runs. Opt-outs stay: they hold no address. It returns ErrChanged.
-func (s *Store) Erase(ctx context.Context, r Recipient, job Erasure, e audit.Event) error {
+// the person is made anew from them while the job runs. Opt-outs stay: they hold no address. Of a restricted recipient the
+// addresses' keys stay too, for good, so that the restriction holds for them as before and nobody is made of them. It
+// returns ErrChanged.
+func (s *Store) Erase(ctx context.Context, r Recipient, job Erasure, restricted bool, e audit.Event) error {
 	it := key(job.AccountID, job.ID, erasureSort)
 	it[attrStatus], it[attrOwner], it[attrCreated] = attr.String(string(Running)), attr.String(r.ID), attr.Time(job.RequestedAt)
 	it[attrConversations] = attr.Strings(job.Conversations)
@@ -81,9 +83,13 @@ func (s *Store) Erase(ctx context.Context, r Recipient, job Erasure, e audit.Eve
 		{Delete: &types.Delete{TableName: &s.Table, Key: key(r.AccountID, r.ID, consentsSort)}},
 	}
 	for _, a := range r.Addresses {
-		addressKeys = append(addressKeys, s.AddressKey(r.AccountID, a))
 		marker := s.pointerKey(r.AccountID, a)
 		marker[attrErasing], marker[attrUntil] = attr.String(job.ID), attr.Time(farFuture())
+		if restricted {
+			marker[attrOwner] = attr.String(r.ID)
+		} else {
+			addressKeys = append(addressKeys, s.AddressKey(r.AccountID, a))
+		}
 		changes = append(changes, types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: marker}})
 	}
 	it[attrAddresses] = attr.Strings(addressKeys)
