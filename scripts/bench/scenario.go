@@ -130,7 +130,7 @@ func (r *running) try(ctx context.Context, try int) (out result, undisturbed boo
 		r.people = append(r.people, fmt.Sprintf("+3579%d%06d", 5+try, i))
 	}
 	hour := time.Now().Truncate(time.Hour)
-	if err := r.warm(ctx); err != nil {
+	if err := r.warm(ctx, fmt.Sprintf("warm-up %d", try+1)); err != nil {
 		return out, false, fmt.Errorf("warm up: %w", err)
 	}
 	fmt.Fprintf(r.log, "bench: %s: %d messages\n", r.name, r.n)
@@ -174,8 +174,9 @@ func (r *running) try(ctx context.Context, try int) (out result, undisturbed boo
 }
 
 // warm sends first messages, so that every process runs, every cache is filled and, where the scenario asks for it,
-// every recipient is known; and it waits until nothing of them is left to do but what whoever comes next does.
-func (r *running) warm(ctx context.Context) error {
+// every recipient is known; and it waits until nothing of them is left to do but what whoever comes next does. The mark is
+// another one in each try: edna refuses the same text to the same person.
+func (r *running) warm(ctx context.Context, mark string) error {
 	var err error
 	if r.before, err = r.functions(ctx); err != nil {
 		return err
@@ -189,14 +190,14 @@ func (r *running) warm(ctx context.Context) error {
 	}
 	if r.single {
 		for i, to := range people {
-			if _, err := r.senders[0].post(ctx, to, fmt.Sprintf(text, i, "warm"), ""); err != nil {
+			if _, err := r.senders[0].post(ctx, to, fmt.Sprintf(text, i, mark), ""); err != nil {
 				return err
 			}
 			if err := r.handedOver(ctx, i+1); err != nil {
 				return err
 			}
 		}
-	} else if _, err := r.postAll(ctx, people, "warm"); err != nil {
+	} else if _, err := r.postAll(ctx, people, mark); err != nil {
 		return err
 	}
 	if err := r.done(ctx, len(people)*callbacks); err != nil {
