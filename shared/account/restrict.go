@@ -27,7 +27,8 @@ const (
 	restrictionPrefix = "restriction#"
 	restrictionSort   = "restriction"
 
-	restrictTries = 6
+	// restrictTries is how many changes at once surely all get through: each time it is another who does.
+	restrictTries = 30
 )
 
 // Restrict puts a restriction into force, together with its audit event. It returns restriction.ErrTooMany when
