@@ -407,3 +407,26 @@ func TestAReferenceWithoutAJobIsDroppedAfterAWhile(t *testing.T) {
 		t.Error("kept for ever")
 	}
 }
+
+// what is written to the person after the erasure, in the same hour, is listed anew: erased messages, whose conversation
+// was taken out of the list, don't count as its activity.
+func TestAConversationThatGoesOnAfterAnErasureIsListedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	mid := w.message(anna, "before", nil)
+	gate, entry := w.admit(mid)
+	w.sent(mid, gate, entry)
+	before, err := w.messages.Tail(t.Context(), acct, w.message(anna, "soon", func(m *message.Message) { m.Outcome = message.Canceled }))
+	if err != nil || before.Active.IsZero() {
+		t.Fatalf("before the erasure: %+v, %v", before, err)
+	}
+	ref := w.erase(anna)
+	w.clock.Pass(settled + time.Second)
+	if !w.work(ref) {
+		t.Fatal("not done")
+	}
+	after, err := w.messages.Tail(t.Context(), acct, w.message(anna, "after", nil))
+	if err != nil || !after.Active.IsZero() {
+		t.Errorf("a dispatcher would take the conversation for listed at %v, %v", after.Active, err)
+	}
+}

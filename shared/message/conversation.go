@@ -138,8 +138,10 @@ type Page struct {
 var ErrPageToken = errors.New("page token is not valid for this list")
 
 // listed reports whether the conversation was surely listed when this message was: a reply when it was recorded, a
-// message when a dispatcher was done with it.
-func (m Message) listed() bool { return m.Direction == Inbound || m.Final() && m.Outcome != Canceled }
+// message when a dispatcher was done with it. An erasure takes the conversation out of the list again.
+func (m Message) listed() bool {
+	return m.ErasedAt.IsZero() && (m.Direction == Inbound || m.Final() && m.Outcome != Canceled)
+}
 
 const inboxPages = 10
 
