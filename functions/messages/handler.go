@@ -48,9 +48,10 @@ type Channels interface {
 	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
 }
 
-// Providers gives entries of the registry, at most 5 s old, and what one said at a version.
+// Providers gives entries of the registry, at most 5 s old by Get and as they are by Read, and what one said at a version.
 type Providers interface {
 	Get(ctx context.Context, providerID string) (registry.Entry, error)
+	Read(ctx context.Context, providerID string) (registry.Entry, error)
 	Version(ctx context.Context, providerID string, version int64) (registry.Change, error)
 }
 

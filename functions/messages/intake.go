@@ -208,6 +208,9 @@ func (in *intake) channel(ctx context.Context, accountID, channelID string) (cha
 		return channel.Channel{}, api.TryAgain(in.r, err)
 	}
 	p, err := in.Providers.Get(ctx, ch.ProviderID)
+	if err == nil && p.Status != registry.Enabled { // before saying no, look again: it may just have been enabled
+		p, err = in.Providers.Read(ctx, ch.ProviderID)
+	}
 	switch {
 	case errors.Is(err, registry.ErrNotFound) || err == nil && p.Status == registry.Removed:
 		return channel.Channel{}, api.NewProblem(api.CodeProviderRemoved)

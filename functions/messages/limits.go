@@ -24,21 +24,30 @@ type limits struct {
 // readLimits reads the gate. It is eventually consistent: nothing is decided by it that the gate's own write would not
 // decide the same way later.
 func (in *intake) readLimits(ctx context.Context, accountID string) error {
-	st, err := in.Accounts.Standing(ctx, accountID, false)
+	gate, st, err := in.standing(ctx, accountID)
 	if err != nil {
 		return err
 	}
-	gate, err := in.Gates.Read(ctx, accountID, false)
-	if err != nil && !errors.Is(err, usage.ErrNoGate) {
-		return err
-	}
-	if gate.Version != "" && gate.Version != st.Terms.Version {
-		if st, err = in.Accounts.Standing(ctx, accountID, true); err != nil {
-			return err
-		}
-	}
 	in.limits = limits{known: true, gate: gate.InPresent(in.began, st.Terms), terms: st.Terms, standing: st}
 	return nil
+}
+
+// standing gives an account's gate, and its terms and restrictions as the gate's version says. An account without a gate has
+// the zero one.
+func (h *Handler) standing(ctx context.Context, accountID string) (usage.Gate, account.Standing, error) {
+	st, err := h.Accounts.Standing(ctx, accountID, false)
+	if err != nil {
+		return usage.Gate{}, st, err
+	}
+	gate, err := h.Gates.Read(ctx, accountID, false)
+	if err != nil && !errors.Is(err, usage.ErrNoGate) {
+		return gate, st, err
+	}
+	if gate.Version != "" && gate.Version != st.Terms.Version {
+		st, err = h.Accounts.Standing(ctx, accountID, true)
+		return gate, st, err
+	}
+	return gate, st, nil
 }
 
 // allowed refuses what a restriction blocks: at first for the whole account, then, once they are known, on the channel

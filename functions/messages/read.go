@@ -15,7 +15,6 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
-	"contactcenter/shared/usage"
 )
 
 // listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
@@ -77,12 +76,18 @@ func (h *Handler) find(ctx context.Context, r *http.Request) (message.Message, e
 	return m, nil
 }
 
-// where tells where queued messages are: in a dispatcher's hands, or waiting for a provider that is switched off, whether
-// their turn to be set aside has come or not. The gate and the registry are read only when one of them is queued.
+// where tells where queued messages are: in a dispatcher's hands, or waiting for what keeps them from going, a restriction or a
+// provider that is switched off, whether their turn to be set aside has come or not. Nothing is read for it unless one of them
+// is queued.
 func (h *Handler) where(ctx context.Context, accountID string, list ...message.Message) (func(message.Message) api.Place, error) {
 	off := map[string]bool{}
+	var to []string
 	for _, m := range list {
-		if _, asked := off[m.ProviderID]; asked || m.Status() != message.Queued {
+		if m.Status() != message.Queued {
+			continue
+		}
+		to = append(to, m.Address)
+		if _, asked := off[m.ProviderID]; asked {
 			continue
 		}
 		e, err := h.Providers.Get(ctx, m.ProviderID)
@@ -91,20 +96,29 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 		}
 		off[m.ProviderID] = err == nil && e.Status == registry.Disabled
 	}
-	if len(off) == 0 {
+	if len(to) == 0 {
 		return func(message.Message) api.Place { return api.InLine }, nil
 	}
-	g, err := h.Gates.Read(ctx, accountID, false)
-	if err != nil && !errors.Is(err, usage.ErrNoGate) {
+	g, st, err := h.standing(ctx, accountID)
+	if err != nil {
 		return nil, err
+	}
+	var recipients map[string]string
+	if st.Restrictions.OfRecipients() {
+		if recipients, err = h.Recipients.Of(ctx, accountID, to...); err != nil {
+			return nil, err
+		}
 	}
 	now := h.Now()
 	return func(m message.Message) api.Place {
 		e, ok := g.Entries[m.ID.Unique]
-		switch {
-		case ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires):
+		if ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires) {
 			return api.InHand
-		case off[m.ProviderID]:
+		}
+		if _, blocked := st.Restrictions.Blocking(m.ChannelID, recipients[m.Address]); blocked {
+			return api.Blocked
+		}
+		if off[m.ProviderID] {
 			return api.SwitchedOff
 		}
 		return api.InLine

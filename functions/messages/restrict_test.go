@@ -5,6 +5,7 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/message"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
 )
@@ -16,6 +17,21 @@ func (s *stack) restrict(r restriction.Restriction) {
 	r.AccountID, r.Reason, r.Clause, r.From = testAccount, "Spam was reported.", "13", s.clock()
 	e := audit.Event{AccountID: testAccount, Actor: audit.Actor{Kind: audit.Operator, ID: "op"}, Action: "restriction.created", Target: r.ID}
 	s.must(s.accounts.Restrict(ctx, r, e))
+	s.adopt()
+}
+
+func (s *stack) lift(restrictionID string) {
+	s.t.Helper()
+	e := audit.Event{AccountID: testAccount, Actor: audit.Actor{Kind: audit.Operator, ID: "op"}, Action: "restriction.lifted", Target: restrictionID}
+	_, _, err := s.accounts.Lift(s.t.Context(), restrictionID, "op", e)
+	s.must(err)
+	s.adopt()
+}
+
+// adopt brings the terms of now to the gate.
+func (s *stack) adopt() {
+	s.t.Helper()
+	ctx := s.t.Context()
 	terms, err := s.accounts.Terms(ctx, testAccount, true)
 	s.must(err)
 	g, err := s.h.Gates.Read(ctx, testAccount, true)
@@ -86,5 +102,34 @@ func TestTheEarlyRefusalIsByTheRestrictionsLimit(t *testing.T) {
 	p := a.problem(t)
 	if a.status != 429 || p.RestrictionID != "rst_0123456789abcdef" || *p.Limit != 1 || *p.Used != 1 {
 		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
+// what waits is shown as held from the moment of the block on, wherever it is in the line, and as before when it ends.
+func TestWhatARestrictionKeepsIsShownAsHeld(t *testing.T) {
+	t.Parallel()
+	for name, scope := range map[string]func(s *stack) restriction.Scope{
+		"the account": func(*stack) restriction.Scope { return restriction.Scope{} },
+		"the channel": func(s *stack) restriction.Scope { return restriction.Scope{ChannelID: s.channel.ID} },
+		"the recipient": func(s *stack) restriction.Scope {
+			rcp, err := s.recipients.Ensure(s.t.Context(), testAccount, testAddress)
+			s.must(err)
+			return restriction.Scope{RecipientID: rcp}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t)
+			s.dispatch(s.send("makes the gate").ID)
+			m := s.send("waits")
+			s.restrict(restriction.Restriction{ID: "rst_0123456789abcdef", Kind: restriction.Block, Scope: scope(s)})
+			if got := s.get(m.ID); got.Status != message.Held || got.HeldReason != message.HeldAccountRestricted {
+				t.Errorf("it is %s for %q", got.Status, got.HeldReason)
+			}
+			s.lift("rst_0123456789abcdef")
+			if got := s.get(m.ID); got.Status != message.Queued || got.HeldReason != "" {
+				t.Errorf("afterwards it is %s for %q", got.Status, got.HeldReason)
+			}
+		})
 	}
 }

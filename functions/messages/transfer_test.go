@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/usage"
 )
@@ -51,5 +53,20 @@ func TestAMessageThatWaitsForASwitchedOffProviderIsShownAsHeld(t *testing.T) {
 	s.provider(registry.Enabled)
 	if got := s.get(m.ID); got.Status != message.Queued || got.HeldReason != "" {
 		t.Errorf("it is %s for %q", got.Status, got.HeldReason)
+	}
+}
+
+// a provider that was enabled a moment ago is refused to nobody by what is still in memory.
+func TestAnEnabledProviderTakesMessagesAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.provider(registry.Disabled)
+	if a := s.call(testAccount, "POST", "/v1/messages", s.text("x")); a.status != 409 {
+		t.Fatalf("got %d %s", a.status, a.body)
+	}
+	_, err := s.registry.Put(t.Context(), registry.Entry{ID: edna.ID, Name: "edna", Status: registry.Enabled, ChannelTypes: []string{"whatsapp"}, TransferCountries: []string{"CY", "DE"}}, audittest.ByOperator())
+	s.must(err)
+	if a := s.call(testAccount, "POST", "/v1/messages", s.text("x")); a.status != 202 {
+		t.Errorf("got %d %s", a.status, a.body)
 	}
 }

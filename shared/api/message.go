@@ -40,6 +40,8 @@ const (
 	InHand
 	// SwitchedOff: its provider is, so it waits for that, wherever its reference is.
 	SwitchedOff
+	// Blocked: a restriction keeps it from going, wherever its reference is.
+	Blocked
 )
 
 // MessageOf shows a message as it is. The place matters only while it is queued.
@@ -50,7 +52,7 @@ func MessageOf(m message.Message, p Place) Message {
 	if v.Status == message.Held {
 		v.HeldReason, v.ReleaseAt = m.HeldReason, OptionalTime(m.ReleaseAt)
 		if m.Status() == message.Queued {
-			v.HeldReason = message.HeldProviderDisabled
+			v.HeldReason = p.reason()
 		}
 	}
 	if m.Direction == message.Outbound {
@@ -71,8 +73,19 @@ func ShownStatus(m message.Message, p Place) message.Status {
 	switch {
 	case s == message.Queued && p == InHand:
 		return message.Sending
-	case s == message.Queued && p == SwitchedOff:
+	case s == message.Queued && p.reason() != "":
 		return message.Held
 	}
 	return s
+}
+
+// reason is why a queued message of this place is shown as held, "" where it is not.
+func (p Place) reason() string {
+	switch p {
+	case SwitchedOff:
+		return message.HeldProviderDisabled
+	case Blocked:
+		return message.HeldAccountRestricted
+	}
+	return ""
 }
