@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit/audittest"
+	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/rules"
 )
@@ -193,6 +195,32 @@ func TestUseAcceptsAVersionOnceWhereTheVersionProvidesForIt(t *testing.T) {
 	got := list[0]
 	if got.Kind != rules.ByUse || got.RulesVersion != "v2" || got.Capacity != rules.LegalEntity || got.LegalEntityName != "n" || got.SourceIP != "192.0.2.1" || !got.At.Equal(clock.Now()) || len(got.Documents) != 1 || got.Documents[0] != notice.Plain()[0] {
 		t.Errorf("recorded is %+v", got)
+	}
+}
+
+// the acceptance by use is the account's last one, also of a version that was published for a time before the earlier one.
+func TestUseIsListedBehindTheAcceptanceBeforeIt(t *testing.T) {
+	t.Parallel()
+	operator, customer, clock := newStores(t)
+	first, notice := version("v1", clock.Now().Add(-2*time.Hour)), version("v2", clock.Now().Add(-time.Hour))
+	notice.Mode = rules.Notice
+	acceptanceID, err := id.Source{Now: clock.Now, Random: rand.Reader}.New(id.AcceptancePrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier := rules.Acceptance{ID: acceptanceID, AccountID: "acct_1", RulesVersion: "v1", Documents: first.Plain(), Capacity: rules.Self, UserID: "u", SourceIP: "::1", At: clock.Now()}
+	for _, err := range []error{
+		operator.Publish(t.Context(), first, audittest.ByOperator()), customer.Accept(t.Context(), earlier, audittest.By("acct_1")),
+		operator.Publish(t.Context(), notice, audittest.ByOperator()),
+		customer.AcceptByUse(t.Context(), notice, earlier, rules.Use{AccountID: "acct_1", UserID: "u", At: clock.Now().Add(time.Minute)}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, _, err := customer.Acceptances(t.Context(), "acct_1", attr.Page{Size: 1})
+	if err != nil || len(list) != 1 || list[0].RulesVersion != "v2" {
+		t.Errorf("the last acceptance is %+v, %v", list, err)
 	}
 }
 

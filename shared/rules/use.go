@@ -49,7 +49,7 @@ func (s *Store) AcceptByUse(ctx context.Context, v Version, earlier Acceptance, 
 	if v.Acceptance() != Notice {
 		return errors.New("accept by use: this version must be accepted expressly")
 	}
-	acceptanceID, err := useID(u.AccountID, v)
+	acceptanceID, err := useID(u.AccountID, v, earlier)
 	if err != nil {
 		return fmt.Errorf("accept by use: %w", err)
 	}
@@ -59,9 +59,14 @@ func (s *Store) AcceptByUse(ctx context.Context, v Version, earlier Acceptance, 
 	})
 }
 
-// useID is the id of the one acceptance by use that an account can have of a version. It sorts where the version came into force.
-func useID(accountID string, v Version) (string, error) {
+// useID is the id of the one acceptance by use that an account can have of a version. It sorts where the version came into
+// force, or right behind the earlier acceptance where that is younger: a version may be published for a time that is past.
+func useID(accountID string, v Version, earlier Acceptance) (string, error) {
+	at := v.EffectiveAt
+	if !at.After(earlier.At) {
+		at = earlier.At.Add(time.Millisecond)
+	}
 	sum := sha256.Sum256([]byte(accountID + "#" + v.Version))
-	source := id.Source{Now: func() time.Time { return v.EffectiveAt }, Random: bytes.NewReader(sum[:])}
+	source := id.Source{Now: func() time.Time { return at }, Random: bytes.NewReader(sum[:])}
 	return source.New(id.AcceptancePrefix)
 }
