@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -42,7 +40,10 @@ func playBlock(ctx context.Context, d *demo) error {
 	}
 	since := time.Now()
 	d.screen.hop(since.Sub(began), "the operator blocks the account")
-	if err := d.whileBlocked(ctx, a, reference, before, since, began); err != nil {
+	if err := d.whileStopped(ctx, a, reference, before, since, began, refusal{http.StatusForbidden, "account_restricted"}); err != nil {
+		return err
+	}
+	if err := d.asItWas(ctx, a); err != nil {
 		return err
 	}
 	if err := d.stack.behave(ctx, a.sender, nil); err != nil {
@@ -55,42 +56,8 @@ func playBlock(ctx context.Context, d *demo) error {
 	return d.afterwards(ctx, a, sent, reference, before, began)
 }
 
-// whileBlocked waits until nothing can be on its way any more, and looks at what the account still can.
-func (d *demo) whileBlocked(ctx context.Context, a *account, reference string, before int, since, began time.Time) error {
-	held := 0
-	err := wait(ctx, 200*time.Millisecond, func() (bool, error) {
-		all, err := a.messages(ctx, url.Values{"client_reference": {reference}})
-		held = 0
-		settled := len(all) == waitingMessages
-		for _, m := range all {
-			if m.Status == "held" {
-				held++
-			}
-			settled = settled && (m.Status == "held" || m.taken())
-		}
-		return settled && time.Since(since) > switchTime+time.Second, err
-	})
-	if err != nil {
-		return fmt.Errorf("wait for the messages to be held: %w", err)
-	}
-	d.screen.hop(time.Since(began), fmt.Sprintf("%d of them are held", held))
-	d.screen.check(held > 0, "what waits is held, and can be read", fmt.Sprintf("%d held", held))
-	calls, err := d.stack.sends(ctx, url.Values{"sender_id": {strconv.FormatInt(a.sender, 10)}, "after": {strconv.Itoa(before)}})
-	if err != nil {
-		return err
-	}
-	late := 0
-	for _, c := range calls {
-		if c.At.Sub(since) > switchTime {
-			late++
-		}
-	}
-	d.screen.check(late == 0, "no call later than 5 s after", fmt.Sprintf("%d calls altogether, %d late", len(calls), late))
-	got, err := a.do(ctx, http.MethodPost, "/v1/messages", map[string]any{"channel_id": a.channel.ID, "to": person(3), "content": text("now")})
-	if err != nil {
-		return err
-	}
-	d.screen.check(got.status == http.StatusForbidden && got.problem().Code == "account_restricted", "a new message is refused at once", fmt.Sprintf("%d %s", got.status, got.problem().Code))
+// asItWas looks at the channel of a blocked account: nothing of it was touched.
+func (d *demo) asItWas(ctx context.Context, a *account) error {
 	var ch channel
 	if err := a.call(ctx, http.MethodGet, "/v1/channels/"+a.channel.ID, nil, http.StatusOK, &ch); err != nil {
 		return fmt.Errorf("read the channel: %w", err)

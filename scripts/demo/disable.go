@@ -48,7 +48,7 @@ func playDisable(ctx context.Context, d *demo) error {
 	}
 	off := time.Now()
 	d.screen.hop(off.Sub(began), "the operator disables edna")
-	if err := d.whileOff(ctx, a, reference, before, off, began); err != nil {
+	if err := d.whileStopped(ctx, a, reference, before, off, began, refusal{http.StatusConflict, "provider_disabled"}); err != nil {
 		return err
 	}
 	if err := d.stack.behave(ctx, a.sender, nil); err != nil {
@@ -111,8 +111,15 @@ func (a *account) sendInTurn(ctx context.Context, reference string) ([][]string,
 	return sent, nil
 }
 
-// whileOff looks at what waits, tries to send, and waits until the switch must have reached every call.
-func (d *demo) whileOff(ctx context.Context, a *account, reference string, before int, off, began time.Time) error {
+// refusal is how the API refuses a message.
+type refusal struct {
+	status int
+	code   string
+}
+
+// whileStopped looks at what waits since nothing may be sent any more, tries to send, and waits until that must have reached
+// every call.
+func (d *demo) whileStopped(ctx context.Context, a *account, reference string, before int, since, began time.Time, want refusal) error {
 	held := 0
 	err := wait(ctx, 200*time.Millisecond, func() (bool, error) {
 		all, err := a.messages(ctx, url.Values{"client_reference": {reference}})
@@ -124,20 +131,20 @@ func (d *demo) whileOff(ctx context.Context, a *account, reference string, befor
 			}
 			settled = settled && (m.Status == "held" || m.taken())
 		}
-		return settled && time.Since(off) > switchTime+time.Second, err
+		return settled && time.Since(since) > switchTime+time.Second, err
 	})
 	if err != nil {
 		return fmt.Errorf("wait for the messages to be held: %w", err)
 	}
 	d.screen.hop(time.Since(began), fmt.Sprintf("%d of them are held", held))
-	d.screen.check(held > 0, "what waits is held", fmt.Sprintf("%d held", held))
+	d.screen.check(held > 0, "what waits is held, and can be read", fmt.Sprintf("%d held", held))
 	calls, err := d.stack.sends(ctx, url.Values{"sender_id": {strconv.FormatInt(a.sender, 10)}, "after": {strconv.Itoa(before)}})
 	if err != nil {
 		return err
 	}
 	late := 0
 	for _, c := range calls {
-		if c.At.Sub(off) > switchTime {
+		if c.At.Sub(since) > switchTime {
 			late++
 		}
 	}
@@ -146,7 +153,7 @@ func (d *demo) whileOff(ctx context.Context, a *account, reference string, befor
 	if err != nil {
 		return err
 	}
-	d.screen.check(got.status == http.StatusConflict && got.problem().Code == "provider_disabled", "a new message is refused at once", fmt.Sprintf("%d %s", got.status, got.problem().Code))
+	d.screen.check(got.status == want.status && got.problem().Code == want.code, "a new message is refused at once", fmt.Sprintf("%d %s", got.status, got.problem().Code))
 	return nil
 }
 
