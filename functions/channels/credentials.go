@@ -36,6 +36,7 @@ func checkCredentials(e registry.Entry, credentials map[string]string) error {
 	for _, f := range e.CredentialFields {
 		known[f.Name] = true
 		switch value := credentials[f.Name]; {
+		case value == "" && f.Optional:
 		case value == "":
 			required.Errors.Add("credentials."+f.Name, string(api.CodeCredentialsRequired), "is required")
 		case len(value) > maxCredential:
@@ -54,18 +55,23 @@ func checkCredentials(e registry.Entry, credentials map[string]string) error {
 	return errs.Err()
 }
 
-// sealed tries credentials at the provider, where its adapter can, and seals them for the channel.
-func (h *Handler) sealed(r *http.Request, c channel.Channel, credentials map[string]string) ([]byte, error) {
-	if checker, ok := h.Adapters[c.ProviderID].(provider.CredentialChecker); ok {
+// connect tries credentials at the provider and has it call back, where its adapter can, and seals them for the channel.
+func (h *Handler) connect(r *http.Request, c channel.Channel, credentials map[string]string) (channel.Connected, error) {
+	out := channel.Connected{Settings: c.Settings, Address: c.Address}
+	if connector, ok := h.Adapters[c.ProviderID].(provider.Connector); ok {
 		ctx, cancel := context.WithTimeout(r.Context(), activateTimeout)
 		defer cancel()
 		p := c.ForProvider()
 		p.Credentials = credentials
-		if err := checker.Check(ctx, p); err != nil {
-			return nil, refusedCredentials(r, err)
+		connection, err := connector.Connect(ctx, p, channel.CallbackURL(h.base(r), c.ProviderID, c.ID))
+		if err != nil {
+			return out, refusedCredentials(r, err)
 		}
+		out.Settings, out.Address = connection.Settings, connection.Address
 	}
-	return channel.SealCredentials(h.Credentials, c.AccountID, c.ID, credentials)
+	var err error
+	out.Sealed, err = channel.SealCredentials(h.Credentials, c.AccountID, c.ID, credentials)
+	return out, err
 }
 
 func refusedCredentials(r *http.Request, err error) error {
@@ -93,9 +99,9 @@ func (h *Handler) replaceCredentials(r *http.Request, c channel.Channel, credent
 	if err := checkCredentials(e, credentials); err != nil {
 		return channel.Channel{}, err
 	}
-	sealed, err := h.sealed(r, c, credentials)
+	connected, err := h.connect(r, c, credentials)
 	if err != nil {
 		return channel.Channel{}, err
 	}
-	return h.Channels.ReplaceCredentials(r.Context(), c.ID, sealed, api.AuditEvent(r.Context()))
+	return h.Channels.ReplaceCredentials(r.Context(), c.ID, connected, api.AuditEvent(r.Context()))
 }

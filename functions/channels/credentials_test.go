@@ -30,17 +30,22 @@ type toy struct {
 
 const goodToken = "canary-token-good"
 
-func (a *toy) Check(_ context.Context, ch provider.Channel) error {
+func (a *toy) Connect(_ context.Context, ch provider.Channel, callbackURL string) (provider.Connection, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.checked = append(a.checked, ch.Credentials["token"])
 	switch {
 	case a.down:
-		return &provider.Error{Kind: provider.Retry, Code: "provider_unavailable", Fault: provider.FaultProvider}
+		return provider.Connection{}, &provider.Error{Kind: provider.Retry, Code: "provider_unavailable", Fault: provider.FaultProvider}
 	case ch.Credentials["token"] != goodToken:
-		return &provider.Error{Kind: provider.Credentials, Code: "credentials_invalid", Detail: "no such bot"}
+		return provider.Connection{}, &provider.Error{Kind: provider.Credentials, Code: "credentials_invalid", Detail: "no such bot"}
 	}
-	return nil
+	return provider.Connection{Settings: map[string]string{"callback_url": callbackURL}, Address: "@toy"}, nil
+}
+
+// Setup tells what is left to do by hand.
+func (*toy) Setup(ch provider.Channel, callbackURL string) []provider.SetupStep {
+	return []provider.SetupStep{{Title: "Enter the URL", Detail: "In the settings of " + ch.Address, Value: callbackURL}}
 }
 
 func toyEntry() registry.Entry {

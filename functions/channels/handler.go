@@ -46,7 +46,7 @@ type Channels interface {
 	Create(ctx context.Context, c channel.Channel, e audit.Event) error
 	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
 	Rename(ctx context.Context, id, name string, e audit.Event) (channel.Channel, error)
-	ReplaceCredentials(ctx context.Context, id string, sealed []byte, e audit.Event) (channel.Channel, error)
+	ReplaceCredentials(ctx context.Context, id string, c channel.Connected, e audit.Event) (channel.Channel, error)
 	Activate(ctx context.Context, id string, a channel.Activation, e audit.Event) (channel.Channel, error)
 	Deactivate(ctx context.Context, id string, e audit.Event) (channel.Channel, error)
 	Delete(ctx context.Context, id string, at time.Time, e audit.Event) (channel.Channel, error)
@@ -177,7 +177,9 @@ func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, erro
 		Status: channel.Inactive, CreatedAt: h.Now().UTC(), CreatedBy: p.UserID,
 	}
 	if e.Onboarding == registry.OwnAccount {
-		c.SealedCredentials, err = h.sealed(r, c, req.Credentials)
+		var connected channel.Connected
+		connected, err = h.connect(r, c, req.Credentials)
+		c.SealedCredentials, c.Settings, c.Address = connected.Sealed, connected.Settings, connected.Address
 	} else {
 		c.SenderID, c.Address, err = h.takeSender(r, e.ID, channelID)
 	}

@@ -19,8 +19,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
-	"contactcenter/shared/provider"
-	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/adapters"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
@@ -61,7 +60,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		Providers:     &registry.Store{DB: db, Table: channels, Now: now},
 		Channels:      &channel.Store{DB: db, Table: channels, Audit: &audit.Log{DB: db, Table: events, IDs: ids, Now: now}},
 		Credentials:   credentials,
-		Adapters:      map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
+		Adapters:      adapters.All(getenv),
 		Keys:          &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: accounts, Now: now}, Timeout: timeout},
 		IDs:           ids,
 		Random:        rand.Reader,

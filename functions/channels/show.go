@@ -7,6 +7,7 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
 )
@@ -38,6 +39,11 @@ func (h *Handler) show(r *http.Request, c channel.Channel, e registry.Entry) api
 	out := api.Channel{
 		ID: c.ID, ProviderID: c.ProviderID, Type: c.Type, Name: c.Name, Address: c.Address, Status: api.ChannelStatus(status),
 		CallbackURL: channel.CallbackURL(h.base(r), c.ProviderID, c.ID), CreatedAt: api.OptionalTime(c.CreatedAt),
+	}
+	if guide, ok := h.Adapters[c.ProviderID].(provider.Guide); ok {
+		for _, s := range guide.Setup(c.ForProvider(), out.CallbackURL) {
+			out.SetupSteps = append(out.SetupSteps, api.SetupStep{Title: s.Title, Detail: s.Detail, Value: s.Value})
+		}
 	}
 	if c.Status == channel.Active || c.Status == channel.CredentialsInvalid {
 		out.ActivatedBy, out.ActivatedAt = c.ActivatedBy, api.OptionalTime(c.ActivatedAt)

@@ -20,7 +20,7 @@ func (b *bench) ownAccount(token string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if _, err := b.channels.ReplaceCredentials(b.t.Context(), b.channel, sealed, audittest.By(testAccount)); err != nil {
+	if _, err := b.channels.ReplaceCredentials(b.t.Context(), b.channel, channel.Connected{Sealed: sealed}, audittest.By(testAccount)); err != nil {
 		b.t.Fatal(err)
 	}
 	b.d.Credentials = sealtest.Opener(seal.Credentials)

@@ -17,8 +17,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
-	"contactcenter/shared/provider"
-	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/adapters"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
@@ -74,7 +73,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Waiting:     &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Recipients:  &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keys, Now: now},
 		OptOuts:     &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
-		Adapters:    map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
+		Adapters:    adapters.All(getenv),
 		Credentials: credentials,
 		SQS:         awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],
 		Breakers: &Breakers{}, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,

@@ -14,7 +14,6 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
-	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -236,22 +235,11 @@ func (in *intake) supported(ch channel.Channel, to string) error {
 	if !ok {
 		return api.NewProblem(api.CodeProviderRemoved).WithDetail("This deployment does not serve the channel's provider.")
 	}
-	refuse := func(field, detail string) error {
-		return api.NewProblem(api.CodeContentNotSupported).WithField(field, detail)
+	if m := can.Check(in.req.Content); m != nil {
+		return api.NewProblem(api.CodeContentNotSupported).WithField(m.Field, m.Detail)
 	}
-	c := in.req.Content
-	bounds, ok := can.Content[c.Type]
-	if !ok {
-		return refuse("content.type", "is no form of content that this channel carries")
-	}
-	if n := utf8.RuneCountInString(c.Text); bounds.MaxTextRunes > 0 && n > bounds.MaxTextRunes {
-		return refuse("content.text", fmt.Sprintf("has %d characters, the channel carries %d; it is neither shortened nor split", n, bounds.MaxTextRunes))
-	}
-	if c.Type == content.TypeLocation && bounds.NoPlaceName && c.Location.Name != "" {
-		return refuse("content.name", "can't be carried by this channel: leave it out, or put it into the address")
-	}
-	if b, err := json.Marshal(c); err != nil || len(b) > maxContent {
-		return refuse("content", "is too large")
+	if b, err := json.Marshal(in.req.Content); err != nil || len(b) > maxContent {
+		return api.NewProblem(api.CodeContentNotSupported).WithField("content", "is too large")
 	}
 	return deliverable(can.AddressKind, to)
 }

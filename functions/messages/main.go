@@ -19,8 +19,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
-	"contactcenter/shared/provider"
-	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/adapters"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/recipient"
@@ -77,7 +76,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Providers:    &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Recipients:   &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: conversations, Seal: sealer, IDs: ids, Now: now},
 		OptOuts:      &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
-		Capabilities: map[string]provider.Capabilities{edna.ID: (*edna.Adapter)(nil).Capabilities()},
+		Capabilities: adapters.Capabilities(),
 		IDs:          ids, Conversations: conversations, Now: now, Random: mathrand.Uint32,
 	}, nil
 }

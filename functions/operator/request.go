@@ -121,7 +121,7 @@ func credentialFields(f *form, e *registry.Entry, fields []api.CredentialField) 
 		f.check(registry.ValidID(c.Name), fmt.Sprintf("credential_fields[%d].name", i), "must be a slug")
 		f.check(c.Kind == "secret" || c.Kind == "text", fmt.Sprintf("credential_fields[%d].kind", i), "must be secret or text")
 		names = append(names, c.Name)
-		e.CredentialFields = append(e.CredentialFields, registry.CredentialField{Name: c.Name, Kind: c.Kind})
+		e.CredentialFields = append(e.CredentialFields, registry.CredentialField{Name: c.Name, Kind: c.Kind, Optional: c.Optional})
 	}
 	if e.Onboarding == registry.OwnAccount {
 		f.list("credential_fields", 1, names)

@@ -18,8 +18,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
-	"contactcenter/shared/provider"
-	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/adapters"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
@@ -62,7 +61,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	h := &Handler{
 		channels: &channel.Cache{Store: known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}, Now: now},
-		adapters: map[string]provider.Adapter{edna.ID: edna.New(edna.ConfigFrom(getenv))},
+		adapters: adapters.All(getenv),
 		log:      log, credentials: credentials,
 		recorder: recorder{
 			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},

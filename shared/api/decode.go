@@ -9,7 +9,9 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -20,6 +22,8 @@ import (
 const (
 	// MaxBody is the largest request body that is read, in bytes.
 	MaxBody = 256 << 10
+	// maxURL bounds a URL of media, in bytes.
+	maxURL = 2048
 	// maxDepth bounds how deep a body may nest; our own requests need four levels.
 	maxDepth = 32
 )
@@ -387,9 +391,6 @@ func bindTime(n *node, t *Time, path string, errs *FieldErrors) {
 	*t = at
 }
 
-// TypeInteractive is a form of content that the contract names and no channel carries yet.
-const TypeInteractive content.Type = "interactive"
-
 // bindContent reads a message's content. Members that may be left out may not be empty: the content's hash is over
 // what is there.
 func bindContent(n *node, c *content.Content, path string, errs *FieldErrors) {
@@ -429,11 +430,54 @@ func bindContent(n *node, c *content.Content, path string, errs *FieldErrors) {
 		bindStruct(rest, reflect.ValueOf(c.Location).Elem(), path, errs)
 		within(c.Location.Latitude, 90, join(path, "latitude"), errs)
 		within(c.Location.Longitude, 180, join(path, "longitude"), errs)
-	case content.TypeMedia, TypeInteractive:
-		// Known, and refused for what the channel can't carry rather than for a field.
+	case content.TypeMedia:
+		c.Media = bindMedia(rest, path, errs)
+	case content.TypeInteractive:
+		c.Interactive = new(content.Interactive)
+		bindStruct(rest, reflect.ValueOf(c.Interactive).Elem(), path, errs)
+		// An empty list is not what its absence is, and the hash is over what is there.
+		if v := rest.get("buttons"); v != nil && v.kind == '[' && len(v.items) == 0 {
+			errs.Add(join(path, "buttons"), FieldInvalid, "must not be empty: leave it out when there is a list")
+		}
+	case content.TypeEmail:
+		c.Email = bindEmail(rest, path, errs)
 	default:
-		errs.Add(join(path, "type"), FieldInvalid, "must be text, template, location, media or interactive")
+		errs.Add(join(path, "type"), FieldInvalid, "must be text, template, location, media, interactive or email")
 	}
+}
+
+// bindMedia reads what is sent by reference: its URL is one that the provider can fetch from.
+func bindMedia(n *node, path string, errs *FieldErrors) *content.Media {
+	var v struct {
+		Kind     string `json:"kind"`
+		URL      string `json:"url"`
+		Filename string `json:"filename,omitempty"`
+		Caption  string `json:"caption,omitempty"`
+	}
+	bindStruct(n, reflect.ValueOf(&v).Elem(), path, errs)
+	if v.Kind != "" && !slices.Contains([]string{content.Image, content.Video, content.Audio, content.Document}, v.Kind) {
+		errs.Add(join(path, "kind"), FieldInvalid, "must be image, video, audio or document")
+	}
+	if v.URL != "" {
+		u, err := url.Parse(v.URL)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || len(v.URL) > maxURL {
+			errs.Add(join(path, "url"), FieldInvalid, fmt.Sprintf("must be an http or https URL of at most %d bytes, without a user", maxURL))
+		}
+	}
+	return &content.Media{Kind: v.Kind, URL: v.URL, Filename: v.Filename, Caption: v.Caption}
+}
+
+func bindEmail(n *node, path string, errs *FieldErrors) *content.Email {
+	var v struct {
+		Subject string `json:"subject"`
+		Text    string `json:"text,omitempty"`
+		HTML    string `json:"html,omitempty"`
+	}
+	bindStruct(n, reflect.ValueOf(&v).Elem(), path, errs)
+	if n.get("text") == nil && n.get("html") == nil {
+		errs.Add(join(path, "text"), FieldRequired, "is required, unless html is given")
+	}
+	return &content.Email{Subject: v.Subject, Text: v.Text, HTML: v.HTML}
 }
 
 func within(f, bound float64, path string, errs *FieldErrors) {

@@ -24,7 +24,7 @@ func ProviderOf(e registry.Entry) Provider {
 		p.Documents = append(p.Documents, ProviderDocument(d))
 	}
 	for _, f := range e.CredentialFields {
-		p.CredentialFields = append(p.CredentialFields, CredentialField{Name: f.Name, Kind: f.Kind})
+		p.CredentialFields = append(p.CredentialFields, CredentialField{Name: f.Name, Kind: f.Kind, Optional: f.Optional})
 	}
 	return p
 }

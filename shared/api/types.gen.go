@@ -133,6 +133,21 @@ func (e ConsentStatus) Valid() bool {
 	}
 }
 
+// Defines values for EmailContentType.
+const (
+	EmailContentTypeEmail EmailContentType = "email"
+)
+
+// Valid indicates whether the value is a known member of the EmailContentType enum.
+func (e EmailContentType) Valid() bool {
+	switch e {
+	case EmailContentTypeEmail:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErasureStatus.
 const (
 	ErasureStatusDone    ErasureStatus = "done"
@@ -208,6 +223,21 @@ func (e Health) Valid() bool {
 	case HealthOperational:
 		return true
 	case HealthOutage:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for InteractiveContentType.
+const (
+	InteractiveContentTypeInteractive InteractiveContentType = "interactive"
+)
+
+// Valid indicates whether the value is a known member of the InteractiveContentType enum.
+func (e InteractiveContentType) Valid() bool {
+	switch e {
+	case InteractiveContentTypeInteractive:
 		return true
 	default:
 		return false
@@ -544,10 +574,13 @@ type Channel struct {
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	CreatedAt  *Time         `json:"created_at,omitempty"`
-	ID         string        `json:"id"`
-	Name       string        `json:"name"`
-	ProviderID string        `json:"provider_id"`
+	CreatedAt  *Time  `json:"created_at,omitempty"`
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	ProviderID string `json:"provider_id"`
+
+	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it.
+	SetupSteps []SetupStep   `json:"setup_steps,omitempty"`
 	Status     ChannelStatus `json:"status"`
 	Type       string        `json:"type"`
 }
@@ -765,6 +798,9 @@ type CredentialField struct {
 	// Kind Example: secret
 	Kind string `json:"kind"`
 	Name string `json:"name"`
+
+	// Optional It may be left out.
+	Optional bool `json:"optional,omitempty"`
 }
 
 // DecideEvidenceRequest defines model for DecideEvidenceRequest.
@@ -773,6 +809,25 @@ type DecideEvidenceRequest struct {
 	Note   string           `json:"note,omitempty"`
 	Status EvidenceDecision `json:"status"`
 }
+
+// EmailContent A letter, on e-mail channels. What is sent has `text`, `html`, or both as alternatives of each other.
+type EmailContent struct {
+	// Attachments On replies.
+	Attachments *[]struct {
+		Filename  *string `json:"filename,omitempty"`
+		MimeType  *string `json:"mime_type,omitempty"`
+		SizeBytes int64   `json:"size_bytes"`
+	} `json:"attachments,omitempty"`
+	HTML *string `json:"html,omitempty"`
+
+	// Subject On replies it may be empty.
+	Subject string           `json:"subject"`
+	Text    *string          `json:"text,omitempty"`
+	Type    EmailContentType `json:"type"`
+}
+
+// EmailContentType defines model for EmailContent.Type.
+type EmailContentType string
 
 // Erasure defines model for Erasure.
 type Erasure struct {
@@ -943,6 +998,43 @@ type Health string
 type InstructActivationRequest struct {
 	// ExpiresInSeconds At most 7 days; an hour when left out.
 	ExpiresInSeconds *int64 `json:"expires_in_seconds,omitempty"`
+}
+
+// InteractiveButton Has exactly one of `id`, which comes back as the `payload` of the reply, `url` and `phone`.
+type InteractiveButton struct {
+	ID    *string `json:"id,omitempty"`
+	Phone *string `json:"phone,omitempty"`
+	Title string  `json:"title"`
+	URL   *string `json:"url,omitempty"`
+}
+
+// InteractiveContent A text with buttons, or with a list to choose from.
+type InteractiveContent struct {
+	Buttons *[]InteractiveButton   `json:"buttons,omitempty"`
+	Footer  *string                `json:"footer,omitempty"`
+	Header  *string                `json:"header,omitempty"`
+	List    *InteractiveList       `json:"list,omitempty"`
+	Text    string                 `json:"text"`
+	Type    InteractiveContentType `json:"type"`
+}
+
+// InteractiveContentType defines model for InteractiveContent.Type.
+type InteractiveContentType string
+
+// InteractiveList defines model for InteractiveList.
+type InteractiveList struct {
+	// Button What opens the list.
+	Button   string `json:"button"`
+	Sections []struct {
+		Rows []struct {
+			Description *string `json:"description,omitempty"`
+
+			// ID Comes back as the `payload` of the reply.
+			ID    string `json:"id"`
+			Title string `json:"title"`
+		} `json:"rows"`
+		Title *string `json:"title,omitempty"`
+	} `json:"sections"`
 }
 
 // LookupRecipientRequest defines model for LookupRecipientRequest.
@@ -1474,6 +1566,18 @@ type Sender struct {
 	ChannelID  string `json:"channel_id,omitempty"`
 	ID         string `json:"id"`
 	ProviderID string `json:"provider_id"`
+}
+
+// SetupStep defines model for SetupStep.
+type SetupStep struct {
+	// Detail Where.
+	Detail string `json:"detail"`
+
+	// Title What to do.
+	Title string `json:"title"`
+
+	// Value What to enter there.
+	Value string `json:"value,omitempty"`
 }
 
 // SubmitEvidenceRequest defines model for SubmitEvidenceRequest.

@@ -265,16 +265,29 @@ func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string, used []by
 	return s.update(ctx, id, invalid)
 }
 
+// Connected is what came of trying an account's credentials at the provider.
+type Connected struct {
+	// Sealed are the credentials, as SealCredentials made them.
+	Sealed []byte
+	// Settings are the adapter's own; an empty Address leaves the channel's.
+	Settings map[string]string
+	Address  string
+}
+
 // ReplaceCredentials gives a channel other credentials, as SealCredentials made them. A channel whose credentials were refused
 // is inactive then: its user activates it again. Two requests.
-func (s *Store) ReplaceCredentials(ctx context.Context, id string, sealed []byte, e audit.Event) (Channel, error) {
+func (s *Store) ReplaceCredentials(ctx context.Context, id string, with Connected, e audit.Event) (Channel, error) {
 	return s.act(ctx, id, e, "channel.credentials_replaced", func(c Channel) (act, bool) {
 		status := c.Status
 		if status == CredentialsInvalid {
 			status = Inactive
 		}
+		set := attr.Item{attrCredentials: &types.AttributeValueMemberB{Value: with.Sealed}, attrStatus: attr.String(string(status)), attrSettings: attr.Map(with.Settings)}
+		if with.Address != "" {
+			set[attrAddress] = attr.String(with.Address)
+		}
 		return act{
-			change: change{set: attr.Item{attrCredentials: &types.AttributeValueMemberB{Value: sealed}, attrStatus: attr.String(string(status))}},
+			change: change{set: set},
 			before: map[string]any{"status": string(c.Status)}, after: map[string]any{"status": string(status)},
 		}, true
 	})

@@ -24,6 +24,10 @@ const (
 	TypeTemplate Type = "template"
 	TypeLocation Type = "location"
 	TypeMedia    Type = "media"
+	// TypeInteractive is a text with buttons or a list to choose from.
+	TypeInteractive Type = "interactive"
+	// TypeEmail is a letter with a subject.
+	TypeEmail Type = "email"
 	// TypeOther is a reply whose form has no name here. Its bytes are kept as the provider sent them.
 	TypeOther Type = "other"
 )
@@ -35,6 +39,9 @@ type Content struct {
 	Template *Template
 	Location *Location
 	Media    *Media
+	// Interactive and Email as well.
+	Interactive *Interactive
+	Email       *Email
 	// Payload is the code of a pressed button or a chosen list item, on replies only.
 	Payload string
 	// Raw is the provider's own JSON of a reply of TypeOther.
@@ -56,13 +63,82 @@ type Location struct {
 	Address   string  `json:"address,omitempty"`
 }
 
-// Media is a file by reference. Kind is image, video, audio or document.
+// The kinds of media.
+const (
+	Image    = "image"
+	Video    = "video"
+	Audio    = "audio"
+	Document = "document"
+)
+
+// Media is a file by reference. What is sent has a URL. A reply has a URL, or the provider's own id of the file, or both;
+// nothing of it is fetched.
 type Media struct {
+	// Kind is Image, Video, Audio or Document.
 	Kind     string `json:"kind"`
-	URL      string `json:"url"`
+	URL      string `json:"url,omitempty"`
 	Filename string `json:"filename,omitempty"`
 	Caption  string `json:"caption,omitempty"`
-	MIMEType string `json:"mime_type,omitempty"`
+	// The rest is told of replies only. ExpiresAt, in RFC 3339, is until when the provider keeps the file or serves the URL,
+	// whichever ends first.
+	MediaID   string `json:"media_id,omitempty"`
+	MIMEType  string `json:"mime_type,omitempty"`
+	SizeBytes int64  `json:"size_bytes,omitempty"`
+	SHA256    string `json:"sha256,omitempty"`
+	ExpiresAt string `json:"expires_at,omitempty"`
+}
+
+// Interactive is a text with either Buttons or a List.
+type Interactive struct {
+	Text    string   `json:"text"`
+	Header  string   `json:"header,omitempty"`
+	Footer  string   `json:"footer,omitempty"`
+	Buttons []Button `json:"buttons,omitempty"`
+	List    *List    `json:"list,omitempty"`
+}
+
+// Button has exactly one of ID, which comes back as the payload of the reply, URL, which is opened, and Phone, which is
+// called.
+type Button struct {
+	Title string `json:"title"`
+	ID    string `json:"id,omitempty"`
+	URL   string `json:"url,omitempty"`
+	Phone string `json:"phone,omitempty"`
+}
+
+// List is opened by a button and offers rows in sections.
+type List struct {
+	Button   string    `json:"button"`
+	Sections []Section `json:"sections"`
+}
+
+// Section is a part of a list.
+type Section struct {
+	Title string `json:"title,omitempty"`
+	Rows  []Row  `json:"rows"`
+}
+
+// Row is one thing to choose. ID comes back as the payload of the reply.
+type Row struct {
+	ID          string `json:"id"`
+	Title       string `json:"title"`
+	Description string `json:"description,omitempty"`
+}
+
+// Email is a letter: Text, HTML, or both as alternatives of each other.
+type Email struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text,omitempty"`
+	HTML    string `json:"html,omitempty"`
+	// Attachments are told of replies only.
+	Attachments []Attachment `json:"attachments,omitempty"`
+}
+
+// Attachment describes a file that came with a letter.
+type Attachment struct {
+	Filename  string `json:"filename,omitempty"`
+	MIMEType  string `json:"mime_type,omitempty"`
+	SizeBytes int64  `json:"size_bytes"`
 }
 
 // wire is the JSON form of every kind of content, flat, as the API shows it.
@@ -79,9 +155,23 @@ type wire struct {
 	URL       string            `json:"url,omitempty"`
 	Filename  string            `json:"filename,omitempty"`
 	Caption   string            `json:"caption,omitempty"`
+	MediaID   string            `json:"media_id,omitempty"`
 	MIMEType  string            `json:"mime_type,omitempty"`
-	Payload   string            `json:"payload,omitempty"`
-	Raw       json.RawMessage   `json:"raw,omitempty"`
+	SizeBytes int64             `json:"size_bytes,omitempty"`
+	SHA256    string            `json:"sha256,omitempty"`
+	ExpiresAt string            `json:"expires_at,omitempty"`
+
+	Header  string   `json:"header,omitempty"`
+	Footer  string   `json:"footer,omitempty"`
+	Buttons []Button `json:"buttons,omitempty"`
+	List    *List    `json:"list,omitempty"`
+
+	Subject     *string      `json:"subject,omitempty"`
+	HTML        string       `json:"html,omitempty"`
+	Attachments []Attachment `json:"attachments,omitempty"`
+
+	Payload string          `json:"payload,omitempty"`
+	Raw     json.RawMessage `json:"raw,omitempty"`
 }
 
 // MarshalJSON gives the flat form that the API shows and the stores keep.
@@ -100,8 +190,20 @@ func (c Content) MarshalJSON() ([]byte, error) {
 			w.Name, w.Address = c.Location.Name, c.Location.Address
 		}
 	case TypeMedia:
-		if c.Media != nil {
-			w.Kind, w.URL, w.Filename, w.Caption, w.MIMEType = c.Media.Kind, c.Media.URL, c.Media.Filename, c.Media.Caption, c.Media.MIMEType
+		if m := c.Media; m != nil {
+			w.Kind, w.URL, w.Filename, w.Caption = m.Kind, m.URL, m.Filename, m.Caption
+			w.MediaID, w.MIMEType, w.SizeBytes, w.SHA256, w.ExpiresAt = m.MediaID, m.MIMEType, m.SizeBytes, m.SHA256, m.ExpiresAt
+		}
+	case TypeInteractive:
+		if i := c.Interactive; i != nil {
+			w.Text, w.Header, w.Footer, w.Buttons, w.List = &i.Text, i.Header, i.Footer, i.Buttons, i.List
+		}
+	case TypeEmail:
+		if e := c.Email; e != nil {
+			w.Subject, w.HTML, w.Attachments = &e.Subject, e.HTML, e.Attachments
+			if e.Text != "" {
+				w.Text = &e.Text
+			}
 		}
 	case TypeOther:
 		w.Raw = c.Raw
@@ -111,7 +213,14 @@ func (c Content) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON reads the flat form. It does not check limits: see Validate.
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// UnmarshalJSON reads the flat form. Limits are a provider's affair.
 func (c *Content) UnmarshalJSON(b []byte) error {
 	var w wire
 	if err := json.Unmarshal(b, &w); err != nil {
@@ -120,9 +229,7 @@ func (c *Content) UnmarshalJSON(b []byte) error {
 	*c = Content{Type: w.Type, Payload: w.Payload}
 	switch w.Type {
 	case TypeText:
-		if w.Text != nil {
-			c.Text = *w.Text
-		}
+		c.Text = value(w.Text)
 	case TypeTemplate:
 		c.Template = &Template{Name: w.Name, Language: w.Language, Variables: w.Variables}
 	case TypeLocation:
@@ -134,7 +241,14 @@ func (c *Content) UnmarshalJSON(b []byte) error {
 			c.Location.Longitude = *w.Longitude
 		}
 	case TypeMedia:
-		c.Media = &Media{Kind: w.Kind, URL: w.URL, Filename: w.Filename, Caption: w.Caption, MIMEType: w.MIMEType}
+		c.Media = &Media{
+			Kind: w.Kind, URL: w.URL, Filename: w.Filename, Caption: w.Caption,
+			MediaID: w.MediaID, MIMEType: w.MIMEType, SizeBytes: w.SizeBytes, SHA256: w.SHA256, ExpiresAt: w.ExpiresAt,
+		}
+	case TypeInteractive:
+		c.Interactive = &Interactive{Text: value(w.Text), Header: w.Header, Footer: w.Footer, Buttons: w.Buttons, List: w.List}
+	case TypeEmail:
+		c.Email = &Email{Subject: value(w.Subject), Text: value(w.Text), HTML: w.HTML, Attachments: w.Attachments}
 	case TypeOther:
 		c.Raw = w.Raw
 	default:

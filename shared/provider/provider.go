@@ -22,10 +22,11 @@ type Channel struct {
 	Address string
 	// SenderID is the provider's own name for the sender, for a sender of the operator's native pool.
 	SenderID string
-	// Settings are what the adapter itself returned from Activate; nobody else reads them.
+	// Settings are what the adapter itself returned from Connect or Activate; nobody else reads them. They are no place for a
+	// secret.
 	Settings map[string]string
-	// Credentials are the account's own, for providers that are reached with the customer's account. Never logged. Send,
-	// ParseCallback and Check get them; Activate doesn't.
+	// Credentials are the account's own, for providers that are reached with the customer's account. Never logged. Connect,
+	// Send, ParseCallback, Verify and Templates get them; Activate and Setup don't.
 	Credentials map[string]string
 }
 
@@ -35,6 +36,8 @@ type Message struct {
 	ID      string
 	To      string
 	Content content.Content
+	// ReplyTo is the provider's own id of the message that this one answers; "": none.
+	ReplyTo string
 }
 
 // Receipt is a provider's word that it took a message.
@@ -63,33 +66,59 @@ type Activator interface {
 	Activate(ctx context.Context, ch Channel, callbackURL string) (settings map[string]string, address string, err error)
 }
 
-// CredentialChecker is an adapter that can try an account's credentials: a harmless call with them, made when they are
-// entered. The channel has them, and nothing yet that Activate would arrange. Its errors are *Error, of the kind
-// Credentials when the provider does not take them, with a Detail for the customer.
-type CredentialChecker interface {
-	Check(ctx context.Context, ch Channel) error
+// Connector is an adapter of a provider that is reached with the customer's account. Connect tries the credentials when
+// they are entered, by harmless calls, and has the provider call callbackURL where its API allows that. It may be called
+// again for the same channel, with other credentials. Its errors are *Error, of the kind Credentials when the provider
+// does not take them, with a Detail that tells the customer what to do.
+type Connector interface {
+	Connect(ctx context.Context, ch Channel, callbackURL string) (Connection, error)
 }
 
-// Capabilities are an adapter's promises as data.
-type Capabilities struct {
-	// RepeatSafe: a second Send with the same message id is recognised by the provider and delivers nothing twice.
-	RepeatSafe bool
-	// ChannelTypes that this adapter serves, the default first.
-	ChannelTypes []string
-	// AddressKind is what a recipient's address is: "phone" (E.164), "email" or "user_id".
-	AddressKind string
-	// Content lists the forms that can be carried exactly, with the provider's limits.
-	Content map[content.Type]Limits
-	// ReplyWindow is how long after a recipient's message free text may be sent; 0: no such rule.
-	ReplyWindow time.Duration
+// Connection is what came of Connect.
+type Connection struct {
+	// Settings that later calls get.
+	Settings map[string]string
+	// Address is the sender's number or handle as recipients see it; "": the provider doesn't show it.
+	Address string
 }
 
-// Limits bound one form of content. Zero means that the provider states none.
-type Limits struct {
-	// MaxTextRunes bounds a text, in Unicode code points.
-	MaxTextRunes int
-	// NoPlaceName: a location's name can't be carried, only its coordinates and address.
-	NoPlaceName bool
+// SetupStep is something that the customer has to do at the provider by hand, because its API does not allow it.
+type SetupStep struct {
+	// Title says what to do, Detail where, Value what to enter there. None of them is a secret.
+	Title, Detail, Value string
+}
+
+// Guide is an adapter whose provider asks for steps by hand.
+type Guide interface {
+	Setup(ch Channel, callbackURL string) []SetupStep
+}
+
+// Verifier is an adapter whose provider checks a callback URL by a GET that wants a certain answer. It returns the body
+// of that answer, or ErrProof.
+type Verifier interface {
+	Verify(ctx context.Context, ch Channel, r *Request) ([]byte, error)
+}
+
+// TemplateLister is an adapter whose provider keeps message templates. Its errors are *Error.
+type TemplateLister interface {
+	// Templates lists those of the channel's sender, in whatever state, at most MaxTemplates.
+	Templates(ctx context.Context, ch Channel) ([]Template, error)
+}
+
+// MaxTemplates bounds what Templates returns.
+const MaxTemplates = 1000
+
+// Template is a message template at the provider.
+type Template struct {
+	// ID is the provider's own; Name and Language are what a template message names.
+	ID, Name, Language string
+	// Status is "approved", "pending", "rejected", "paused", "disabled" or "draft". Only an approved one can be sent.
+	Status string
+	// Category as the provider calls it, for example "utility"; "": it has none.
+	Category string
+	// Text is the body with its placeholders. Variables are the names that a message's variables must have, in order.
+	Text      string
+	Variables []string
 }
 
 // Request is a provider's callback as it came: raw bytes, decoded from the gateway's base64 if it was.
@@ -98,6 +127,8 @@ type Request struct {
 	Header http.Header
 	Query  url.Values
 	Body   []byte
+	// URL is the callback URL as the provider was given it, with the query of this call. Some providers sign it.
+	URL string
 }
 
 // ErrProof: the callback does not carry the provider's proof of origin.
@@ -106,10 +137,22 @@ var ErrProof = errors.New("callback carries no valid proof of origin")
 // ErrMalformed: the callback's body is not what the provider's documentation describes.
 var ErrMalformed = errors.New("callback can't be read")
 
-// Event is one thing that a provider reports. Exactly one of Status and Reply is set.
+// Event is one thing that a provider reports. Exactly one of its members is set.
 type Event struct {
 	Status *StatusReport
 	Reply  *Reply
+	OptOut *OptOut
+	// TemplatesChanged: a template of the channel's sender is another than before.
+	TemplatesChanged bool
+}
+
+// OptOut is a recipient's word to the provider, or by a button of its app, that the channel may not write to it any
+// more: it blocked the bot, it answered STOP where the provider acts on that itself.
+type OptOut struct {
+	From string
+	// Lifted: it may again, by the recipient's own act.
+	Lifted bool
+	At     time.Time
 }
 
 // StatusReport says what became of a message of ours.
@@ -124,6 +167,8 @@ type StatusReport struct {
 	Code, ProviderCode, Detail string
 	Fault                      Fault
 	Permanent                  bool
+	// OptedOut: the failure says that the recipient has opted out of the channel.
+	OptedOut bool
 }
 
 // Reply is what an End recipient wrote.
@@ -177,6 +222,8 @@ type Error struct {
 	Fault        Fault
 	// RetryAfter is how long the provider asks us to wait; 0: it did not say.
 	RetryAfter time.Duration
+	// OptedOut: the failure says that the recipient has opted out of the channel.
+	OptedOut bool
 	// Err is the cause, for logs. Adapters keep URLs with secrets, bodies and addresses out of it.
 	Err error
 }

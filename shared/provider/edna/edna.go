@@ -119,20 +119,24 @@ func New(c Config) *Adapter {
 }
 
 // Capabilities says what edna's API carries. WhatsApp bounds a text at 4,096 characters and free text at 24 hours
-// after the recipient last wrote.
-func (*Adapter) Capabilities() provider.Capabilities {
+// after the recipient last wrote; later edna looks for an approved template that the text matches, so it decides itself.
+func Capabilities() provider.Capabilities {
 	return provider.Capabilities{
 		RepeatSafe:   true,
 		ChannelTypes: []string{"whatsapp"},
 		AddressKind:  "phone",
 		Content: map[content.Type]provider.Limits{
 			content.TypeText:     {MaxTextRunes: maxTextRunes},
-			content.TypeTemplate: {MaxTextRunes: maxTextRunes},
+			content.TypeTemplate: {},
 			content.TypeLocation: {NoPlaceName: true},
 		},
+		Statuses:    []string{"sent", "delivered", "read", "failed"},
 		ReplyWindow: 24 * time.Hour,
 	}
 }
+
+// Capabilities is the function of that name.
+func (*Adapter) Capabilities() provider.Capabilities { return Capabilities() }
 
 const maxTextRunes = 4096
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	sim "contactcenter/scripts/simulator/edna"
+	"contactcenter/shared/content"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/providertest"
@@ -104,7 +105,20 @@ func TestTheAdapterConforms(t *testing.T) {
 			err := json.Unmarshal(body, &b)
 			return b.SubscriberFilter.Address, b.Content.WhatsappContent.Text, err
 		},
-		Fixed:  []string{"101001", "PHONE", "TEXT"},
+		Fixed: []string{"101001", "PHONE", "TEXT"},
+		Samples: map[string]content.Content{
+			"a template": {Type: content.TypeTemplate, Template: &content.Template{Name: "order_shipped", Language: "en", Variables: map[string]string{"1": "Ann", "2": "A-7"}}},
+			"a place":    {Type: content.TypeLocation, Location: &content.Location{Latitude: 35.1, Longitude: 33.4, Address: "1 Long Street, Nicosia"}},
+		},
+		Instead: func(part string) string {
+			switch part {
+			case "order_shipped":
+				return "" // edna finds it by the text that it becomes
+			case "Ann", "A-7":
+				return "Hello Ann, your order A-7 is on its way."
+			}
+			return part
+		},
 		Status: func(id, s string) *provider.Request { return post(webhookKey, status(id, s, "null")) },
 		Reply: func(id, from, text string) *provider.Request {
 			return post(webhookKey, reply(id, from[1:], textContent(text)))

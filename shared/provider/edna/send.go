@@ -117,22 +117,16 @@ func (a *Adapter) send(ctx context.Context, ch provider.Channel, m provider.Mess
 
 // whatsapp says the content in edna's form, exactly or not at all.
 func (a *Adapter) whatsapp(ctx context.Context, ch provider.Channel, c content.Content) (whatsappContent, *provider.Error) {
-	switch {
-	case c.Type == content.TypeText:
-		if fail := checkText(c.Text); fail != nil {
-			return whatsappContent{}, fail
-		}
+	if m := Capabilities().Check(c); m != nil {
+		return whatsappContent{}, m.Refusal()
+	}
+	switch c.Type {
+	case content.TypeText:
 		return whatsappContent{ContentType: "TEXT", Text: &c.Text}, nil
-	case c.Type == content.TypeLocation && c.Location != nil:
+	case content.TypeLocation:
 		l := c.Location
-		if l.Name != "" {
-			return whatsappContent{}, notSupported("edna carries no name of a location")
-		}
-		if !utf8.ValidString(l.Address) {
-			return whatsappContent{}, notSupported("the address is not valid UTF-8")
-		}
 		return whatsappContent{ContentType: "LOCATION", Location: &location{Longitude: l.Longitude, Latitude: l.Latitude, Address: l.Address}}, nil
-	case c.Type == content.TypeTemplate && c.Template != nil:
+	case content.TypeTemplate:
 		return a.fillTemplate(ctx, ch, *c.Template)
 	}
 	return whatsappContent{}, notSupported("edna does not carry this form of content")

@@ -33,18 +33,32 @@ type Kit struct {
 	Simulator func(t *testing.T) Simulator
 	// Channel is ready for sending.
 	Channel provider.Channel
+	// Recipient is whom the messages are for, as the contract writes it; "": Recipient.
+	Recipient string
 	// SendPath is the path of the call that hands a message over.
 	SendPath string
+	// Statuses are those of HTTP that mean something else with this provider than everywhere, and what.
+	Statuses map[int]provider.Kind
 	// Answers are the provider's own error answers, besides the statuses that mean the same everywhere.
 	Answers []Answer
 	// Read says what the body of a send gives the provider: whom it is for, as the provider writes it, and the text.
 	Read func(body []byte) (to, text string, err error)
+	// Samples are contents of every form that the capabilities name, besides text, with every part that can be carried. Each is
+	// accepted, and each of its strings arrives as it is.
+	Samples map[string]content.Content
+	// Leaves gives the strings of a call, where its body is neither JSON nor a form. Instead gives what stands for a sample's
+	// string that the provider wants in another form, for example the number of a template for its name.
+	Leaves  func(body []byte) ([]string, error)
+	Instead func(part string) string
 	// Fixed are the values that a send of text may hold besides recipient, text and message id: names and ids that
 	// say nothing of a person.
 	Fixed []string
-	// Status and Reply make callbacks that carry the provider's proof. from is as a reply's From would be.
+	// Status and Reply make callbacks that carry the provider's proof. from is as a reply's From would be. Status is not
+	// called for what the capabilities say is never reported.
 	Status func(messageID, status string) *provider.Request
 	Reply  func(id, from, text string) *provider.Request
+	// Sign proves a callback whose body was changed, where the proof covers the body; nil: it doesn't.
+	Sign func(r *provider.Request)
 	// Unproven are ways to spoil the proof, besides leaving out all headers.
 	Unproven map[string]func(*provider.Request)
 	// Ignored are callbacks, with proof, that have nothing to tell.
@@ -58,6 +72,31 @@ type Simulator struct {
 	Handler http.Handler
 	// Accepted is how many messages it took.
 	Accepted func() int
+}
+
+// to is the recipient of the kit's messages.
+func (k Kit) to() string {
+	if k.Recipient != "" {
+		return k.Recipient
+	}
+	return Recipient
+}
+
+// with gives a callback another body, with proof again.
+func (k Kit) with(r *provider.Request, body []byte) *provider.Request {
+	r.Body = body
+	if k.Sign != nil {
+		k.Sign(r)
+	}
+	return r
+}
+
+// callback makes one with proof, whatever it tells.
+func (k Kit) callback() *provider.Request { return k.Reply("77", k.to(), "a") }
+
+// reports says whether the provider reports any status.
+func (k Kit) reports() bool {
+	return len(k.New("http://127.0.0.1:1", brief).Capabilities().Statuses) > 0
 }
 
 // Answer is one answer of the provider and what an adapter must make of it.
@@ -102,6 +141,7 @@ func Run(t *testing.T, k Kit) {
 		{"unknown fields in an answer are ignored", unknownFields},
 		{"a call that its caller gave up is not made", givenUp},
 		{"text arrives byte for byte", byteForByte},
+		{"every form arrives as it is", everyForm},
 		{"nothing but address and text goes to the provider", minimal},
 		{"what can't be carried exactly is refused without a call", refused},
 		{"sends go side by side", sideBySide},
@@ -197,16 +237,16 @@ func (l *line) accepts(t *testing.T, want int) {
 	}
 }
 
-func message(id string) provider.Message {
-	return text(id, Canary+" "+id)
+func (k Kit) message(id string) provider.Message {
+	return k.text(id, Canary+" "+id)
 }
 
-func text(id, s string) provider.Message {
-	return provider.Message{ID: id, To: Recipient, Content: content.Content{Type: content.TypeText, Text: s}}
+func (k Kit) text(id, s string) provider.Message {
+	return provider.Message{ID: id, To: k.to(), Content: content.Content{Type: content.TypeText, Text: s}}
 }
 
 // mustBe checks the kind of a send's error and that it keeps quiet about the message.
-func mustBe(t *testing.T, err error, want provider.Kind) *provider.Error {
+func (k Kit) mustBe(t *testing.T, err error, want provider.Kind) *provider.Error {
 	t.Helper()
 	var e *provider.Error
 	if !errors.As(err, &e) {
@@ -218,13 +258,13 @@ func mustBe(t *testing.T, err error, want provider.Kind) *provider.Error {
 	if e.Code == "" || e.Fault == "" {
 		t.Errorf("the error has code %q and fault %q, want both", e.Code, e.Fault)
 	}
-	quiet(t, fmt.Sprintf("%v %+v %#v %s %s", err, e, e, e.Detail, e.ProviderCode))
+	k.quiet(t, fmt.Sprintf("%v %+v %#v %s %s", err, e, e, e.Detail, e.ProviderCode))
 	return e
 }
 
-func quiet(t *testing.T, said string) {
+func (k Kit) quiet(t *testing.T, said string) {
 	t.Helper()
-	for _, secret := range []string{Canary, Recipient, strings.TrimPrefix(Recipient, "+")} {
+	for _, secret := range []string{Canary, k.to(), strings.TrimPrefix(k.to(), "+")} {
 		if strings.Contains(said, secret) {
 			t.Errorf("the text or the address is told: %s", said)
 		}
@@ -233,7 +273,7 @@ func quiet(t *testing.T, said string) {
 
 func takenOnce(t *testing.T, k Kit) {
 	l := connect(t, k, ample, nil)
-	r, err := l.Send(t.Context(), k.Channel, message("msg_1"))
+	r, err := l.Send(t.Context(), k.Channel, k.message("msg_1"))
 	if err != nil || r.Duplicate {
 		t.Fatalf("got %+v, %v", r, err)
 	}
@@ -244,7 +284,7 @@ func takenOnce(t *testing.T, k Kit) {
 	if !l.Capabilities().RepeatSafe {
 		return
 	}
-	r, err = l.Send(t.Context(), k.Channel, message("msg_1"))
+	r, err = l.Send(t.Context(), k.Channel, k.message("msg_1"))
 	if err != nil || !r.Duplicate {
 		t.Errorf("the second send of a message: got %+v, %v, want a duplicate", r, err)
 	}
@@ -263,12 +303,15 @@ func instead(a Answer) fault {
 }
 
 func sorted(t *testing.T, k Kit) {
-	echo := `{"title":"` + Canary + `","message":"to ` + Recipient + `","detail":"` + Canary + `"}`
+	echo := `{"title":"` + Canary + `","message":"to ` + k.to() + `","detail":"` + Canary + `"}`
 	answers := slices.Clone(k.Answers)
 	for status, kind := range map[int]provider.Kind{
 		400: provider.Permanent, 401: provider.Credentials, 403: provider.Credentials, 404: provider.Permanent, 405: provider.Permanent,
 		408: provider.Retry, 429: provider.Retry, 500: provider.Retry, 502: provider.Ambiguous, 503: provider.Retry, 504: provider.Ambiguous,
 	} {
+		if own, different := k.Statuses[status]; different {
+			kind = own
+		}
 		for name, body := range map[string]string{"empty": "", "HTML": "<html>" + Canary, "quoting": echo} {
 			answers = append(answers, Answer{Name: fmt.Sprintf("%d, body %s", status, name), Status: status, Body: body, Kind: kind})
 		}
@@ -277,7 +320,7 @@ func sorted(t *testing.T, k Kit) {
 		t.Run(a.Name, func(t *testing.T) {
 			t.Parallel()
 			l := connect(t, k, ample, instead(a))
-			r, err := l.Send(t.Context(), k.Channel, message("msg_1"))
+			r, err := l.Send(t.Context(), k.Channel, k.message("msg_1"))
 			l.accepts(t, 0)
 			if a.Duplicate {
 				if err != nil || !r.Duplicate {
@@ -285,7 +328,7 @@ func sorted(t *testing.T, k Kit) {
 				}
 				return
 			}
-			e := mustBe(t, err, a.Kind)
+			e := k.mustBe(t, err, a.Kind)
 			if a.Code != "" && e.Code != a.Code || a.ProviderCode != "" && e.ProviderCode != a.ProviderCode {
 				t.Errorf("got code %q, provider code %q, want %q, %q", e.Code, e.ProviderCode, a.Code, a.ProviderCode)
 			}
@@ -302,14 +345,14 @@ func sorted(t *testing.T, k Kit) {
 func waits(t *testing.T, k Kit) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		l := connect(t, k, ample, instead(Answer{Status: status, Header: http.Header{"Retry-After": {"17"}}}))
-		_, err := l.Send(t.Context(), k.Channel, message("msg_1"))
-		if e := mustBe(t, err, provider.Retry); e.RetryAfter != 17*time.Second {
+		_, err := l.Send(t.Context(), k.Channel, k.message("msg_1"))
+		if e := k.mustBe(t, err, provider.Retry); e.RetryAfter != 17*time.Second {
 			t.Errorf("%d: a wait of %v, want 17s", status, e.RetryAfter)
 		}
 		date := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
 		l = connect(t, k, ample, instead(Answer{Status: status, Header: http.Header{"Retry-After": {date}}}))
-		_, err = l.Send(t.Context(), k.Channel, message("msg_1"))
-		if e := mustBe(t, err, provider.Retry); e.RetryAfter < 59*time.Minute || e.RetryAfter > time.Hour {
+		_, err = l.Send(t.Context(), k.Channel, k.message("msg_1"))
+		if e := k.mustBe(t, err, provider.Retry); e.RetryAfter < 59*time.Minute || e.RetryAfter > time.Hour {
 			t.Errorf("%d: a wait of %v until a date in an hour", status, e.RetryAfter)
 		}
 	}
@@ -331,8 +374,8 @@ func unreachable(t *testing.T, k Kit) {
 		"there is no TLS":           strings.Replace(server.URL, "http:", "https:", 1),
 	} {
 		a := k.New(address, ample)
-		_, err := a.Send(t.Context(), k.Channel, message("msg_1"))
-		if e := mustBe(t, err, provider.Retry); strings.Contains(e.Error(), "://") {
+		_, err := a.Send(t.Context(), k.Channel, k.message("msg_1"))
+		if e := k.mustBe(t, err, provider.Retry); strings.Contains(e.Error(), "://") {
 			t.Errorf("%s: the error quotes the URL", name)
 		}
 	}
@@ -378,7 +421,7 @@ func unanswered(t *testing.T, k Kit) {
 			pass(httptest.NewRecorder())
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err == nil {
-				_, _ = io.WriteString(conn, Canary+" to "+Recipient+"\r\n\r\n")
+				_, _ = io.WriteString(conn, Canary+" to "+k.to()+"\r\n\r\n")
 				_ = conn.Close()
 			}
 		}},
@@ -386,8 +429,8 @@ func unanswered(t *testing.T, k Kit) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := connect(t, k, brief, c.fault)
-			_, err := l.Send(t.Context(), k.Channel, message("msg_1"))
-			mustBe(t, err, provider.Ambiguous)
+			_, err := l.Send(t.Context(), k.Channel, k.message("msg_1"))
+			k.mustBe(t, err, provider.Ambiguous)
 			l.accepts(t, c.accepted)
 			l.repeat(t, k, c.accepted)
 		})
@@ -401,7 +444,7 @@ func (l *line) repeat(t *testing.T, k Kit, accepted int) {
 		return
 	}
 	l.mend()
-	r, err := k.New(l.url, ample).Send(t.Context(), k.Channel, message("msg_1"))
+	r, err := k.New(l.url, ample).Send(t.Context(), k.Channel, k.message("msg_1"))
 	if err != nil || r.Duplicate != (accepted == 1) {
 		t.Errorf("repeated: got %+v, %v", r, err)
 	}
@@ -425,8 +468,8 @@ func unreadable(t *testing.T, k Kit) {
 				pass(httptest.NewRecorder())
 				_, _ = io.WriteString(w, body)
 			})
-			_, err := l.Send(t.Context(), k.Channel, message("msg_1"))
-			mustBe(t, err, provider.Ambiguous)
+			_, err := l.Send(t.Context(), k.Channel, k.message("msg_1"))
+			k.mustBe(t, err, provider.Ambiguous)
 			l.repeat(t, k, 1)
 		})
 	}
@@ -439,7 +482,7 @@ func unknownFields(t *testing.T, k Kit) {
 		w.WriteHeader(r.Code)
 		_, _ = w.Write(extend(r.Body.Bytes()))
 	})
-	if _, err := l.Send(t.Context(), k.Channel, message("msg_1")); err != nil {
+	if _, err := l.Send(t.Context(), k.Channel, k.message("msg_1")); err != nil {
 		t.Errorf("got %v", err)
 	}
 }
@@ -461,13 +504,16 @@ func givenUp(t *testing.T, k Kit) {
 	l := connect(t, k, ample, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := l.Send(ctx, k.Channel, message("msg_1"))
-	mustBe(t, err, provider.Retry)
+	_, err := l.Send(ctx, k.Channel, k.message("msg_1"))
+	k.mustBe(t, err, provider.Retry)
 	l.accepts(t, 0)
 }
 
-// Texts are those that a careless hand changes.
-func Texts() map[string]string {
+// Texts are those that a careless hand changes, none longer than limit characters (0: 4,000).
+func Texts(limit int) map[string]string {
+	if limit == 0 {
+		limit = 4000
+	}
 	return map[string]string{
 		"emoji and ZWJ":       "👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽",
 		"right-to-left marks": "\u200fשלום\u200e \u202eabc\u202c \u2067x\u2069",
@@ -482,15 +528,15 @@ func Texts() map[string]string {
 		"control characters":  "a\u0000b\u0001c\u001bd\u007f",
 		"beyond the BMP":      "𝒳𐍈\U0010ffff",
 		"BOM and non-breaks":  "\ufeffa\u200bb\u2060c\ufffd",
-		"long":                strings.Repeat("щ", 4000),
+		"long":                strings.Repeat("щ", min(limit, 4000)),
 	}
 }
 
 func byteForByte(t *testing.T, k Kit) {
 	l := connect(t, k, ample, nil)
-	for name, s := range Texts() {
+	for name, s := range Texts(l.Capabilities().Content[content.TypeText].MaxTextRunes) {
 		before := len(l.sends(k.SendPath))
-		if _, err := l.Send(t.Context(), k.Channel, text("msg_"+strings.ReplaceAll(name, " ", ""), s)); err != nil {
+		if _, err := l.Send(t.Context(), k.Channel, k.text("msg_"+strings.ReplaceAll(name, " ", ""), s)); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -501,12 +547,102 @@ func byteForByte(t *testing.T, k Kit) {
 	}
 }
 
-func minimal(t *testing.T, k Kit) {
+// everyForm sends one of every form, with all its parts.
+func everyForm(t *testing.T, k Kit) {
 	l := connect(t, k, ample, nil)
-	if _, err := l.Send(t.Context(), k.Channel, message("msg_1")); err != nil {
+	can, shown := l.Capabilities(), map[content.Type]bool{content.TypeText: true}
+	n := 0
+	for name, c := range k.Samples {
+		if m := can.Check(c); m != nil {
+			t.Errorf("%s: %s %s", name, m.Field, m.Detail)
+			continue
+		}
+		l.mu.Lock()
+		before := len(l.seen)
+		l.mu.Unlock()
+		n++
+		if _, err := l.Send(t.Context(), k.Channel, provider.Message{ID: fmt.Sprintf("msg_sample%d", n), To: k.to(), Content: c}); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		l.accepts(t, n)
+		shown[c.Type] = true
+		l.mu.Lock()
+		calls := slices.Clone(l.seen[before:])
+		l.mu.Unlock()
+		arrived := map[string]bool{}
+		for _, call := range calls {
+			for _, leaf := range k.leaves(t, call.body) {
+				arrived[leaf] = true
+			}
+		}
+		for _, part := range parts(t, c) {
+			if k.Instead != nil {
+				part = k.Instead(part)
+			}
+			if part != "" && !arrived[part] {
+				t.Errorf("%s: %q did not arrive as it is", name, part)
+			}
+		}
+	}
+	for form := range can.Content {
+		if !shown[form] {
+			t.Errorf("there is no sample of %s", form)
+		}
+	}
+}
+
+// parts are the strings of a content that the customer wrote.
+func parts(t *testing.T, c content.Content) []string {
+	t.Helper()
+	raw, err := json.Marshal(c)
+	if err != nil {
 		t.Fatal(err)
 	}
-	phone := strings.TrimPrefix(Recipient, "+")
+	var body map[string]any
+	if err := json.Unmarshal(raw, &body); err != nil {
+		t.Fatal(err)
+	}
+	delete(body, "type")
+	delete(body, "kind")
+	delete(body, "language")
+	delete(body, "latitude") // a number may be written in more than one way
+	delete(body, "longitude")
+	return leaves(body)
+}
+
+// leaves are the strings and numbers of a call's body.
+func (k Kit) leaves(t *testing.T, raw []byte) []string {
+	t.Helper()
+	if k.Leaves != nil {
+		out, err := k.Leaves(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if len(raw) == 0 {
+		return nil
+	}
+	var body any
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(&body); err != nil {
+		form, err := url.ParseQuery(string(raw))
+		if err != nil {
+			t.Fatal("the body is neither JSON nor a form")
+		}
+		body = map[string][]string(form)
+	}
+	return leaves(body)
+}
+
+func minimal(t *testing.T, k Kit) {
+	l := connect(t, k, ample, nil)
+	if _, err := l.Send(t.Context(), k.Channel, k.message("msg_1")); err != nil {
+		t.Fatal(err)
+	}
+	phone := strings.TrimPrefix(k.to(), "+")
 	l.mu.Lock()
 	all := slices.Clone(l.seen)
 	l.mu.Unlock()
@@ -521,18 +657,8 @@ func minimal(t *testing.T, k Kit) {
 	if err != nil || strings.TrimPrefix(to, "+") != phone {
 		t.Errorf("the recipient arrived as %q, %v", to, err)
 	}
-	allowed := append([]string{to, message("msg_1").Content.Text, "msg_1"}, k.Fixed...)
-	var body any
-	d := json.NewDecoder(bytes.NewReader(send.body))
-	d.UseNumber()
-	if err := d.Decode(&body); err != nil {
-		form, err := url.ParseQuery(string(send.body))
-		if err != nil {
-			t.Fatal("the body is neither JSON nor a form")
-		}
-		body = map[string][]string(form)
-	}
-	for _, leaf := range leaves(body) {
+	allowed := append([]string{to, k.message("msg_1").Content.Text, "msg_1"}, k.Fixed...)
+	for _, leaf := range k.leaves(t, send.body) {
 		if !slices.Contains(allowed, leaf) {
 			t.Errorf("the provider is also given %q", leaf)
 		}
@@ -573,14 +699,14 @@ func refused(t *testing.T, k Kit) {
 	}
 	if limit := l.Capabilities().Content[content.TypeText].MaxTextRunes; limit > 0 {
 		cases["a text beyond the limit"] = content.Content{Type: content.TypeText, Text: strings.Repeat("é", limit+1)}
-		if _, err := l.Send(t.Context(), k.Channel, text("msg_full", strings.Repeat("é", limit))); err != nil {
+		if _, err := l.Send(t.Context(), k.Channel, k.text("msg_full", strings.Repeat("é", limit))); err != nil {
 			t.Errorf("a text at the limit: %v", err)
 		}
 	}
 	before := len(l.sends(k.SendPath))
 	for name, c := range cases {
-		_, err := l.Send(t.Context(), k.Channel, provider.Message{ID: "msg_1", To: Recipient, Content: c})
-		if e := mustBe(t, err, provider.Permanent); e.Code != "content_not_supported" {
+		_, err := l.Send(t.Context(), k.Channel, provider.Message{ID: "msg_1", To: k.to(), Content: c})
+		if e := k.mustBe(t, err, provider.Permanent); e.Code != "content_not_supported" {
 			t.Errorf("%s: code %q", name, e.Code)
 		}
 	}
@@ -594,7 +720,7 @@ func sideBySide(t *testing.T, k Kit) {
 	var wg sync.WaitGroup
 	for i := range 40 {
 		wg.Go(func() {
-			if _, err := l.Send(t.Context(), k.Channel, message(fmt.Sprintf("msg_%d", i))); err != nil {
+			if _, err := l.Send(t.Context(), k.Channel, k.message(fmt.Sprintf("msg_%d", i))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -622,7 +748,7 @@ func one(t *testing.T, k Kit, r *provider.Request) provider.Event {
 }
 
 func statuses(t *testing.T, k Kit) {
-	for _, status := range []string{"sent", "delivered", "read", "failed"} {
+	for _, status := range k.New("http://127.0.0.1:1", brief).Capabilities().Statuses {
 		r := k.Status("msg_1", status)
 		e := one(t, k, r)
 		if e.Status == nil || e.Status.Status != status || e.Status.MessageID != "msg_1" && e.Status.ProviderMessageID == "" {
@@ -635,7 +761,7 @@ func statuses(t *testing.T, k Kit) {
 		if failed := status == "failed"; failed != (e.Status.Code != "") || failed != (e.Status.Fault != "") {
 			t.Errorf("%s: code %q, fault %q", status, e.Status.Code, e.Status.Fault)
 		}
-		r.Body = extend(r.Body)
+		r = k.with(r, extend(r.Body))
 		if again := one(t, k, r); !reflect.DeepEqual(again, e) {
 			t.Errorf("%s with unknown fields: got %+v", status, again.Status)
 		}
@@ -643,10 +769,10 @@ func statuses(t *testing.T, k Kit) {
 }
 
 func replies(t *testing.T, k Kit) {
-	for name, s := range Texts() {
-		r := k.Reply("77", Recipient, s)
+	for name, s := range Texts(0) {
+		r := k.Reply("77", k.to(), s)
 		e := one(t, k, r)
-		if e.Reply == nil || e.Reply.From != Recipient || e.Reply.ID == "" || e.Reply.Content.Type != content.TypeText || e.Reply.Content.Text != s {
+		if e.Reply == nil || e.Reply.From != k.to() || e.Reply.ID == "" || e.Reply.Content.Type != content.TypeText || e.Reply.Content.Text != s {
 			t.Errorf("%s: not read as it was written", name)
 			continue
 		}
@@ -654,7 +780,7 @@ func replies(t *testing.T, k Kit) {
 			t.Errorf("%s: Raw is not a part of the body", name)
 		}
 	}
-	first, second := one(t, k, k.Reply("77", Recipient, "a")), one(t, k, k.Reply("78", Recipient, "a"))
+	first, second := one(t, k, k.Reply("77", k.to(), "a")), one(t, k, k.Reply("78", k.to(), "a"))
 	if first.Reply.ID == second.Reply.ID {
 		t.Error("two replies have one id")
 	}
@@ -662,20 +788,25 @@ func replies(t *testing.T, k Kit) {
 
 func anyOrder(t *testing.T, k Kit) {
 	a := k.New("http://127.0.0.1:1", brief)
+	x, y := one(t, k, k.Reply("77", k.to(), "a")), one(t, k, k.Reply("77", k.to(), "a"))
+	if !reflect.DeepEqual(x, y) {
+		t.Error("a repeated reply is read differently")
+	}
+	if !k.reports() {
+		return
+	}
 	var first []provider.Event
-	for _, status := range []string{"read", "sent", "delivered", "sent", "read", "delivered"} {
+	order := slices.Clone(a.Capabilities().Statuses)
+	slices.Reverse(order)
+	for _, status := range slices.Concat(order, order) {
 		events, err := a.ParseCallback(t.Context(), k.Channel, k.Status("msg_1", status))
 		if err != nil || len(events) != 1 || events[0].Status.Status != status {
 			t.Fatalf("%s: got %d events, %v: an adapter remembers nothing between callbacks", status, len(events), err)
 		}
 		first = append(first, events...)
 	}
-	if !reflect.DeepEqual(first[0], first[4]) {
+	if !reflect.DeepEqual(first[0], first[len(order)]) {
 		t.Error("a repeated callback is read differently")
-	}
-	x, y := one(t, k, k.Reply("77", Recipient, "a")), one(t, k, k.Reply("77", Recipient, "a"))
-	if !reflect.DeepEqual(x, y) {
-		t.Error("a repeated reply is read differently")
 	}
 }
 
@@ -685,7 +816,7 @@ func unproven(t *testing.T, k Kit) {
 		spoil[name] = f
 	}
 	for name, f := range spoil {
-		for _, r := range []*provider.Request{k.Status("msg_1", "delivered"), k.Reply("77", Recipient, Canary), {Method: http.MethodPost, Header: k.Status("m", "sent").Header, Body: []byte("{")}} {
+		for _, r := range k.proven() {
 			f(r)
 			events, err := parse(t, k, r)
 			if !errors.Is(err, provider.ErrProof) || events != nil {
@@ -693,6 +824,16 @@ func unproven(t *testing.T, k Kit) {
 			}
 		}
 	}
+}
+
+// proven are callbacks with proof: of every kind, and one that can't be read.
+func (k Kit) proven() []*provider.Request {
+	broken := k.with(k.callback(), []byte("{"))
+	out := []*provider.Request{k.Reply("77", k.to(), Canary), broken}
+	if k.reports() {
+		out = append(out, k.Status("msg_1", "failed"))
+	}
+	return out
 }
 
 func ignored(t *testing.T, k Kit) {
@@ -708,15 +849,14 @@ func malformed(t *testing.T, k Kit) {
 		"empty": "", "half": `{"requestId":"` + Canary, "invalid UTF-8": "{\"x\":\"\xff" + Canary + "\"}", "too large": `{"x":"` + strings.Repeat("x", 1<<20) + `"}`,
 		"two documents": "{}{}", "a string": `"` + Canary + `"`, "a number": "7", "nothing but blanks": "  \n", "too deep": strings.Repeat("[", 100_000),
 	} {
-		r := k.Status("msg_1", "sent")
-		r.Body = []byte(body)
+		r := k.with(k.callback(), []byte(body))
 		events, err := parse(t, k, r)
 		// A provider whose proof covers the body turns a changed one away before it reads it.
 		if !errors.Is(err, provider.ErrMalformed) && !errors.Is(err, provider.ErrProof) || events != nil {
 			t.Errorf("%s: got %d events, %v, want ErrMalformed", name, len(events), err)
 		}
 		if err != nil {
-			quiet(t, err.Error())
+			k.quiet(t, err.Error())
 		}
 	}
 }
@@ -729,21 +869,31 @@ func capabilities(t *testing.T, k Kit) {
 	if !slices.Contains([]string{"phone", "email", "user_id"}, c.AddressKind) {
 		t.Errorf("address kind %q", c.AddressKind)
 	}
+	for _, s := range c.Statuses {
+		if !slices.Contains([]string{"sent", "delivered", "read", "failed"}, s) {
+			t.Errorf("status %q", s)
+		}
+	}
+	for _, form := range c.OutsideWindow {
+		if _, carried := c.Content[form]; !carried || c.ReplyWindow == 0 {
+			t.Errorf("outside of a window of %v: %s", c.ReplyWindow, form)
+		}
+	}
 }
 
 func silent(t *testing.T, k Kit) {
 	quote := func(w http.ResponseWriter, _ *http.Request, _ func(http.ResponseWriter)) {
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = fmt.Fprintf(w, `{"title":"x %[1]s","code":"%[1]s","status":400,"detail":"%[1]s to %[2]s","error":{"message":"%[1]s","code":7},"description":"%[2]s"}`, Canary, Recipient)
+		_, _ = fmt.Fprintf(w, `{"title":"x %[1]s","code":"%[1]s","status":400,"detail":"%[1]s to %[2]s","error":{"message":"%[1]s","code":7},"description":"%[2]s"}`, Canary, k.to())
 	}
 	l := connect(t, k, ample, quote)
-	_, err := l.Send(t.Context(), k.Channel, message("msg_1"))
-	mustBe(t, err, provider.Permanent)
+	_, err := l.Send(t.Context(), k.Channel, k.message("msg_1"))
+	k.mustBe(t, err, provider.Permanent)
 	l.mend()
-	if _, err := l.Send(t.Context(), k.Channel, message("msg_2")); err != nil {
+	if _, err := l.Send(t.Context(), k.Channel, k.message("msg_2")); err != nil {
 		t.Error(err)
 	}
 	if k.Logs != nil {
-		quiet(t, k.Logs())
+		k.quiet(t, k.Logs())
 	}
 }

@@ -55,6 +55,8 @@ type CredentialField struct {
 	Name string `json:"name"`
 	// Kind is "secret" or "text".
 	Kind string `json:"kind"`
+	// Optional: it may be left out.
+	Optional bool `json:"optional,omitempty"`
 }
 
 // Entry is a provider's entry in the registry. Its id is the name of its adapter.
