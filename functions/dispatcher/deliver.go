@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"contactcenter/shared/channel"
+	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/usage"
 )
@@ -349,7 +351,8 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 		v, s, err := a.end(ctx, message.Rejected, problemNoAdapter(), false)
 		return v, s, err
 	}
-	repeatSafe := adapter.Capabilities().RepeatSafe
+	can := adapter.Capabilities()
+	repeatSafe := can.RepeatSafe
 	if a.resumed && !repeatSafe {
 		return a.end(ctx, message.Unknown, problemUnknown(), false)
 	}
@@ -358,6 +361,13 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 		return verdict{}, nil, err
 	case !unchanged:
 		return a.end(ctx, message.Rejected, problemContentChanged(), false)
+	}
+	answered, err := a.answered(ctx)
+	if errors.Is(err, message.ErrNotFound) {
+		return a.end(ctx, message.Rejected, problemAnswered(), false)
+	}
+	if err != nil {
+		return verdict{}, nil, err
 	}
 	account, err := ch.WithCredentials(a.Credentials)
 	if err != nil {
@@ -373,12 +383,15 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 	for {
 		started := a.Now()
 		receipt, err := adapter.Send(ctx, account,
-			provider.Message{ID: a.m.ID.String(), To: a.m.Address, Content: a.m.Content})
+			provider.Message{ID: a.m.ID.String(), To: a.m.Address, Content: a.m.Content, ReplyTo: answered})
 		failure := new(provider.Error)
 		switch {
 		case err == nil:
 			a.Breakers.Success(ch.ID)
 			a.Log.InfoContext(ctx, "handed over", "account_id", a.accountID, "message_id", a.m.ID.String(), "provider_id", ch.ProviderID, "provider_ms", a.Now().Sub(started).Milliseconds(), "duplicate", receipt.Duplicate)
+			if can.OwnIDsOnly {
+				a.keepID(ctx, receipt)
+			}
 			return a.sent(ctx, receipt, true)
 		case !errors.As(err, &failure):
 			failure = &provider.Error{Kind: provider.Ambiguous, Code: "provider_unavailable", Fault: provider.FaultPlatform, Err: err}
@@ -402,6 +415,36 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 	}
 }
 
+// answered gives the provider's id of the message that this one answers, "" when it answers none. It returns
+// message.ErrNotFound when that message is gone since this one was accepted.
+func (a *attempt) answered(ctx context.Context) (string, error) {
+	if a.m.ReplyTo == "" {
+		return "", nil
+	}
+	m, err := id.ParseMessage(a.m.ReplyTo)
+	if err != nil {
+		return "", message.ErrNotFound
+	}
+	found, err := a.Messages.States(ctx, a.accountID, []id.Message{m})
+	if err == nil && found[m].ProviderMessageID == "" {
+		return "", message.ErrNotFound
+	}
+	return found[m].ProviderMessageID, err
+}
+
+// keepID remembers the provider's id of the message, before anything is reported under it. A message that this fails for
+// stays sent: what is reported of it later is not known to be about it.
+func (a *attempt) keepID(ctx context.Context, r provider.Receipt) {
+	if r.ProviderMessageID == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := a.Messages.KeepProviderID(ctx, a.accountID, a.m.ChannelID, r.ProviderMessageID, a.m.ID); err != nil {
+		a.Log.WarnContext(ctx, "provider's id not kept", "account_id", a.accountID, "message_id", a.m.ID.String(), "error", err.Error())
+	}
+}
+
 // open gives the message its address and content, as late as possible: only what is handed over at once is opened. It
 // reports whether they are what was accepted. A key that is not there yet is an error, so that the message comes again.
 func (a *attempt) open(ctx context.Context) (unchanged bool, err error) {
@@ -420,6 +463,12 @@ func (a *attempt) open(ctx context.Context) (unchanged bool, err error) {
 func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Error, repeatSafe bool) (verdict, *usage.Standing, error) {
 	now := a.Now()
 	p := message.Problem{Code: f.Code, Detail: f.Detail, FaultDomain: string(f.Fault), ProviderCode: f.ProviderCode, Permanent: f.Kind == provider.Permanent}
+	if f.OptedOut {
+		o := recipient.OptOut{ChannelID: ch.ID, Since: now, Source: recipient.ByProvider}
+		if err := a.Stops.Record(ctx, a.accountID, a.m.Address, o); err != nil {
+			a.Log.WarnContext(ctx, "opt-out not recorded", "account_id", a.accountID, "message_id", a.m.ID.String(), "error", err.Error())
+		}
+	}
 	if f.Kind == provider.Credentials && len(ch.SealedCredentials) > 0 {
 		// They are the account's own: nothing on this channel will pass until its user enters others.
 		if err := a.Channels.MarkCredentialsInvalid(ctx, ch); err != nil && !errors.Is(err, channel.ErrNotFound) {

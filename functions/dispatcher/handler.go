@@ -23,6 +23,7 @@ import (
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/usage"
 )
 
@@ -48,6 +49,12 @@ type Messages interface {
 	Hold(ctx context.Context, m message.Message, lease int64, at time.Time, reason string, releaseAt time.Time) (message.Written, error)
 	Retry(ctx context.Context, accountID string, mid id.Message, lease int64, at time.Time, reason string, notBefore time.Time) (message.Written, error)
 	Touch(ctx context.Context, m message.Message) error
+	KeepProviderID(ctx context.Context, accountID, channelID, providerMessageID string, m id.Message) error
+}
+
+// Stops records the opt-outs that a provider tells of when it refuses a message.
+type Stops interface {
+	Record(ctx context.Context, accountID, address string, o recipient.OptOut) error
 }
 
 // Accounts gives the terms of an account's Service Plan and its restrictions, at most 5 s old unless fresh.
@@ -110,6 +117,7 @@ type Dispatcher struct {
 	Channels  Channels
 	Providers Providers
 	OptOuts   OptOuts
+	Stops     Stops
 	Waiting   Waiting
 	Pace      Pace
 	// Recipients is asked only for accounts with a restriction of a recipient; nil: there are none.

@@ -156,7 +156,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.channel = b.newChannel()
 	b.d = &Dispatcher{
 		Gates: b.gates, Messages: b.messages, Accounts: b.accounts, Channels: &pausableChannels{store: b.channels, cache: &channel.Cache{Store: b.channels, Now: b.Now}},
-		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Scopes: &usage.Scopes{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
+		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Stops: b.stops, Scopes: &usage.Scopes{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
 		Breakers: &Breakers{}, Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
 		Sleep: func(_ context.Context, d time.Duration) error {
 			b.mu.Lock()

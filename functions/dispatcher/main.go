@@ -73,6 +73,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Waiting:     &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Recipients:  &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keys, Now: now},
 		OptOuts:     &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
+		Stops:       &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keys},
 		Adapters:    adapters.All(getenv),
 		Credentials: credentials,
 		SQS:         awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],

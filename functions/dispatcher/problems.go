@@ -40,3 +40,7 @@ func problemUnknown() message.Problem {
 func problemOptedOut() message.Problem {
 	return message.Problem{Code: "recipient_opted_out", Detail: "The recipient opted out of this channel before the message was handed over.", FaultDomain: string(provider.FaultRecipient), Permanent: true}
 }
+
+func problemAnswered() message.Problem {
+	return message.Problem{Code: "invalid_request", Detail: "The message that this one answers is gone.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
+}

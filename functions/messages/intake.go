@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -88,10 +89,16 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if err := in.recipientAllowed(ctx, accountID, ch.ID, to); err != nil {
 		return message.Message{}, err
 	}
+	if err := in.answers(ctx, ch, to); err != nil {
+		return message.Message{}, err
+	}
 	if err := in.options(); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.wanted(ctx, accountID, ch.ID, to); err != nil {
+		return message.Message{}, err
+	}
+	if err := in.windowOpen(ctx, ch, to); err != nil {
 		return message.Message{}, err
 	}
 	if limitsErr != nil {
@@ -278,6 +285,56 @@ func (in *intake) wanted(ctx context.Context, accountID, channelID, to string) e
 	return nil
 }
 
+// answers checks the message that this one answers: one of the same conversation, which the provider has.
+func (in *intake) answers(ctx context.Context, ch channel.Channel, to string) error {
+	if in.req.ReplyTo == nil {
+		return nil
+	}
+	if !in.Capabilities[ch.ProviderID].ReplyTo {
+		return api.NewProblem(api.CodeContentNotSupported).WithField("reply_to", "can't be carried by this channel: leave it out")
+	}
+	var errs api.FieldErrors
+	m, err := id.ParseMessage(*in.req.ReplyTo)
+	if err != nil || m.Conversation != in.Conversations.Key(ch.AccountID, ch.ID, to) {
+		errs.Add("reply_to", api.FieldInvalid, "is no message of this conversation")
+		return errs.Err()
+	}
+	found, err := in.Messages.States(ctx, ch.AccountID, []id.Message{m})
+	if err != nil {
+		return api.TryAgain(in.r, err)
+	}
+	if found[m].ProviderMessageID == "" {
+		errs.Add("reply_to", api.FieldInvalid, "is no message that the provider has")
+	}
+	return errs.Err()
+}
+
+// windowOpen refuses what the provider takes only for a while after the recipient wrote, where that while is over. The
+// provider has the last word: what is accepted here can still come too late for it.
+func (in *intake) windowOpen(ctx context.Context, ch channel.Channel, to string) error {
+	can := in.Capabilities[ch.ProviderID]
+	if can.ReplyWindow == 0 || can.OutsideWindow == nil || slices.Contains(can.OutsideWindow, in.req.Content.Type) {
+		return nil
+	}
+	closes, err := in.Messages.WindowCloses(ctx, ch.AccountID, in.Conversations.Key(ch.AccountID, ch.ID, to))
+	if err != nil {
+		return api.TryAgain(in.r, err)
+	}
+	if in.began.Before(closes) {
+		return nil
+	}
+	forms := make([]string, len(can.OutsideWindow))
+	for i, t := range can.OutsideWindow {
+		forms[i] = string(t)
+	}
+	p := api.NewProblem(api.CodeReplyWindowClosed).WithField("content.type", "can only be "+strings.Join(forms, " or ")+" at present")
+	p.Detail = fmt.Sprintf("This channel takes other content only in the %d hours after the recipient wrote.", int(can.ReplyWindow.Hours()))
+	if !closes.IsZero() {
+		p.Detail += " The window closed at " + closes.UTC().Format(time.RFC3339) + "."
+	}
+	return p
+}
+
 func (in *intake) options() error {
 	var errs api.FieldErrors
 	if at := in.req.ExpiresAt; at != nil && !at.After(in.began) {
@@ -305,6 +362,9 @@ func (in *intake) message(accountID string, ch channel.Channel, to, rulesVersion
 		AccountID: accountID, ID: mid, Direction: message.Outbound, ChannelID: ch.ID, ProviderID: ch.ProviderID, Address: to,
 		Content: in.req.Content, ContentSHA256: hash, OnLimit: in.onLimit(), KeptFor: in.limits.standing.Retention, RulesVersion: rulesVersion, CreatedBy: in.principal.UserID,
 		Outcome: message.Queued,
+	}
+	if in.req.ReplyTo != nil {
+		m.ReplyTo = *in.req.ReplyTo
 	}
 	if in.req.ClientReference != nil {
 		m.ClientReference = *in.req.ClientReference

@@ -20,6 +20,8 @@ import (
 // toy proves a callback's origin by the channel's own token.
 type toy struct{ provider.Adapter }
 
+func (toy) Capabilities() provider.Capabilities { return provider.Capabilities{} }
+
 func (toy) ParseCallback(_ context.Context, ch provider.Channel, r *provider.Request) ([]provider.Event, error) {
 	if token := ch.Credentials["token"]; token == "" || r.Header.Get("Authorization") != token {
 		return nil, provider.ErrProof

@@ -33,20 +33,61 @@ type Handler struct {
 	// credentials opens those of accounts: many a proof of origin is made with them.
 	credentials channel.Opener
 	recorder    recorder
-	log         *slog.Logger
+	// publicBaseURL is where providers call back, without a final slash; "": the domain of the request.
+	publicBaseURL string
+	log           *slog.Logger
 }
 
-// VerifyCallback answers a provider that checks the URL: 200 when there is such a channel with this provider.
+// VerifyCallback answers a provider that checks the URL: 200 when there is such a channel with this provider, and with the
+// body that the provider wants to see, where it wants one.
 func (h *Handler) VerifyCallback(w http.ResponseWriter, r *http.Request) {
-	ch, _, err := h.channelOf(r)
-	if err == nil && ch.Deleted() {
-		err = noSuchURL()
-	}
+	body, err := h.verify(r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff") // the body is what the caller asked for
 	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}
+
+func (h *Handler) verify(r *http.Request) ([]byte, error) {
+	ch, adapter, err := h.channelOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if ch.Deleted() {
+		return nil, noSuchURL()
+	}
+	verifier, ok := adapter.(provider.Verifier)
+	if !ok || r.Method == http.MethodHead {
+		return nil, nil
+	}
+	account, err := ch.WithCredentials(h.credentials)
+	if err != nil {
+		return nil, api.TryAgain(r, err)
+	}
+	body, err := verifier.Verify(r.Context(), account, h.request(r, nil))
+	if errors.Is(err, provider.ErrProof) {
+		return nil, api.NewProblem(api.CodeForbidden).WithDetail("The request does not hold what was agreed on with the provider.")
+	}
+	return body, err
+}
+
+// request gives a call to an adapter.
+func (h *Handler) request(r *http.Request, body []byte) *provider.Request {
+	base := h.publicBaseURL
+	if base == "" {
+		base = "https://" + api.CallFrom(r.Context()).Domain
+	}
+	called := channel.CallbackURL(base, r.PathValue("provider_id"), r.PathValue("channel_id"))
+	if r.URL.RawQuery != "" {
+		called += "?" + r.URL.RawQuery
+	}
+	return &provider.Request{Method: r.Method, Header: r.Header, Query: r.URL.Query(), Body: body, URL: called}
 }
 
 // ProbeCallback is VerifyCallback for HEAD.
@@ -54,45 +95,48 @@ func (h *Handler) ProbeCallback(w http.ResponseWriter, r *http.Request) { h.Veri
 
 // ReceiveCallback proves a callback's origin, stores what it tells, and answers 200 with an empty body.
 func (h *Handler) ReceiveCallback(w http.ResponseWriter, r *http.Request) {
-	if err := h.receive(w, r); err != nil {
+	status, err := h.receive(w, r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 }
 
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request) error {
+// receive gives the status that the provider wants to hear.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (int, error) {
 	body, err := readBody(w, r)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	ch, adapter, err := h.channelOf(r)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	ctx := r.Context()
 	log := h.log.With("provider_id", ch.ProviderID, "account_id", ch.AccountID, "channel_id", ch.ID)
 	account, err := ch.WithCredentials(h.credentials)
 	if err != nil {
-		return api.TryAgain(r, err)
+		return 0, api.TryAgain(r, err)
 	}
-	events, err := adapter.ParseCallback(ctx, account, &provider.Request{Method: r.Method, Header: r.Header, Query: r.URL.Query(), Body: body})
+	events, err := adapter.ParseCallback(ctx, account, h.request(r, body))
 	switch {
 	case errors.Is(err, provider.ErrProof):
 		log.WarnContext(ctx, "callback without proof of origin")
-		return api.NewProblem(api.CodeUnauthorized).WithDetail("The callback carries no valid proof of its origin.")
+		return 0, api.NewProblem(api.CodeUnauthorized).WithDetail("The callback carries no valid proof of its origin.")
 	case errors.Is(err, provider.ErrMalformed):
 		log.WarnContext(ctx, "callback that can't be read", "bytes", len(body))
-		return api.NewProblem(api.CodeInvalidRequest).WithStatus(http.StatusBadRequest).WithDetail("The body is not what the provider's documentation describes.")
+		return 0, api.NewProblem(api.CodeInvalidRequest).WithStatus(http.StatusBadRequest).WithDetail("The body is not what the provider's documentation describes.")
 	case err != nil:
-		return api.TryAgain(r, fmt.Errorf("read callback: %w", err))
+		return 0, api.TryAgain(r, fmt.Errorf("read callback: %w", err))
 	}
-	done, err := h.recorder.record(ctx, ch, events)
+	can := adapter.Capabilities()
+	done, err := h.recorder.record(ctx, ch, can, events)
 	if err != nil {
-		return api.TryAgain(r, fmt.Errorf("store callback: %w", err))
+		return 0, api.TryAgain(r, fmt.Errorf("store callback: %w", err))
 	}
-	log.InfoContext(ctx, "callback stored", "forward", done.forward, "replies", done.replies, "repeated", done.repeated, "unknown", done.unknown)
-	return nil
+	log.InfoContext(ctx, "callback stored", "forward", done.forward, "replies", done.replies, "repeated", done.repeated, "unknown", done.unknown, "opt_outs", done.optOuts)
+	return max(can.CallbackStatus, http.StatusOK), nil
 }
 
 // channelOf finds the channel of the request's path and its provider's adapter.

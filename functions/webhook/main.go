@@ -62,7 +62,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	h := &Handler{
 		channels: &channel.Cache{Store: known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}, Now: now},
 		adapters: adapters.All(getenv),
-		log:      log, credentials: credentials,
+		log:      log, credentials: credentials, publicBaseURL: getenv("PUBLIC_BASE_URL"),
 		recorder: recorder{
 			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
 			accounts: &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},

@@ -26,11 +26,14 @@ type messages interface {
 	Listed(ctx context.Context, m message.Message) (bool, error)
 	Touch(ctx context.Context, m message.Message) error
 	Standings(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]message.Message, error)
+	ByProviderID(ctx context.Context, accountID, channelID, providerMessageID string) (id.Message, error)
+	OpenWindow(ctx context.Context, accountID, conversation string, closes time.Time) error
 }
 
 // stops keeps the opt-outs that recipients make themselves.
 type stops interface {
 	Record(ctx context.Context, accountID, address string, o recipient.OptOut) error
+	Lift(ctx context.Context, accountID, address, channelID string) error
 }
 
 // accounts tells how long an account keeps its messages.
@@ -51,8 +54,8 @@ type recorder struct {
 // tally counts what became of a callback's events.
 type tally struct {
 	// forward are the statuses that moved a message, replies those that are new; repeated changed nothing; unknown are
-	// about messages that this channel does not have.
-	forward, replies, repeated, unknown int
+	// about messages that this channel does not have; optOuts were given or taken back.
+	forward, replies, repeated, unknown, optOuts int
 }
 
 func (t *tally) add(u tally) {
@@ -60,6 +63,7 @@ func (t *tally) add(u tally) {
 	t.replies += u.replies
 	t.repeated += u.repeated
 	t.unknown += u.unknown
+	t.optOuts += u.optOuts
 }
 
 // conversationsAtOnce bounds how many conversations of one callback are stored side by side.
@@ -67,7 +71,13 @@ const conversationsAtOnce = 8
 
 // record stores events: those of one conversation in their order, conversations side by side. It goes on with the other
 // conversations after an error, so that a repeat of the callback has little left to do.
-func (rec recorder) record(ctx context.Context, ch channel.Channel, events []provider.Event) (tally, error) {
+func (rec recorder) record(ctx context.Context, ch channel.Channel, can provider.Capabilities, events []provider.Event) (tally, error) {
+	if can.OwnIDsOnly {
+		var err error
+		if events, err = rec.named(ctx, ch, events); err != nil {
+			return tally{}, err
+		}
+	}
 	var order []string
 	groups := map[string][]provider.Event{}
 	for _, e := range events {
@@ -83,7 +93,7 @@ func (rec recorder) record(ctx context.Context, ch channel.Channel, events []pro
 	for i, k := range order {
 		group.Go(func() error {
 			for _, e := range groups[k] {
-				t, err := rec.event(ctx, ch, e)
+				t, err := rec.event(ctx, ch, can, e)
 				if err != nil {
 					return err
 				}
@@ -105,6 +115,9 @@ func (rec recorder) conversation(ch channel.Channel, e provider.Event) string {
 	if e.Reply != nil {
 		return rec.keyer.Key(ch.AccountID, ch.ID, e.Reply.From)
 	}
+	if e.OptOut != nil {
+		return rec.keyer.Key(ch.AccountID, ch.ID, e.OptOut.From)
+	}
 	if e.Status == nil {
 		return ""
 	}
@@ -115,12 +128,14 @@ func (rec recorder) conversation(ch channel.Channel, e provider.Event) string {
 	return m.Conversation
 }
 
-func (rec recorder) event(ctx context.Context, ch channel.Channel, e provider.Event) (tally, error) {
+func (rec recorder) event(ctx context.Context, ch channel.Channel, can provider.Capabilities, e provider.Event) (tally, error) {
 	switch {
 	case e.Status != nil:
 		return rec.status(ctx, ch, *e.Status)
 	case e.Reply != nil:
-		return rec.reply(ctx, ch, *e.Reply)
+		return rec.reply(ctx, ch, can, *e.Reply)
+	case e.OptOut != nil:
+		return rec.optOut(ctx, ch, *e.OptOut)
 	}
 	return tally{}, nil
 }
@@ -130,7 +145,7 @@ func (rec recorder) event(ctx context.Context, ch channel.Channel, e provider.Ev
 func (rec recorder) status(ctx context.Context, ch channel.Channel, s provider.StatusReport) (tally, error) {
 	m, err := id.ParseMessage(s.MessageID)
 	if err != nil {
-		rec.log.WarnContext(ctx, "status of a message that is not ours", "channel_id", ch.ID, "provider_message_id", clean(s.ProviderMessageID))
+		rec.log.WarnContext(ctx, "status of a message that is not ours", "channel_id", ch.ID, "reported", s.Status)
 		return tally{unknown: 1}, nil
 	}
 	report := message.Report{Status: message.Status(s.Status), At: s.At, ProviderMessageID: s.ProviderMessageID}
@@ -158,12 +173,79 @@ func (rec recorder) status(ctx context.Context, ch channel.Channel, s provider.S
 	return tally{forward: 1}, nil
 }
 
+// lagsBehind is for how long a provider's report of an id that nobody kept is asked to come again: the answer that told
+// the id may still be on its way to the table.
+const lagsBehind = time.Minute
+
+// named gives statuses, and replies to a message, our id of the message that the provider names by its own.
+func (rec recorder) named(ctx context.Context, ch channel.Channel, events []provider.Event) ([]provider.Event, error) {
+	out := make([]provider.Event, len(events))
+	for i, e := range events {
+		switch {
+		case e.Status != nil && e.Status.MessageID == "" && e.Status.ProviderMessageID != "":
+			s := *e.Status
+			m, err := rec.messages.ByProviderID(ctx, ch.AccountID, ch.ID, s.ProviderMessageID)
+			switch {
+			case err == nil:
+				s.MessageID = m.String()
+			case !errors.Is(err, message.ErrNotFound):
+				return nil, err
+			case rec.ids.Now().Sub(s.At) < lagsBehind:
+				return nil, errors.New("status of a message whose id is not known yet")
+			}
+			e.Status = &s
+		case e.Reply != nil && e.Reply.ReplyTo == "" && e.Reply.ReplyToProviderID != "":
+			r := *e.Reply
+			m, err := rec.messages.ByProviderID(ctx, ch.AccountID, ch.ID, r.ReplyToProviderID)
+			if err != nil && !errors.Is(err, message.ErrNotFound) {
+				return nil, err
+			}
+			// Some providers count messages anew in every conversation.
+			if err == nil && m.Conversation == rec.keyer.Key(ch.AccountID, ch.ID, r.From) {
+				r.ReplyTo = m.String()
+			}
+			e.Reply = &r
+		}
+		out[i] = e
+	}
+	return out, nil
+}
+
+// optOut records what a recipient told the provider, and takes it back when the recipient does.
+func (rec recorder) optOut(ctx context.Context, ch channel.Channel, o provider.OptOut) (tally, error) {
+	if o.Lifted {
+		if err := rec.stops.Lift(ctx, ch.AccountID, o.From, ch.ID); err != nil {
+			return tally{}, fmt.Errorf("opt-out on channel %s: %w", ch.ID, err)
+		}
+		return tally{optOuts: 1}, nil
+	}
+	since, now := o.At, rec.ids.Now()
+	if since.IsZero() || since.After(now) {
+		since = now
+	}
+	err := rec.stops.Record(ctx, ch.AccountID, o.From, recipient.OptOut{ChannelID: ch.ID, Since: since, Source: recipient.ByProvider})
+	if err != nil {
+		return tally{}, fmt.Errorf("opt-out on channel %s: %w", ch.ID, err)
+	}
+	return tally{optOuts: 1}, nil
+}
+
 // reply records what a recipient wrote, once, and lists its conversation. The listing is looked at for a repeated
 // reply too: the request before may have ended in between.
-func (rec recorder) reply(ctx context.Context, ch channel.Channel, reply provider.Reply) (tally, error) {
+func (rec recorder) reply(ctx context.Context, ch channel.Channel, can provider.Capabilities, reply provider.Reply) (tally, error) {
 	m, err := rec.inbound(ctx, ch, reply)
 	if err != nil {
 		return tally{}, err
+	}
+	// Before the reply is shown: who reads it may answer at once.
+	if can.OutsideWindow != nil {
+		wrote := reply.At
+		if wrote.IsZero() || wrote.After(m.CreatedAt()) {
+			wrote = m.CreatedAt()
+		}
+		if err := rec.messages.OpenWindow(ctx, m.AccountID, m.ID.Conversation, wrote.Add(can.ReplyWindow)); err != nil {
+			return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)
+		}
 	}
 	if err := rec.stop(ctx, m, reply); err != nil {
 		return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)

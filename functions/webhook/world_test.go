@@ -102,6 +102,7 @@ type world struct {
 	flags    *recipient.Flags
 	keyer    id.ConversationKeyer
 	ids      id.Source
+	handler  *Handler
 	server   *apitest.Server
 	log      *buffer
 	// first and second are ids of channels.
@@ -131,6 +132,7 @@ func newWorld(t testing.TB) *world {
 		recorder: recorder{messages: w.messages, accounts: w.accounts, stops: &recipient.Stops{DB: env.DynamoDB, Table: recipients, Keys: w.keyer}, keyer: w.keyer, ids: w.ids, log: log},
 		log:      log,
 	}
+	w.handler = h
 	w.server = apitest.NewServer(t, api.New(api.Config{Log: log, Now: w.clock.Now}, api.WebhookRoutes(h)))
 	return w
 }

@@ -33,7 +33,7 @@ func TestEachFunctionMayDoWhatItNeedsAndNoMore(t *testing.T) {
 			"DispatchQueue":      "ChangeMessageVisibility DeleteMessage GetQueueAttributes ReceiveMessage",
 			"DispatcherLogGroup": "CreateLogStream PutLogEvents",
 			"MessagesTable":      "BatchGetItem GetItem PutItem Query UpdateItem",
-			"RecipientsTable":    "BatchGetItem",
+			"RecipientsTable":    "BatchGetItem PutItem",
 			"UsageTable":         "DeleteItem GetItem PutItem UpdateItem",
 		},
 		"ErasureFunction": {
@@ -94,7 +94,7 @@ func TestEachFunctionMayDoWhatItNeedsAndNoMore(t *testing.T) {
 			"AccountsTable":   "GetItem",
 			"ChannelsTable":   "GetItem",
 			"MessagesTable":   "BatchGetItem GetItem PutItem Query UpdateItem",
-			"RecipientsTable": "PutItem",
+			"RecipientsTable": "DeleteItem PutItem",
 		},
 	}
 	for name, f := range functions(t) {

@@ -1093,7 +1093,7 @@ type Message struct {
 	// Example: 2026-12-01T10:00:00.000Z
 	ReleaseAt *Time `json:"release_at,omitempty"`
 
-	// ReplyTo Of inbound messages, where the provider says which message is answered.
+	// ReplyTo The message that this one answers: as it was sent, or, of inbound messages, where the provider says so.
 	ReplyTo string `json:"reply_to,omitempty"`
 
 	// RulesVersion The Rules in force when the message was accepted.
@@ -1553,6 +1553,9 @@ type SendMessageRequest struct {
 
 	// OnLimit What becomes of the message when the number of the usage period is used up. `hold` waits for the next period.
 	OnLimit *OnLimit `json:"on_limit,omitempty"`
+
+	// ReplyTo A message of the same conversation that this one answers, on channels that can say so.
+	ReplyTo *string `json:"reply_to,omitempty"`
 
 	// To E.164 on phone channels, an address on e-mail, the provider's own user id elsewhere.
 	To *string `json:"to,omitempty"`

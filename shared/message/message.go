@@ -133,7 +133,7 @@ type Message struct {
 	ExpiresAt    time.Time
 	RulesVersion string
 	CreatedBy    string
-	// ReplyTo is the id of the message that an inbound one answers, where the provider says so.
+	// ReplyTo is the id of the message that this one answers: as it was sent, or, of an inbound one, where the provider says so.
 	ReplyTo string
 
 	// Outcome is what the Contact Center knows of the handing over; Report is what the provider told of the

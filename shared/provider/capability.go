@@ -26,7 +26,8 @@ type Capabilities struct {
 	// Statuses that the provider reports after it took a message, of "sent", "delivered", "read" and "failed"; none: that it
 	// took the message is the last that is heard of it.
 	Statuses []string
-	// OwnIDsOnly: statuses name a message by the provider's id alone, so the Contact Center keeps which one is which.
+	// OwnIDsOnly: statuses, or the replies that answer a message, name it by the provider's id alone, so the Contact Center
+	// keeps which one is which: one more write for each message.
 	OwnIDsOnly bool
 	// ReplyWindow is how long after a recipient's message the provider takes any form of content; 0: no such rule.
 	ReplyWindow time.Duration

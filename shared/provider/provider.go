@@ -147,8 +147,10 @@ type Event struct {
 }
 
 // OptOut is a recipient's word to the provider, or by a button of its app, that the channel may not write to it any
-// more: it blocked the bot, it answered STOP where the provider acts on that itself.
+// more: it blocked the bot, it answered STOP where the provider acts on that itself. A failed status that says so is
+// followed by one.
 type OptOut struct {
+	// From is the recipient's address, as a reply's From would be.
 	From string
 	// Lifted: it may again, by the recipient's own act.
 	Lifted bool
@@ -167,17 +169,17 @@ type StatusReport struct {
 	Code, ProviderCode, Detail string
 	Fault                      Fault
 	Permanent                  bool
-	// OptedOut: the failure says that the recipient has opted out of the channel.
-	OptedOut bool
 }
 
 // Reply is what an End recipient wrote.
 type Reply struct {
-	// ID is the provider's id of the reply, unique within the channel: the key against duplicates.
+	// ID is the provider's id of the reply, unique within the channel: the key against duplicates, and what Message.ReplyTo is
+	// when this reply is answered.
 	ID      string
 	From    string
 	Content content.Content
-	// ReplyTo is our id of the message that is answered, where the provider says so; ReplyToProviderID its own.
+	// ReplyTo is our id of the message that is answered, where the provider says so; ReplyToProviderID its own, which is found
+	// again with Capabilities.OwnIDsOnly.
 	ReplyTo           string
 	ReplyToProviderID string
 	At                time.Time

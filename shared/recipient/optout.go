@@ -66,6 +66,26 @@ func (s *Stops) Record(ctx context.Context, accountID, address string, o OptOut)
 	return nil
 }
 
+// Lift takes back an opt-out that a recipient or its provider made, by the recipient's own word. One that the account
+// entered stays, and none is none. One request.
+func (s *Stops) Lift(ctx context.Context, accountID, address, channelID string) error {
+	var writes []types.TransactWriteItem
+	for _, k := range flagKeys(s.Keys, accountID, address, channelID) {
+		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{
+			TableName: &s.Table, Key: k, ConditionExpression: aws.String("#source <> :account"),
+			ExpressionAttributeNames: map[string]string{"#source": attrSource}, ExpressionAttributeValues: attr.Item{":account": attr.String(string(ByAccount))},
+		}})
+	}
+	_, err := s.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	if canceled := new(types.TransactionCanceledException); errors.As(err, &canceled) && there(canceled) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("lift opt-out: %w", err)
+	}
+	return nil
+}
+
 func there(canceled *types.TransactionCanceledException) bool {
 	for _, r := range canceled.CancellationReasons {
 		if aws.ToString(r.Code) == "ConditionalCheckFailed" {
