@@ -40,7 +40,11 @@ type intake struct {
 	began     time.Time
 
 	limits limits
-	req    api.SendMessageRequest
+	// limitsErr is why they are not known.
+	limitsErr error
+	req       api.SendMessageRequest
+	// newID names the message in a conversation.
+	newID  func(conversation string) (id.Message, error)
 	key    idempotency.Key
 	hasKey bool
 	// payload stands for the body; zero while it was not read.
@@ -53,7 +57,7 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if !account.ValidID(accountID) {
 		return message.Message{}, api.NewProblem(api.CodeForbidden).WithDetail("The token's account_id can't be the id of an account.")
 	}
-	limitsErr := in.readLimits(ctx, accountID)
+	in.limitsErr = in.readLimits(ctx, accountID)
 	body, bodyErr := api.ReadBody(in.r)
 	var keyErr error
 	if in.key, in.hasKey, keyErr = idempotency.KeyFrom(in.r); bodyErr == nil {
@@ -69,6 +73,15 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if err := api.Decode(body, &in.req); err != nil {
 		return message.Message{}, err
 	}
+	m, err := in.one(ctx, accountID, version.Version)
+	if err != nil {
+		return message.Message{}, err
+	}
+	return m, in.acceptByUse(ctx, accountID, version, agreement)
+}
+
+// one checks what was read of one message, and gives the message to accept.
+func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (message.Message, error) {
 	if err := in.allowed("", ""); err != nil {
 		return message.Message{}, err
 	}
@@ -101,16 +114,13 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if err := in.windowOpen(ctx, ch, to); err != nil {
 		return message.Message{}, err
 	}
-	if limitsErr != nil {
-		return message.Message{}, api.TryAgain(in.r, limitsErr)
+	if in.limitsErr != nil {
+		return message.Message{}, api.TryAgain(in.r, in.limitsErr)
 	}
 	if err := in.usageLeft(ctx, accountID); err != nil {
 		return message.Message{}, err
 	}
-	if err := in.acceptByUse(ctx, accountID, version, agreement); err != nil {
-		return message.Message{}, err
-	}
-	return in.message(accountID, ch, to, version.Version)
+	return in.message(accountID, ch, to, rulesVersion)
 }
 
 func firstError(errs ...error) error {
@@ -350,7 +360,7 @@ func (in *intake) options() error {
 
 // message is the message to accept.
 func (in *intake) message(accountID string, ch channel.Channel, to, rulesVersion string) (message.Message, error) {
-	mid, err := in.IDs.NewMessage(in.Conversations.Key(accountID, ch.ID, to))
+	mid, err := in.newID(in.Conversations.Key(accountID, ch.ID, to))
 	if err != nil {
 		return message.Message{}, fmt.Errorf("new message: %w", err)
 	}

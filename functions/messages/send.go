@@ -18,7 +18,7 @@ func (h *Handler) SendMessage(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), stepsTimeout)
 	defer cancel()
 	r = r.WithContext(ctx)
-	in := &intake{Handler: h, r: r, principal: api.PrincipalFrom(ctx), began: h.Now()}
+	in := &intake{Handler: h, r: r, principal: api.PrincipalFrom(ctx), began: h.Now(), newID: h.IDs.NewMessage}
 	m, replayed, err := in.run(ctx)
 	if headerErr := in.limits.setHeaders(w.Header(), h.Now()); headerErr != nil {
 		api.Note(ctx, headerErr)

@@ -149,7 +149,10 @@ func attempts() map[string]attempt {
 		"documents": []any{}, "terms_version": "x", "status": "removed",
 	}
 	return map[string]attempt{
-		"POST /v1/messages":                   {path: at("/v1/messages"), body: func(t *testing.T, v *victim) any { return order(v.channel, person(), text(unique("text "))) }, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"POST /v1/messages": {path: at("/v1/messages"), body: func(t *testing.T, v *victim) any { return order(v.channel, person(), text(unique("text "))) }, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"POST /v1/messages/batch": {path: at("/v1/messages/batch"), body: func(t *testing.T, v *victim) any {
+			return map[string]any{"messages": []any{order(v.channel, person(), text(unique("text ")))}}
+		}},
 		"GET /v1/messages":                    {path: func(v *victim) string { return "/v1/messages?conversation_id=" + v.sent.ConversationID }, body: noBody},
 		"GET /v1/messages/{id}":               {path: sent, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"POST /v1/messages/{id}/cancel":       {path: func(v *victim) string { return "/v1/messages/" + v.waiting.ID + "/cancel" }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},

@@ -547,6 +547,21 @@ type AuditRecordList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
+// BatchResult Has either the message that was accepted, or the problem that it would have been answered with by itself.
+type BatchResult struct {
+	// Index Of the message in the request, from 0.
+	Index   int      `json:"index"`
+	Message *Message `json:"message,omitempty"`
+
+	// Problem RFC 9457, with members of our own.
+	Problem *Problem `json:"problem,omitempty"`
+}
+
+// BatchResults defines model for BatchResults.
+type BatchResults struct {
+	Results []BatchResult `json:"results"`
+}
+
 // Capabilities defines model for Capabilities.
 type Capabilities struct {
 	// AddressKind What `to` is: `phone` (E.164), `email`, or `user_id` (the provider's own).
@@ -1561,6 +1576,11 @@ type RulesList struct {
 
 	// NextPageToken Absent on the last page.
 	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// SendBatchRequest defines model for SendBatchRequest.
+type SendBatchRequest struct {
+	Messages []SendMessageRequest `json:"messages"`
 }
 
 // SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it.
