@@ -129,6 +129,22 @@ func (h *Handler) GetProvider(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// GetCapabilities answers GET /v1/providers/{id}/capabilities.
+func (h *Handler) GetCapabilities(w http.ResponseWriter, r *http.Request) {
+	e, err := h.Providers.Get(r.Context(), r.PathValue("id"))
+	if err == nil {
+		err = h.served(e)
+	}
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		api.WriteError(w, r, api.NewProblem(api.CodeNotFound).WithDetail("There is no such provider."))
+	case err != nil:
+		api.WriteError(w, r, problemOf(r, err))
+	default:
+		api.WriteJSON(w, http.StatusOK, api.CapabilitiesOf(e.ID, h.Adapters[e.ID].Capabilities()))
+	}
+}
+
 // CreateChannel answers POST /v1/channels.
 func (h *Handler) CreateChannel(w http.ResponseWriter, r *http.Request) {
 	h.Keys.Wrap(func(w http.ResponseWriter, r *http.Request) {

@@ -22,6 +22,7 @@ import (
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
@@ -38,6 +39,12 @@ type arranger struct {
 	mu    sync.Mutex
 	calls []string
 	err   error
+}
+
+func (*arranger) Capabilities() provider.Capabilities {
+	return provider.Capabilities{
+		RepeatSafe: true, ChannelTypes: []string{"toy"}, AddressKind: "phone", Content: map[content.Type]provider.Limits{content.TypeText: {MaxTextRunes: 7}}, Statuses: []string{"delivered"},
+	}
 }
 
 func (a *arranger) Activate(_ context.Context, ch provider.Channel, callbackURL string) (map[string]string, string, error) {
@@ -593,5 +600,10 @@ func TestProvidersAreShownAsTheContractSays(t *testing.T) {
 		}
 	}
 	user.Get("/v1/providers/none").Want(t, "an unknown one", 404, "not_found")
+	carries := user.Get("/v1/providers/edna/capabilities").Want(t, "capabilities", 200, "")
+	if want := `{"address_kind":"phone","channel_types":["toy"],"content":{"text":{"max_characters":7}},"provider_id":"edna","repeat_safe":true,"reply_to":false,"statuses":["delivered"]}`; !strings.Contains(carries.Body, want) {
+		t.Errorf("carries %s", carries.Body)
+	}
+	user.Get("/v1/providers/nobody/capabilities").Want(t, "of no provider", 404, "not_found")
 	user.Do("PUT", "/v1/providers/edna", `{}`).Want(t, "another method", 405, "method_not_allowed")
 }

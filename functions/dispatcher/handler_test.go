@@ -81,14 +81,17 @@ type scriptedProvider struct {
 	accepted   []string
 	calls      []string
 	tokens     []string
+	answersTo  []string
+	receipt    provider.Receipt
 	repeatSafe bool
+	ownIDsOnly bool
 	during     func(id string)
 }
 
 func (p *scriptedProvider) Send(_ context.Context, ch provider.Channel, m provider.Message) (provider.Receipt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.calls = append(p.calls, m.ID)
+	p.calls, p.answersTo = append(p.calls, m.ID), append(p.answersTo, m.ReplyTo)
 	if ch.Credentials != nil {
 		p.tokens = append(p.tokens, ch.Credentials["token"])
 	}
@@ -106,7 +109,7 @@ func (p *scriptedProvider) Send(_ context.Context, ch provider.Channel, m provid
 	if answer == nil || errors.As(answer, &lost) {
 		p.accepted = append(p.accepted, m.ID)
 	}
-	return provider.Receipt{}, answer
+	return p.receipt, answer
 }
 
 func (p *scriptedProvider) ParseCallback(context.Context, provider.Channel, *provider.Request) ([]provider.Event, error) {
@@ -114,7 +117,7 @@ func (p *scriptedProvider) ParseCallback(context.Context, provider.Channel, *pro
 }
 
 func (p *scriptedProvider) Capabilities() provider.Capabilities {
-	return provider.Capabilities{RepeatSafe: p.repeatSafe}
+	return provider.Capabilities{RepeatSafe: p.repeatSafe, OwnIDsOnly: p.ownIDsOnly}
 }
 
 // lostAnswer is an ambiguous failure after the provider took the message.

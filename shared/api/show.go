@@ -5,6 +5,8 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/claim"
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
@@ -143,4 +145,22 @@ func UsageOf(g usage.Gate, st account.Standing, now time.Time, inFlight int) Usa
 
 func rateOf(r usage.Rate) Rate {
 	return Rate{Limit: r.Limit, WindowSeconds: int64(r.Window / time.Second), Burst: r.Burst}
+}
+
+// CapabilitiesOf shows what a provider can carry.
+func CapabilitiesOf(providerID string, c provider.Capabilities) Capabilities {
+	out := Capabilities{
+		ProviderID: providerID, ChannelTypes: c.ChannelTypes, AddressKind: c.AddressKind, Content: map[string]provider.Limits{},
+		ReplyTo: c.ReplyTo, Statuses: []message.Status{}, ReplyWindowSeconds: int64(c.ReplyWindow.Seconds()), RepeatSafe: c.RepeatSafe,
+	}
+	for t, l := range c.Content {
+		out.Content[string(t)] = l
+	}
+	for _, s := range c.Statuses {
+		out.Statuses = append(out.Statuses, message.Status(s))
+	}
+	for _, t := range c.OutsideWindow {
+		out.OutsideWindow = append(out.OutsideWindow, string(t))
+	}
+	return out
 }

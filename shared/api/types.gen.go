@@ -5,6 +5,7 @@ package api
 
 import (
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
 )
 
 // Defines values for AcceptanceKind.
@@ -546,6 +547,32 @@ type AuditRecordList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
+// Capabilities defines model for Capabilities.
+type Capabilities struct {
+	// AddressKind What `to` is: `phone` (E.164), `email`, or `user_id` (the provider's own).
+	AddressKind  string   `json:"address_kind"`
+	ChannelTypes []string `json:"channel_types"`
+
+	// Content The forms of content that can be sent, by their `type`, with the provider's limits.
+	Content map[string]ContentLimits `json:"content"`
+
+	// OutsideWindow The forms that may be sent at any time. Absent where there is no window, or where the provider decides by the content.
+	OutsideWindow []string `json:"outside_window,omitempty"`
+	ProviderID    string   `json:"provider_id"`
+
+	// RepeatSafe Whether the provider knows a message again that it has had. Where it doesn't, a message whose answer got lost becomes `unknown`.
+	RepeatSafe bool `json:"repeat_safe"`
+
+	// ReplyTo Whether a message can be sent as the answer to an earlier one.
+	ReplyTo bool `json:"reply_to"`
+
+	// ReplyWindowSeconds For how long after the recipient wrote any of the forms may be sent.
+	ReplyWindowSeconds int64 `json:"reply_window_seconds,omitempty"`
+
+	// Statuses What the provider reports after it took a message. None: `sent` is the last that is heard of it.
+	Statuses []MessageStatus `json:"statuses"`
+}
+
 // Capacity In whose name the user accepts.
 type Capacity string
 
@@ -704,6 +731,9 @@ type ConsentList struct {
 
 // ConsentStatus defines model for ConsentStatus.
 type ConsentStatus string
+
+// ContentLimits The limits of one form of content. What is absent is not bounded, or can't be carried, as each field says.
+type ContentLimits = provider.Limits
 
 // Conversation defines model for Conversation.
 type Conversation struct {
