@@ -549,7 +549,7 @@ func TestCallsAreShownByRequestSenderAndPlace(t *testing.T) {
 		}
 	}
 	_, _, calls := count("?request_id=msg_19")
-	if c := calls[0]; c.To != "35799123456" || c.SenderID != 1001 || c.Status != 200 || !bytes.Contains(c.Request, []byte(`"<b>&19"`)) {
+	if c := calls[0]; c.To != "35799123456" || c.SenderID != "1001" || c.Status != 200 || !bytes.Contains(c.Request, []byte(`"<b>&19"`)) {
 		t.Errorf("got %+v %s", c, c.Request)
 	}
 	p.must(400, "POST", "/api/cascade/schedule", order("msg_3", "35799123456", "x")) // what is accepted is remembered beyond the calls

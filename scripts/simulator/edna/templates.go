@@ -70,7 +70,7 @@ func (s *Simulator) matchers(c *call) {
 	var ask struct {
 		SubjectID *int64 `json:"subjectId"`
 	}
-	if json.Unmarshal(c.body, &ask) != nil {
+	if json.Unmarshal(c.Body, &ask) != nil {
 		c.problem(http.StatusInternalServerError, "error-system", "System error")
 		return
 	}
@@ -78,8 +78,8 @@ func (s *Simulator) matchers(c *call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ask.SubjectID != nil {
-		c.subject = *ask.SubjectID
-		if _, known := s.bySubject[c.subject]; !known {
+		c.Sender = senderID(*ask.SubjectID)
+		if _, known := s.bySubject[*ask.SubjectID]; !known {
 			c.problem(http.StatusBadRequest, "error-subject-unknown", "Subject is unknown")
 			return
 		}
