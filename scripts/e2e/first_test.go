@@ -68,6 +68,11 @@ func TestFirstMessageIsDeliveredReadAndAnswered(t *testing.T) {
 			t.Errorf("the timeline goes backwards: %v", read)
 		}
 	}
+	// the parts of its time sum to what the timeline spans.
+	span := read.Timeline[len(read.Timeline)-1].At.Sub(read.Timeline[0].At.Time).Milliseconds()
+	if l := read.Latency; l == nil || l.ProviderMs == nil || l.HeldMs != nil || l.QueueMs+*l.ProviderMs != l.TotalMs || l.TotalMs != span {
+		t.Errorf("the split of its %d ms: %+v", span, l)
+	}
 	// Statuses may be skipped: "sent" by the provider's own callback is one with ours.
 	if len(steps) < 3 || steps[0] != "queued" || steps[len(steps)-1] != "read" || !slices.IsSortedFunc(steps, byRank) {
 		t.Errorf("the timeline: %v", steps)
