@@ -186,8 +186,8 @@ func TestLocationAndTemplateReachTheProvider(t *testing.T) {
 		what map[string]any
 		code string
 	}{
-		"media":                {map[string]any{"type": "media", "kind": "image", "url": "https://example.com/a.png"}, "content_not_supported"},
-		"interactive":          {map[string]any{"type": "interactive", "buttons": []string{"a"}}, "content_not_supported"},
+		"a picture's caption":  {map[string]any{"type": "media", "kind": "image", "url": "https://example.com/a.png", "caption": "Look"}, "content_not_supported"},
+		"a button with a URL":  {map[string]any{"type": "interactive", "text": "x", "buttons": []any{map[string]any{"title": "a", "url": "https://example.com"}}}, "content_not_supported"},
 		"a location's name":    {map[string]any{"type": "location", "latitude": 1, "longitude": 2, "name": "Pier"}, "content_not_supported"},
 		"an over-long text":    {map[string]any{"type": "text", "text": longText(4097)}, "content_not_supported"},
 		"an unknown type":      {map[string]any{"type": "smoke_signal", "puffs": 3}, "invalid_request"},
