@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 )
 
@@ -166,7 +167,7 @@ func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, erro
 	if err := validName(req.Name); err != nil {
 		return channel.Channel{}, registry.Entry{}, err
 	}
-	if err := h.permitted(r, api.PrincipalFrom(r.Context()).AccountID, ""); err != nil {
+	if err := h.permitted(r, api.PrincipalFrom(r.Context()).AccountID, restriction.Way{ProviderID: req.ProviderID}); err != nil {
 		return channel.Channel{}, registry.Entry{}, err
 	}
 	e, err := h.provider(r, req.ProviderID)

@@ -829,7 +829,7 @@ type CreateRestrictionRequest struct {
 	// Reason Shown to the customer.
 	Reason string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope *RestrictionScope `json:"scope,omitempty"`
 
 	// Until RFC 3339 in UTC with milliseconds.
@@ -1240,7 +1240,7 @@ type OperatorRestriction struct {
 	Rate     *Rate  `json:"rate,omitempty"`
 	Reason   string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope  RestrictionScope          `json:"scope"`
 	Status OperatorRestrictionStatus `json:"status"`
 
@@ -1520,7 +1520,7 @@ type Restriction struct {
 	Rate   *Rate  `json:"rate,omitempty"`
 	Reason string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope RestrictionScope `json:"scope"`
 
 	// Until RFC 3339 in UTC with milliseconds.
@@ -1540,9 +1540,10 @@ type RestrictionRate struct {
 	WindowSeconds int64  `json:"window_seconds"`
 }
 
-// RestrictionScope Whom it concerns; empty, the whole account.
+// RestrictionScope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 type RestrictionScope struct {
 	ChannelID   string `json:"channel_id,omitempty"`
+	ProviderID  string `json:"provider_id,omitempty"`
 	RecipientID string `json:"recipient_id,omitempty"`
 }
 
