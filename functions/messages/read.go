@@ -39,6 +39,7 @@ func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := api.MessageOf(m, where(m))
+	v.Latency = api.LatencyOf(m)
 	if v.Transfer, err = h.transfer(ctx, m); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return

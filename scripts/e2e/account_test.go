@@ -74,6 +74,12 @@ type message struct {
 		At     timestamp `json:"at"`
 		Reason string    `json:"reason"`
 	} `json:"timeline"`
+	Latency *struct {
+		QueueMs    int64  `json:"queue_ms"`
+		HeldMs     *int64 `json:"held_ms"`
+		ProviderMs *int64 `json:"provider_ms"`
+		TotalMs    int64  `json:"total_ms"`
+	} `json:"latency"`
 }
 
 func (m message) String() string {

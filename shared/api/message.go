@@ -96,3 +96,21 @@ func (p Place) reason() string {
 	}
 	return ""
 }
+
+// LatencyOf shows where an outbound message's time went; nil until its provider has taken it.
+func LatencyOf(m message.Message) *Latency {
+	l, known := m.Latency()
+	if !known {
+		return nil
+	}
+	v := &Latency{QueueMs: l.Queue.Milliseconds(), TotalMs: l.Total().Milliseconds()}
+	if l.Held > 0 {
+		held := l.Held.Milliseconds()
+		v.HeldMs = &held
+	}
+	if l.Reported {
+		reported := l.Provider.Milliseconds()
+		v.ProviderMs = &reported
+	}
+	return v
+}

@@ -1082,6 +1082,19 @@ type InteractiveList struct {
 	} `json:"sections"`
 }
 
+// Latency Where the time of an outbound message went, in milliseconds. The parts sum exactly to the total, and the total is the time between the first step of its timeline and the last. Shown for a single message, once its provider has taken it.
+type Latency struct {
+	// HeldMs How long it was held before that. Absent if it never was.
+	HeldMs *int64 `json:"held_ms,omitempty"`
+
+	// ProviderMs From then until the last that the provider reported of it. Absent until the provider reported anything.
+	ProviderMs *int64 `json:"provider_ms,omitempty"`
+
+	// QueueMs Between its acceptance and `transfer_completed_at`, without the time that it was held.
+	QueueMs int64 `json:"queue_ms"`
+	TotalMs int64 `json:"total_ms"`
+}
+
 // LookupRecipientRequest defines model for LookupRecipientRequest.
 type LookupRecipientRequest struct {
 	Address string `json:"address"`
@@ -1127,6 +1140,9 @@ type Message struct {
 	From       string `json:"from,omitempty"`
 	HeldReason string `json:"held_reason,omitempty"`
 	ID         string `json:"id"`
+
+	// Latency Where the time of an outbound message went, in milliseconds. The parts sum exactly to the total, and the total is the time between the first step of its timeline and the last. Shown for a single message, once its provider has taken it.
+	Latency *Latency `json:"latency,omitempty"`
 
 	// OnLimit What becomes of the message when the number of the usage period is used up. `hold` waits for the next period.
 	OnLimit           *OnLimit `json:"on_limit,omitempty"`
