@@ -275,7 +275,7 @@ func (b *batch) queue(ctx context.Context) {
 	}
 	var waiting []int
 	for i, it := range b.items {
-		if it.err == nil {
+		if it.err == nil && it.message.SendAt.IsZero() {
 			waiting = append(waiting, i)
 		}
 	}

@@ -77,7 +77,7 @@ func (in *intake) recipientAllowed(ctx context.Context, accountID, to string, on
 // usageLeft refuses early when the number of the period is used up for good: no unit of it can come back any more.
 func (in *intake) usageLeft(ctx context.Context, accountID string) error {
 	g := in.limits.gate
-	if g.Remaining > 0 || in.onLimit() != message.Reject {
+	if g.Remaining > 0 || in.onLimit() != message.Reject || in.req.SendAt != nil && !in.req.SendAt.Before(g.Ends) {
 		return nil
 	}
 	open, err := in.unitsOpen(ctx, accountID)

@@ -1158,9 +1158,14 @@ type Message struct {
 	ReplyTo string `json:"reply_to,omitempty"`
 
 	// RulesVersion The Rules in force when the message was accepted.
-	RulesVersion string         `json:"rules_version,omitempty"`
-	Status       MessageStatus  `json:"status"`
-	Timeline     []TimelineStep `json:"timeline,omitempty"`
+	RulesVersion string `json:"rules_version,omitempty"`
+
+	// SendAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SendAt   *Time          `json:"send_at,omitempty"`
+	Status   MessageStatus  `json:"status"`
+	Timeline []TimelineStep `json:"timeline,omitempty"`
 
 	// To Of outbound messages.
 	To string `json:"to,omitempty"`
@@ -1502,6 +1507,14 @@ type Recipient struct {
 	UpdatedAt Time `json:"updated_at"`
 }
 
+// RescheduleMessageRequest defines model for RescheduleMessageRequest.
+type RescheduleMessageRequest struct {
+	// SendAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SendAt Time `json:"send_at"`
+}
+
 // Restriction defines model for Restriction.
 type Restriction struct {
 	// Clause The clause of the Rules, or the prohibited use, that it rests on.
@@ -1600,7 +1613,7 @@ type SendBatchRequest struct {
 	Messages []SendMessageRequest `json:"messages"`
 }
 
-// SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it.
+// SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it. `send_at`, too, is at most 30 days ahead; the message is not handed to the provider before it, and its turn comes within a few seconds after it.
 type SendMessageRequest struct {
 	ChannelID *string `json:"channel_id,omitempty"`
 
@@ -1623,6 +1636,11 @@ type SendMessageRequest struct {
 
 	// ReplyTo A message of the same conversation that this one answers, on channels that can say so.
 	ReplyTo *string `json:"reply_to,omitempty"`
+
+	// SendAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SendAt *Time `json:"send_at,omitempty"`
 
 	// To E.164 on phone channels, an address on e-mail, the provider's own user id elsewhere.
 	To *string `json:"to,omitempty"`
