@@ -72,7 +72,7 @@ func TestWhatCannotBeAcceptedIsRefusedAndChangesNothing(t *testing.T) {
 		{"an account id that is none", "acct#1", s.text("x"), nil, 403, api.CodeForbidden, ""},
 		{"bad JSON", testAccount, "{", nil, 400, api.CodeInvalidRequest, ""},
 		{"no body", testAccount, "", nil, 415, api.CodeUnsupportedMediaType, ""},
-		{"an unknown field", testAccount, s.textTo(testAddress, "x", `,"send_at":"2026-12-01T10:00:00Z"`), nil, 422, api.CodeInvalidRequest, "send_at"},
+		{"an unknown field", testAccount, s.textTo(testAddress, "x", `,"dry_run":true`), nil, 422, api.CodeInvalidRequest, "dry_run"},
 		{"neither channel nor conversation", testAccount, `{"content":{"type":"text","text":"x"}}`, nil, 422, api.CodeInvalidRequest, "channel_id"},
 		{"channel and conversation", testAccount, s.textTo(testAddress, "x", `,"conversation_id":"cnv_0123456789abcdef"`), nil, 422, api.CodeInvalidRequest, "channel_id"},
 		{"a conversation that is not there", testAccount, `{"conversation_id":"cnv_0123456789abcdef","content":{"type":"text","text":"x"}}`, nil, 404, api.CodeNotFound, "conversation_id"},

@@ -60,8 +60,9 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		return nil, err
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	stored := known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}
 	h := &Handler{
-		channels: &channel.Cache{Store: known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}, Now: now},
+		channels: &channel.Cache{Store: stored, Now: now}, stored: stored,
 		adapters: adapters.All(getenv),
 		log:      log, credentials: credentials, publicBaseURL: getenv("PUBLIC_BASE_URL"),
 		recorder: recorder{

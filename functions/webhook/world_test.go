@@ -130,7 +130,7 @@ func newWorld(t testing.TB) *world {
 	w.first, w.second = w.channel("1001"), w.channel("1002")
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h := &Handler{
-		channels: &channel.Cache{Store: known{w.channels}, Now: w.clock.Now},
+		channels: &channel.Cache{Store: known{w.channels}, Now: w.clock.Now}, stored: known{w.channels},
 		adapters: map[string]provider.Adapter{edna.ID: edna.New(edna.Config{APIKey: "k", WebhookKeys: []string{hookKey}, Now: w.clock.Now})},
 		recorder: recorder{messages: w.messages, accounts: w.accounts, stops: &recipient.Stops{DB: env.DynamoDB, Table: recipients, Keys: w.keyer}, templates: w.templates, keyer: w.keyer, ids: w.ids, log: log},
 		log:      log,

@@ -46,6 +46,7 @@ type message struct {
 	ClientReference     string     `json:"client_reference"`
 	OnLimit             string     `json:"on_limit"`
 	ExpiresAt           *timestamp `json:"expires_at"`
+	SendAt              *timestamp `json:"send_at"`
 	RulesVersion        string     `json:"rules_version"`
 	CreatedBy           string     `json:"created_by"`
 	CreatedAt           *timestamp `json:"created_at"`

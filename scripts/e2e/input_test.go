@@ -153,8 +153,11 @@ func attempts() map[string]attempt {
 		"POST /v1/messages/batch": {path: at("/v1/messages/batch"), body: func(t *testing.T, v *victim) any {
 			return map[string]any{"messages": []any{order(v.channel, person(), text(unique("text ")))}}
 		}},
-		"GET /v1/messages":                    {path: func(v *victim) string { return "/v1/messages?conversation_id=" + v.sent.ConversationID }, body: noBody},
-		"GET /v1/messages/{id}":               {path: sent, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/messages":      {path: func(v *victim) string { return "/v1/messages?conversation_id=" + v.sent.ConversationID }, body: noBody},
+		"GET /v1/messages/{id}": {path: sent, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"PATCH /v1/messages/{id}": {path: func(v *victim) string { return "/v1/messages/" + v.waiting.ID }, body: func(*testing.T, *victim) any {
+			return map[string]any{"send_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}
+		}, foreign: http.StatusNotFound, code: "not_found"},
 		"POST /v1/messages/{id}/cancel":       {path: func(v *victim) string { return "/v1/messages/" + v.waiting.ID + "/cancel" }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"GET /v1/conversations":               {path: func(v *victim) string { return "/v1/conversations?channel_id=" + v.channel.ID }, body: noBody},
 		"GET /v1/conversations/{id}":          {path: func(v *victim) string { return "/v1/conversations/" + v.sent.ConversationID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},

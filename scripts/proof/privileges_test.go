@@ -74,6 +74,7 @@ func TestEachFunctionMayDoWhatItNeedsAndNoMore(t *testing.T) {
 			"DispatchQueue":                       "SendMessage",
 			"MessagesTable":                       "BatchGetItem UpdateItem",
 			"MessagesTable/index/held":            "Query",
+			"MessagesTable/index/scheduled":       "Query",
 			"QuotaResetLogGroup":                  "CreateLogStream PutLogEvents",
 			"ReleaseQueue":                        "DeleteMessage GetQueueAttributes ReceiveMessage SendMessage",
 			"UsageTable":                          "GetItem PutItem Query UpdateItem",

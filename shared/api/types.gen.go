@@ -859,7 +859,7 @@ type CreateRestrictionRequest struct {
 	// Reason Shown to the customer.
 	Reason string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope *RestrictionScope `json:"scope,omitempty"`
 
 	// Until RFC 3339 in UTC with milliseconds.
@@ -1188,9 +1188,14 @@ type Message struct {
 	ReplyTo string `json:"reply_to,omitempty"`
 
 	// RulesVersion The Rules in force when the message was accepted.
-	RulesVersion string         `json:"rules_version,omitempty"`
-	Status       MessageStatus  `json:"status"`
-	Timeline     []TimelineStep `json:"timeline,omitempty"`
+	RulesVersion string `json:"rules_version,omitempty"`
+
+	// SendAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SendAt   *Time          `json:"send_at,omitempty"`
+	Status   MessageStatus  `json:"status"`
+	Timeline []TimelineStep `json:"timeline,omitempty"`
 
 	// To Of outbound messages.
 	To string `json:"to,omitempty"`
@@ -1270,7 +1275,7 @@ type OperatorRestriction struct {
 	Rate     *Rate  `json:"rate,omitempty"`
 	Reason   string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope  RestrictionScope          `json:"scope"`
 	Status OperatorRestrictionStatus `json:"status"`
 
@@ -1532,6 +1537,14 @@ type Recipient struct {
 	UpdatedAt Time `json:"updated_at"`
 }
 
+// RescheduleMessageRequest defines model for RescheduleMessageRequest.
+type RescheduleMessageRequest struct {
+	// SendAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SendAt Time `json:"send_at"`
+}
+
 // Restriction defines model for Restriction.
 type Restriction struct {
 	// Clause The clause of the Rules, or the prohibited use, that it rests on.
@@ -1550,7 +1563,7 @@ type Restriction struct {
 	Rate   *Rate  `json:"rate,omitempty"`
 	Reason string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope RestrictionScope `json:"scope"`
 
 	// Until RFC 3339 in UTC with milliseconds.
@@ -1570,9 +1583,10 @@ type RestrictionRate struct {
 	WindowSeconds int64  `json:"window_seconds"`
 }
 
-// RestrictionScope Whom it concerns; empty, the whole account.
+// RestrictionScope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 type RestrictionScope struct {
 	ChannelID   string `json:"channel_id,omitempty"`
+	ProviderID  string `json:"provider_id,omitempty"`
 	RecipientID string `json:"recipient_id,omitempty"`
 }
 
@@ -1629,7 +1643,7 @@ type SendBatchRequest struct {
 	Messages []SendMessageRequest `json:"messages"`
 }
 
-// SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it.
+// SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it. `send_at`, too, is at most 30 days ahead; the message is not handed to the provider before it, and its turn comes within a few seconds after it.
 type SendMessageRequest struct {
 	ChannelID *string `json:"channel_id,omitempty"`
 
@@ -1652,6 +1666,11 @@ type SendMessageRequest struct {
 
 	// ReplyTo A message of the same conversation that this one answers, on channels that can say so.
 	ReplyTo *string `json:"reply_to,omitempty"`
+
+	// SendAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SendAt *Time `json:"send_at,omitempty"`
 
 	// To E.164 on phone channels, an address on e-mail, the provider's own user id elsewhere.
 	To *string `json:"to,omitempty"`
