@@ -67,7 +67,7 @@ func statusOf(e registry.Entry, report health.Report) api.ProviderHealth {
 	f := report.Figures
 	out := api.ProviderHealth{
 		ID: e.ID, Name: e.Name, Status: api.ProviderHealthStatus(e.Health.State), Since: api.OptionalTime(e.Health.Since), ErrorRate: f.ErrorRate(), Calls: f.Calls,
-		LatencyMs: api.Latency{P50: f.Quantile(0.5).Milliseconds(), P95: f.Quantile(0.95).Milliseconds()},
+		LatencyMs: api.ProviderLatency{P50: f.Quantile(0.5).Milliseconds(), P95: f.Quantile(0.95).Milliseconds()},
 	}
 	if e.Status == registry.Disabled {
 		out.Status, out.Since = api.ProviderHealthStatus(registry.Disabled), nil

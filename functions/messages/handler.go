@@ -14,6 +14,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/queue"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/usage"
 )
@@ -65,6 +66,7 @@ type Providers interface {
 type Queue interface {
 	Send(ctx context.Context, accountID string, m id.Message) error
 	SendLater(ctx context.Context, accountID string, m id.Message, delay time.Duration) error
+	SendBatch(ctx context.Context, accountID string, list []queue.Delayed) (failed []id.Message, err error)
 }
 
 // Recipients gives conversations their recipients: Of finds those that are there, Ensure makes one for an address that the

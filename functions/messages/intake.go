@@ -20,11 +20,13 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 )
 
 const (
 	maxExpiry    = 30 * 24 * time.Hour
+	maxSchedule  = 30 * 24 * time.Hour
 	maxReference = 128
 	// maxContent bounds a content as it is stored, in bytes, so that it fits into one item whatever it holds.
 	maxContent = 128 << 10
@@ -40,7 +42,11 @@ type intake struct {
 	began     time.Time
 
 	limits limits
-	req    api.SendMessageRequest
+	// limitsErr is why they are not known.
+	limitsErr error
+	req       api.SendMessageRequest
+	// newID names the message in a conversation.
+	newID  func(conversation string) (id.Message, error)
 	key    idempotency.Key
 	hasKey bool
 	// payload stands for the body; zero while it was not read.
@@ -53,7 +59,7 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if !account.ValidID(accountID) {
 		return message.Message{}, api.NewProblem(api.CodeForbidden).WithDetail("The token's account_id can't be the id of an account.")
 	}
-	limitsErr := in.readLimits(ctx, accountID)
+	in.limitsErr = in.readLimits(ctx, accountID)
 	body, bodyErr := api.ReadBody(in.r)
 	var keyErr error
 	if in.key, in.hasKey, keyErr = idempotency.KeyFrom(in.r); bodyErr == nil {
@@ -69,7 +75,16 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if err := api.Decode(body, &in.req); err != nil {
 		return message.Message{}, err
 	}
-	if err := in.allowed("", ""); err != nil {
+	m, err := in.one(ctx, accountID, version.Version)
+	if err != nil {
+		return message.Message{}, err
+	}
+	return m, in.acceptByUse(ctx, accountID, version, agreement)
+}
+
+// one checks what was read of one message, and gives the message to accept.
+func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (message.Message, error) {
+	if err := in.allowed(restriction.Way{}); err != nil {
 		return message.Message{}, err
 	}
 	channelID, to, err := in.destination(ctx, accountID)
@@ -80,13 +95,14 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if err != nil {
 		return message.Message{}, err
 	}
-	if err := in.allowed(ch.ID, ""); err != nil {
+	on := restriction.Way{ProviderID: ch.ProviderID, ChannelID: ch.ID}
+	if err := in.allowed(on); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.supported(ch, to); err != nil {
 		return message.Message{}, err
 	}
-	if err := in.recipientAllowed(ctx, accountID, ch.ID, to); err != nil {
+	if err := in.recipientAllowed(ctx, accountID, to, on); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.answers(ctx, ch, to); err != nil {
@@ -101,16 +117,13 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if err := in.windowOpen(ctx, ch, to); err != nil {
 		return message.Message{}, err
 	}
-	if limitsErr != nil {
-		return message.Message{}, api.TryAgain(in.r, limitsErr)
+	if in.limitsErr != nil {
+		return message.Message{}, api.TryAgain(in.r, in.limitsErr)
 	}
 	if err := in.usageLeft(ctx, accountID); err != nil {
 		return message.Message{}, err
 	}
-	if err := in.acceptByUse(ctx, accountID, version, agreement); err != nil {
-		return message.Message{}, err
-	}
-	return in.message(accountID, ch, to, version.Version)
+	return in.message(accountID, ch, to, rulesVersion)
 }
 
 func firstError(errs ...error) error {
@@ -310,10 +323,11 @@ func (in *intake) answers(ctx context.Context, ch channel.Channel, to string) er
 }
 
 // windowOpen refuses what the provider takes only for a while after the recipient wrote, where that while is over. The
-// provider has the last word: what is accepted here can still come too late for it.
+// provider has the last word: what is accepted here can still come too late for it. What is to go later is not refused for
+// how things are now.
 func (in *intake) windowOpen(ctx context.Context, ch channel.Channel, to string) error {
 	can := in.Capabilities[ch.ProviderID]
-	if can.ReplyWindow == 0 || can.OutsideWindow == nil || slices.Contains(can.OutsideWindow, in.req.Content.Type) {
+	if in.req.SendAt != nil || can.ReplyWindow == 0 || can.OutsideWindow == nil || slices.Contains(can.OutsideWindow, in.req.Content.Type) {
 		return nil
 	}
 	closes, err := in.Messages.WindowCloses(ctx, ch.AccountID, in.Conversations.Key(ch.AccountID, ch.ID, to))
@@ -342,6 +356,16 @@ func (in *intake) options() error {
 	} else if at != nil && at.After(in.began.Add(maxExpiry)) {
 		errs.Add("expires_at", api.FieldInvalid, "must lie at most 30 days ahead")
 	}
+	if at := in.req.SendAt; at != nil {
+		switch {
+		case !at.After(in.began):
+			errs.Add("send_at", api.FieldInvalid, "must lie in the future")
+		case at.After(in.began.Add(maxSchedule)):
+			errs.Add("send_at", api.FieldInvalid, "must lie at most 30 days ahead")
+		case in.req.ExpiresAt != nil && !at.Before(in.req.ExpiresAt.Time):
+			errs.Add("send_at", api.FieldInvalid, "must lie before expires_at")
+		}
+	}
 	if ref := in.req.ClientReference; ref != nil && utf8.RuneCountInString(*ref) > maxReference {
 		errs.Add("client_reference", api.FieldInvalid, "must have at most 128 characters")
 	}
@@ -350,7 +374,7 @@ func (in *intake) options() error {
 
 // message is the message to accept.
 func (in *intake) message(accountID string, ch channel.Channel, to, rulesVersion string) (message.Message, error) {
-	mid, err := in.IDs.NewMessage(in.Conversations.Key(accountID, ch.ID, to))
+	mid, err := in.newID(in.Conversations.Key(accountID, ch.ID, to))
 	if err != nil {
 		return message.Message{}, fmt.Errorf("new message: %w", err)
 	}
@@ -362,6 +386,9 @@ func (in *intake) message(accountID string, ch channel.Channel, to, rulesVersion
 		AccountID: accountID, ID: mid, Direction: message.Outbound, ChannelID: ch.ID, ProviderID: ch.ProviderID, Address: to,
 		Content: in.req.Content, ContentSHA256: hash, OnLimit: in.onLimit(), KeptFor: in.limits.standing.Retention, RulesVersion: rulesVersion, CreatedBy: in.principal.UserID,
 		Outcome: message.Queued,
+	}
+	if in.req.SendAt != nil {
+		m.SendAt = in.req.SendAt.Truncate(time.Millisecond)
 	}
 	if in.req.ReplyTo != nil {
 		m.ReplyTo = *in.req.ReplyTo

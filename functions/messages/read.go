@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,7 @@ import (
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/restriction"
 )
 
 // listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
@@ -39,6 +41,7 @@ func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := api.MessageOf(m, where(m))
+	v.Latency = api.LatencyOf(m)
 	if v.Transfer, err = h.transfer(ctx, m); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
@@ -85,7 +88,7 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 	var to []string
 	var ways []health.Subject
 	for _, m := range list {
-		if m.Status() != message.Queued {
+		if m.Status() != message.Queued || m.Scheduled(h.Now()) {
 			continue
 		}
 		to = append(to, m.Address)
@@ -99,8 +102,9 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 		}
 		off[m.ProviderID] = err == nil && e.Status == registry.Disabled
 	}
+	now := h.Now()
 	if len(to) == 0 {
-		return func(message.Message) api.Place { return api.InLine }, nil
+		return func(m message.Message) api.Place { return due(m, now) }, nil
 	}
 	g, st, err := h.standing(ctx, accountID)
 	if err != nil {
@@ -116,13 +120,15 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 	if err != nil {
 		return nil, err
 	}
-	now := h.Now()
 	return func(m message.Message) api.Place {
+		if m.Scheduled(now) {
+			return api.NotDue
+		}
 		e, ok := g.Entries[m.ID.Unique]
 		if ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires) {
 			return api.InHand
 		}
-		if _, blocked := st.Restrictions.Blocking(m.ChannelID, recipients[m.Address]); blocked {
+		if _, blocked := st.Restrictions.Blocking(restriction.Way{ProviderID: m.ProviderID, ChannelID: m.ChannelID, RecipientID: recipients[m.Address]}); blocked {
 			return api.Blocked
 		}
 		if off[m.ProviderID] {
@@ -210,6 +216,14 @@ func (l *list) page(ctx context.Context) (api.MessageList, error) {
 		}
 	}
 	return out, nil
+}
+
+// due is the place of a message that only its own time can keep.
+func due(m message.Message, now time.Time) api.Place {
+	if m.Scheduled(now) {
+		return api.NotDue
+	}
+	return api.InLine
 }
 
 func (l *list) query(ctx context.Context, p message.Page) ([]message.Message, string, error) {

@@ -18,7 +18,7 @@ func (h *Handler) SendMessage(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), stepsTimeout)
 	defer cancel()
 	r = r.WithContext(ctx)
-	in := &intake{Handler: h, r: r, principal: api.PrincipalFrom(ctx), began: h.Now()}
+	in := &intake{Handler: h, r: r, principal: api.PrincipalFrom(ctx), began: h.Now(), newID: h.IDs.NewMessage}
 	m, replayed, err := in.run(ctx)
 	if headerErr := in.limits.setHeaders(w.Header(), h.Now()); headerErr != nil {
 		api.Note(ctx, headerErr)
@@ -55,6 +55,9 @@ func (in *intake) accept(ctx context.Context, m message.Message, old bool) error
 	send := func() error { return in.Queue.Send(ctx, m.AccountID, m.ID) }
 	if old {
 		send = func() error { return in.Queue.SendLater(ctx, m.AccountID, m.ID, intakeTimeout) }
+	}
+	if !m.SendAt.IsZero() {
+		send = func() error { return nil } // the schedule sends it when its time comes
 	}
 	if err := send(); err != nil {
 		return api.TryAgain(in.r, err)

@@ -86,7 +86,7 @@ func newStack(t *testing.T) *stack {
 	s.counter.Attach(&cfg)
 	db := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &env.DynamoDBURL })
 	s.sqs, s.queueURL = env.SQS, env.Queue(ctx, nil)
-	messages := env.Table(ctx, table("messages", "held:hk,hs", "reference:rk,rs"))
+	messages := env.Table(ctx, table("messages", "held:hk,hs", "reference:rk,rs", "scheduled:sh,sd"))
 	gates, accounts, channels := env.Table(ctx, table("usage", "due:sh,due")), env.Table(ctx, table("accounts")), env.Table(ctx, table("channels", "account:ak,as"))
 	s.writes = &faultyDynamoDB{DynamoDB: db}
 	s.queue = &faultyQueue{Queue: &queue.Queue{SQS: sqs.NewFromConfig(cfg, func(o *sqs.Options) { o.BaseEndpoint = &env.SQSURL }), URL: s.queueURL}}
@@ -305,6 +305,8 @@ type faultyQueue struct {
 	fail         bool
 	after        func()
 	later, plain int
+	batches      int
+	failsFrom    int
 }
 
 func (q *faultyQueue) Send(ctx context.Context, accountID string, m id.Message) error {
@@ -315,10 +317,25 @@ func (q *faultyQueue) SendLater(ctx context.Context, accountID string, m id.Mess
 	return q.do(&q.later, func() error { return q.Queue.Send(ctx, accountID, m) })
 }
 
+func (q *faultyQueue) SendBatch(ctx context.Context, accountID string, list []queue.Delayed) (failed []id.Message, err error) {
+	err = q.do(&q.batches, func() error {
+		failed, err = q.Queue.SendBatch(ctx, accountID, list)
+		return err
+	})
+	return failed, err
+}
+
+// failFrom lets batches fail from the n-th on; 0: none.
+func (q *faultyQueue) failFrom(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.batches, q.failsFrom = 0, n
+}
+
 func (q *faultyQueue) do(count *int, send func() error) error {
 	q.mu.Lock()
 	*count++
-	fail, after := q.fail, q.after
+	fail, after := q.fail || q.failsFrom > 0 && q.batches >= q.failsFrom, q.after
 	q.mu.Unlock()
 	if fail {
 		return errInjected

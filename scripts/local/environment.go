@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"contactcenter/scripts/local/internal/template"
+	"contactcenter/scripts/simulator/simulators"
 	"contactcenter/shared/seal"
 )
 
@@ -16,8 +17,8 @@ import (
 var secret = regexp.MustCompile(`\{\{resolve:[^{}]*\}\}`)
 
 // providerSettings are the operator's settings of a provider: those of one machine, with what is set for this program.
-func providerSettings(p simulator, simURL string) map[string]string {
-	out := p.settings(simURL + "/" + p.id)
+func providerSettings(p simulators.Simulator, simURL string) map[string]string {
+	out := p.Settings(simURL + "/" + p.ID)
 	for name := range out {
 		if set, ok := os.LookupEnv(name); ok {
 			out[name] = set

@@ -24,6 +24,7 @@ import (
 	"contactcenter/scripts/local/internal/schedule"
 	"contactcenter/scripts/local/internal/template"
 	"contactcenter/scripts/local/internal/token"
+	"contactcenter/scripts/simulator/simulators"
 	"contactcenter/shared/localaws"
 )
 
@@ -133,11 +134,11 @@ func (s *stack) startSimulators() error {
 		return err
 	}
 	s.settings = map[string]string{}
-	for _, p := range simulated() {
+	for _, p := range simulators.All() {
 		settings := providerSettings(p, endpoint(s.simAddress))
-		handler, end := p.start(settings, s.logs.Logger("simulator/"+p.id))
+		handler, end := p.Start(settings, s.logs.Logger("simulator/"+p.ID))
 		s.ends = append(s.ends, end)
-		mux.Handle("/"+p.id+"/", http.StripPrefix("/"+p.id, handler))
+		mux.Handle("/"+p.ID+"/", http.StripPrefix("/"+p.ID, handler))
 		maps.Copy(s.settings, settings)
 	}
 	return nil

@@ -9,14 +9,17 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
-	"contactcenter/scripts/simulator/edna"
+	"contactcenter/scripts/simulator/simulators"
 )
 
 func main() {
@@ -32,20 +35,26 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	e := edna.New(edna.Options{
-		APIKey: os.Getenv("EDNA_API_KEY"), WebhookKey: firstKey(os.Getenv("EDNA_WEBHOOK_KEYS")),
-		Logger: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
-	})
-	defer e.Close()
-	mux := http.NewServeMux()
-	mux.Handle("/edna/", http.StripPrefix("/edna", e))
-
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	mux := http.NewServeMux()
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	for _, p := range simulators.All() {
+		base := "http://" + l.Addr().String() + "/" + p.ID
+		settings := p.Settings(base)
+		fmt.Printf("%s: %s, steered under %s/_sim/\n", p.ID, urls(settings), base)
+		for name := range settings {
+			if set, ok := os.LookupEnv(name); ok {
+				settings[name] = set
+			}
+		}
+		handler, end := p.Start(settings, log)
+		defer end()
+		mux.Handle("/"+p.ID+"/", http.StripPrefix("/"+p.ID, handler))
+	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	fmt.Printf("edna: EDNA_BASE_URL=http://%s/edna/api, steered under http://%s/edna/_sim/\n", l.Addr(), l.Addr())
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {
@@ -56,12 +65,13 @@ func run() error {
 	return server.Close()
 }
 
-// firstKey is the current one of several webhook keys.
-func firstKey(keys string) string {
-	for i, r := range keys {
-		if r == ',' {
-			return keys[:i]
+// urls are the settings that say where a simulator is, not those that let one in.
+func urls(settings map[string]string) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if strings.HasSuffix(name, "_URL") {
+			out = append(out, name+"="+settings[name])
 		}
 	}
-	return keys
+	return strings.Join(out, " ")
 }

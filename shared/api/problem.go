@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -166,6 +167,17 @@ func cut(s string) string {
 	return string(r[:most]) + "…"
 }
 
+// within gives what is noted of one item of a list, by the item's own field names.
+func (e FieldErrors) within(item string) FieldErrors {
+	var out FieldErrors
+	for _, f := range e {
+		if rest, ok := strings.CutPrefix(f.Field, item+"."); ok {
+			out = append(out, FieldError{Field: rest, Code: f.Code, Detail: f.Detail})
+		}
+	}
+	return out
+}
+
 // Err gives the problem of a request that can't be used, or nil when nothing was noted.
 func (e FieldErrors) Err() error {
 	if len(e) == 0 {
@@ -250,6 +262,20 @@ func (p *Problem) Error() string { return string(p.Code) + " (" + strconv.Itoa(p
 // WriteError answers with the problem in err. Any other error is answered 500 (504 would tell the caller no more) and
 // noted for the request's log line.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	answer := ProblemOf(r, err)
+	noteCode(r.Context(), answer.Code)
+	if answer.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((answer.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+	if answer.Allow != "" {
+		w.Header().Set("Allow", answer.Allow)
+	}
+	write(w, answer.Status, "application/problem+json", answer)
+}
+
+// ProblemOf gives the problem in err as it is shown in the answer to a request. Any other error is noted for the
+// request's log line.
+func ProblemOf(r *http.Request, err error) *Problem {
 	p := new(Problem)
 	if !errors.As(err, &p) {
 		noteError(r.Context(), err)
@@ -260,14 +286,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if answer.Instance == "" {
 		answer.Instance = r.URL.Path
 	}
-	noteCode(r.Context(), answer.Code)
-	if answer.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.FormatInt(int64((answer.RetryAfter+time.Second-1)/time.Second), 10))
-	}
-	if answer.Allow != "" {
-		w.Header().Set("Allow", answer.Allow)
-	}
-	write(w, answer.Status, "application/problem+json", answer)
+	return &answer
 }
 
 // TryAgain is the answer when something that should be there for a moment is not: the cause is noted for the

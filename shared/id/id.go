@@ -78,6 +78,42 @@ func (s Source) unique() (string, error) {
 	return encoding().EncodeToString(b[:]), nil
 }
 
+// Batch names the messages of one request, in their order: the same batch gives the same ids again.
+type Batch struct {
+	// Unique is like a message's.
+	Unique string
+}
+
+// BatchSize is how many messages a batch can name.
+const BatchSize = 256
+
+// NewBatch gives a new batch.
+func (s Source) NewBatch() (Batch, error) {
+	u, err := s.unique()
+	return Batch{u}, err
+}
+
+// ParseBatch reads what Unique was. It returns ErrMalformed for anything else.
+func ParseBatch(s string) (Batch, error) {
+	if !validPart(s) {
+		return Batch{}, ErrMalformed
+	}
+	return Batch{s}, nil
+}
+
+// Time is when the batch was made, to the millisecond.
+func (b Batch) Time() time.Time { return timeOf(b.Unique) }
+
+// Message gives the id of the batch's message at an index below BatchSize. The ids sort by index.
+func (b Batch) Message(index int, conversation string) (Message, error) {
+	raw, err := encoding().DecodeString(b.Unique)
+	if err != nil || len(raw) != partBytes || index < 0 || index >= BatchSize || !validPart(conversation) {
+		return Message{}, fmt.Errorf("message id %d of a batch: %w", index, ErrMalformed)
+	}
+	raw[partBytes-1] = byte(index)
+	return Message{Unique: encoding().EncodeToString(raw), Conversation: conversation}, nil
+}
+
 // Message is a message's id in its two parts.
 type Message struct {
 	// Unique is unique within the account and sorts by time: 16 characters.

@@ -14,7 +14,7 @@ import (
 // channelProfile lists the senders.
 func (s *Simulator) channelProfile(c *call) {
 	list := []map[string]any{}
-	types := c.r.URL.Query().Get("types")
+	types := c.Request.URL.Query().Get("types")
 	if types == "" || strings.Contains(types, "WHATSAPP") {
 		for i, x := range s.senders {
 			p := map[string]any{
@@ -74,11 +74,11 @@ func (s *Simulator) callbackSet(c *call) {
 		Matcher   *string `json:"messageMatcherCallbackUrl"`
 		SubjectID int64   `json:"subjectId"`
 	}
-	if json.Unmarshal(c.body, &in) != nil {
+	if json.Unmarshal(c.Body, &in) != nil {
 		c.problem(http.StatusInternalServerError, "error-system", "System error")
 		return
 	}
-	c.subject = in.SubjectID
+	c.Sender = senderID(in.SubjectID)
 	if _, known := s.bySubject[in.SubjectID]; in.SubjectID != 0 && !known {
 		c.callbackError("error-subject-unknown")
 		return
@@ -93,7 +93,7 @@ func (s *Simulator) callbackSet(c *call) {
 			continue
 		}
 		checked[*u] = true
-		if code := s.checkURL(c.r.Context(), *u); code != "" {
+		if code := s.checkURL(c.Request.Context(), *u); code != "" {
 			c.callbackError(code)
 			return
 		}
@@ -111,8 +111,7 @@ func (s *Simulator) callbackSet(c *call) {
 }
 
 func (c *call) callbackError(code string) {
-	c.status = http.StatusBadRequest
-	c.answer = marshal(map[string]any{"code": code, "status": http.StatusBadRequest, "detail": strings.ReplaceAll(code, "-", " ")})
+	c.JSON(http.StatusBadRequest, map[string]any{"code": code, "status": http.StatusBadRequest, "detail": strings.ReplaceAll(code, "-", " ")})
 }
 
 func (s *Simulator) checkURL(ctx context.Context, raw string) string {
@@ -132,7 +131,7 @@ func (s *Simulator) checkURL(ctx context.Context, raw string) string {
 	if err != nil {
 		return "error-callback-url-not-available"
 	}
-	resp, err := s.o.HTTP.Do(req)
+	resp, err := s.stage.HTTP().Do(req)
 	if err != nil {
 		return "error-callback-url-not-available"
 	}
@@ -157,6 +156,9 @@ func (s *Simulator) hook(subject int64) webhooks {
 	if h.inbound == "" {
 		h.inbound = account.inbound
 	}
+	if h.matcher == "" {
+		h.matcher = account.matcher
+	}
 	return h
 }
 
@@ -171,7 +173,7 @@ func (s *Simulator) messagesHistory(c *call) {
 		Direction     string `json:"direction"`
 		SubjectID     int64  `json:"subjectId"`
 	}
-	if json.Unmarshal(c.body, &ask) != nil {
+	if json.Unmarshal(c.Body, &ask) != nil {
 		c.problem(http.StatusInternalServerError, "error-system", "System error")
 		return
 	}
@@ -183,7 +185,7 @@ func (s *Simulator) messagesHistory(c *call) {
 	var found []map[string]any
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.history.each(func(m *message) bool {
+	s.history.Each(func(m *message) bool {
 		switch {
 		case address != "" && m.address != address, ask.MessageID != 0 && m.id != ask.MessageID, ask.Direction != "" && m.direction != ask.Direction,
 			ask.SubjectID != 0 && m.subject != ask.SubjectID:

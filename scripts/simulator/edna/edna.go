@@ -7,20 +7,22 @@
 //   - Free text to a person who has not written within 24 hours is delivered, unless strict_window is on.
 //   - A webhook is retried by the documented schedule, which can be scaled.
 //   - Undocumented answers (429, the body of a 401) are plausible, not edna's.
+//   - The form of BUTTON and LIST_PICKER is assumed: a keyboard as templates have it, and sections of items named as in the
+//     reply to a list. Their limits are WhatsApp's, and so is that two buttons may not have one title.
+//   - Attachments are not fetched. Only a document's must have a name.
 //
-// Under /_sim/ it is steered and asked what it saw; see sim.go.
+// Under /_sim/ it is steered and asked what it saw; see package stage, type own and inbound.go.
 package edna
 
 import (
-	"context"
-	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"contactcenter/scripts/simulator/stage"
 )
 
 // Sender is one registered WhatsApp number of the account, with a cascade of its own.
@@ -79,27 +81,24 @@ func DefaultSenders() []Sender {
 // Simulator is edna. It is safe for concurrent use; Close ends its callbacks.
 type Simulator struct {
 	o     Options
-	mux   *http.ServeMux
-	queue *queue
+	stage *stage.Stage
 
 	mu          sync.Mutex
-	rng         *rand.Rand
 	senders     []Sender
 	bySubject   map[int64]Sender
 	byCascade   map[int64]Sender
 	templates   []Template
-	hooks       map[int64]webhooks // by subject; 0 is the account
-	global      behaviour
-	perSender   map[int64]behaviour
-	calls       callLog
+	hooks       map[int64]webhooks  // by subject; 0 is the account
 	taken       map[string]*message // by requestId, complete
-	takenBy     map[int64]int       // messages accepted, by subject
 	recent      map[[32]byte]time.Time
 	recentSwept time.Time
-	history     ring[*message]
+	history     stage.Ring[*message]
 	lastWrote   map[person]time.Time
 	nextID      int64
 }
+
+// Call is one call as GET _sim/calls shows it. RequestID is edna's requestId, To the address as it was given.
+type Call = stage.Call
 
 type person struct {
 	subject int64
@@ -139,28 +138,11 @@ func New(o Options) *Simulator {
 	if o.RetrySchedule == nil {
 		o.RetrySchedule = []time.Duration{4 * time.Second, 128 * time.Second, 2048 * time.Second}
 	}
-	delays := map[string]time.Duration{"sent": 20 * time.Millisecond, "delivered": 60 * time.Millisecond, "read": 150 * time.Millisecond}
-	for k, v := range o.StatusDelays {
-		delays[k] = v
-	}
-	o.StatusDelays = delays
-	if o.Workers <= 0 {
-		o.Workers = 32
-	}
 	if o.KeepCalls <= 0 {
 		o.KeepCalls = 100_000
 	}
-	if o.HTTP == nil {
-		o.HTTP = callbackClient()
-	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	s := &Simulator{
-		o: o, mux: http.NewServeMux(), senders: o.Senders, templates: o.Templates,
+		o: o, senders: o.Senders, templates: o.Templates,
 		bySubject: map[int64]Sender{}, byCascade: map[int64]Sender{}, hooks: map[int64]webhooks{},
 		nextID: 8_000_000,
 	}
@@ -173,105 +155,147 @@ func New(o Options) *Simulator {
 		s.byCascade[x.CascadeID] = x
 	}
 	s.forget()
-	s.queue = newQueue(o.Workers)
+	s.stage = stage.New(stage.Options{
+		Fail: fail, Known: s.known, Forget: s.forget, Own: func() any { return &own{} }, NumericIDs: true,
+		RetrySchedule: o.RetrySchedule, StatusDelays: o.StatusDelays, Workers: o.Workers, KeepCalls: o.KeepCalls,
+		HTTP: o.HTTP, Clock: o.Clock, Seed: o.Seed, Logger: o.Logger,
+	})
 	s.routes()
 	return s
 }
 
-func callbackClient() *http.Client {
-	return &http.Client{
-		Timeout:       10 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			MaxIdleConnsPerHost: 64,
-			IdleConnTimeout:     30 * time.Second,
-		},
+// Settings are the environment of the functions that reach the simulator at a base URL.
+func Settings(baseURL string) map[string]string {
+	return map[string]string{
+		"EDNA_BASE_URL":     baseURL + "/api",
+		"EDNA_API_KEY":      "local-edna-key",
+		"EDNA_WEBHOOK_KEYS": "local-edna-webhook-key",
 	}
 }
 
-func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0xed4a)) }
+// Start makes a simulator with the settings in force, of which the first of the webhook keys is the current one. The
+// function that it gives ends it.
+func Start(settings map[string]string, log *slog.Logger) (http.Handler, func()) {
+	current, _, _ := strings.Cut(settings["EDNA_WEBHOOK_KEYS"], ",")
+	s := New(Options{APIKey: settings["EDNA_API_KEY"], WebhookKey: strings.TrimSpace(current), Logger: log})
+	return s, s.Close
+}
 
-// forget is what _sim/reset does: everything but senders, templates and registered callback URLs. The caller holds
-// mu, or is New.
+// own are edna's fields of the behaviour, beside those of package stage.
+type own struct {
+	// ArrayCallbacks: each callback is a list of one, which edna's documentation also shows.
+	ArrayCallbacks bool `json:"array_callbacks"`
+	// StrictWindow: outside the 24 hours after a person wrote, text that matches no approved template ends as
+	// no-match-template.
+	StrictWindow bool `json:"strict_window"`
+}
+
+func ownOf(b stage.Behaviour) own { return *b.Own.(*own) }
+
+// forget is what _sim/reset does: everything but senders, templates and registered callback URLs.
 func (s *Simulator) forget() {
-	s.rng = newRand(s.o.Seed)
-	s.global, s.perSender = defaultBehaviour(), map[int64]behaviour{}
-	s.calls = callLog{keepBytes: 64 << 20, ring: ring[*Call]{keep: s.o.KeepCalls}}
-	s.taken, s.takenBy = map[string]*message{}, map[int64]int{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = map[string]*message{}
 	s.recent = map[[32]byte]time.Time{}
-	s.history = ring[*message]{keep: s.o.KeepCalls}
+	s.history = stage.NewRing[*message](s.o.KeepCalls)
 	s.lastWrote = map[person]time.Time{}
 }
 
-// Close ends the callbacks, those under way too, and waits for them.
-func (s *Simulator) Close() {
-	s.queue.close()
-	s.o.HTTP.CloseIdleConnections()
+func (s *Simulator) known(sender string) bool {
+	_, known := s.bySubject[parseID(sender)]
+	return known
 }
 
-func (s *Simulator) routes() {
-	api := func(method, path string, h func(*call)) {
-		s.mux.HandleFunc("/api/"+path, func(w http.ResponseWriter, r *http.Request) { s.serveAPI(w, r, method, h) })
+// senderID is a subject's id as package stage knows it; "" for none.
+func senderID(subject int64) string {
+	if subject == 0 {
+		return ""
 	}
-	api(http.MethodGet, "channel-profile", s.channelProfile)
-	api(http.MethodPost, "cascade/get-all", s.cascades)
-	api(http.MethodPost, "cascade/schedule", s.schedule)
-	api(http.MethodPost, "message-matchers/get-by-request", s.matchers)
-	api(http.MethodPost, "messages/history", s.messagesHistory)
-	api(http.MethodPost, "callback/set", s.callbackSet)
-	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		s.serveAPI(w, r, "", func(c *call) { c.problem(http.StatusNotFound, "not-found", "Not found") })
-	})
-	s.simRoutes()
+	return strconv.FormatInt(subject, 10)
 }
+
+// Calls returns what the API saw of a sender (0: of all), oldest first, and how many messages it accepted.
+func (s *Simulator) Calls(subject int64) ([]Call, int) { return s.stage.Calls(senderID(subject)) }
+
+// Close ends the callbacks, those under way too, and waits for them.
+func (s *Simulator) Close() { s.stage.Close() }
 
 // ServeHTTP serves the API under /api/ and the steering under /_sim/.
-func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.stage.ServeHTTP(w, r) }
 
-const maxBody = 1 << 20
-
-// serveAPI reads a call, checks the key, lets h answer, and remembers it.
-func (s *Simulator) serveAPI(w http.ResponseWriter, r *http.Request, method string, h func(*call)) {
-	c := &call{r: r, at: s.o.Clock()}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	c.body = body
-	switch {
-	case err != nil:
-		c.problem(http.StatusRequestEntityTooLarge, "request-too-large", "Request too large")
-	case r.Header.Get("X-API-KEY") != s.o.APIKey:
-		c.problem(http.StatusUnauthorized, "unauthorized", "Auth error")
-	case method != "" && r.Method != method:
-		c.problem(http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed")
-	default:
-		s.behave(c, h)
+func (s *Simulator) routes() {
+	api := func(method, path string, send bool, look, serve func(*call)) {
+		s.stage.Handle("/api/"+path, stage.Route{
+			Send:  send,
+			Check: func(e *stage.Exchange) bool { return s.check(&call{e}, method) },
+			Look:  func(e *stage.Exchange) { look(&call{e}) },
+			Serve: func(e *stage.Exchange) { serve(&call{e}) },
+		})
 	}
-	record := c.record()
-	s.mu.Lock()
-	s.calls.add(record)
-	s.mu.Unlock()
-	if !wait(r.Context(), c.delay) || c.drop {
-		panic(http.ErrAbortHandler) // closes the connection without an answer
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if c.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(c.retryAfter))
-	}
-	w.WriteHeader(c.status)
-	_, _ = w.Write(c.answer)
+	unseen := func(*call) {}
+	api(http.MethodGet, "channel-profile", false, unseen, s.channelProfile)
+	api(http.MethodPost, "cascade/get-all", false, unseen, s.cascades)
+	api(http.MethodPost, "cascade/schedule", true, s.peek, s.schedule)
+	api(http.MethodPost, "message-matchers/get-by-request", false, unseen, s.matchers)
+	api(http.MethodPost, "messages/history", false, unseen, s.messagesHistory)
+	api(http.MethodPost, "callback/set", false, unseen, s.callbackSet)
+	api("", "", false, unseen, func(c *call) { c.problem(http.StatusNotFound, "not-found", "Not found") })
+	s.stage.Steer(http.MethodPost, "inbound", s.postInbound)
+	s.stage.Steer(http.MethodPut, "templates", s.putTemplate)
 }
 
-// wait returns false when the caller left first.
-func wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
+// check refuses what edna does not look into. method "": any.
+func (s *Simulator) check(c *call, method string) bool {
+	switch {
+	case c.TooLarge:
+		c.problem(http.StatusRequestEntityTooLarge, "request-too-large", "Request too large")
+	case c.Request.Header.Get("X-API-KEY") != s.o.APIKey:
+		c.problem(http.StatusUnauthorized, "unauthorized", "Auth error")
+	case method != "" && c.Request.Method != method:
+		c.problem(http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed")
+	default:
 		return true
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+	return false
+}
+
+// call is one call of the API while it is served.
+type call struct{ *stage.Exchange }
+
+// reply answers with 200.
+func (c *call) reply(v any) { c.JSON(http.StatusOK, v) }
+
+// problem answers with an error body of edna's form.
+func (c *call) problem(status int, title, detail string) {
+	c.JSON(status, map[string]any{"title": title, "status": status, "detail": detail})
+}
+
+// fail is a failure that was steered.
+func fail(e *stage.Exchange, status int) {
+	c := call{e}
+	c.problem(status, failTitle(status), http.StatusText(status))
+}
+
+func failTitle(status int) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "unauthorized"
+	case status == http.StatusTooManyRequests:
+		return "too-many-requests"
+	case status >= 500:
+		return "error-system"
+	}
+	return "request-not-valid"
+}
+
+// callback is one in edna's form, with the webhook key as it is in Authorization.
+func (s *Simulator) callback(url string, body any, b stage.Behaviour) stage.Callback {
+	if ownOf(b).ArrayCallbacks {
+		body = []any{body}
+	}
+	return stage.Callback{
+		URL: url, Body: stage.Marshal(body),
+		Header: http.Header{"Content-Type": {"application/json"}, "Authorization": {s.o.WebhookKey}},
 	}
 }

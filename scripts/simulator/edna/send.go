@@ -1,7 +1,6 @@
 package edna
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"net/http"
@@ -10,10 +9,11 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"contactcenter/scripts/simulator/stage"
 )
 
 const (
-	schedulePath = "/api/cascade/schedule"
 	// sameMessage is how long an identical message to the same person is cancelled.
 	sameMessage = 20 * time.Minute
 	// replyWindow is WhatsApp's customer-service window.
@@ -35,26 +35,6 @@ type order struct {
 	} `json:"content"`
 }
 
-// whatsapp is the content of a message.
-type whatsapp struct {
-	ContentType string  `json:"contentType"`
-	Text        *string `json:"text"`
-	Attachment  *struct {
-		URL  string `json:"url"`
-		Name string `json:"name"`
-	} `json:"attachment"`
-	Location *struct {
-		Latitude  *float64 `json:"latitude"`
-		Longitude *float64 `json:"longitude"`
-	} `json:"location"`
-	Header *struct {
-		Text string `json:"text"`
-	} `json:"header"`
-	Footer *struct {
-		Text string `json:"text"`
-	} `json:"footer"`
-}
-
 // anyNumber takes 111 and "111".
 type anyNumber int64
 
@@ -64,10 +44,18 @@ func (n *anyNumber) UnmarshalJSON(b []byte) error {
 	return err
 }
 
+// read is the body of cascade/schedule as far as it could be read.
+type read struct {
+	order
+	err error
+}
+
 // peek reads what a call is about before it is judged, so that also a failed one is remembered with it.
-func (c *call) peek() {
-	c.orderErr = json.Unmarshal(c.body, &c.order)
-	c.requestID, c.to, c.cascade = c.order.RequestID, c.order.SubscriberFilter.Address, int64(c.order.CascadeID)
+func (s *Simulator) peek(c *call) {
+	in := &read{}
+	in.err = json.Unmarshal(c.Body, &in.order)
+	c.Own, c.RequestID, c.To = in, in.RequestID, in.SubscriberFilter.Address
+	c.Sender = senderID(s.byCascade[int64(in.CascadeID)].SubjectID)
 }
 
 // violation is the general error of cascade/schedule. Its detail quotes what it is about, as edna's do.
@@ -80,11 +68,12 @@ func (c *call) refuse(title string) {
 }
 
 func (s *Simulator) schedule(c *call) {
-	if c.orderErr != nil || !utf8.Valid(c.body) {
+	in := c.Own.(*read)
+	if in.err != nil || !utf8.Valid(c.Body) {
 		c.problem(http.StatusInternalServerError, "error-system", "System error")
 		return
 	}
-	o := c.order
+	o := in.order
 	address := strings.TrimPrefix(o.SubscriberFilter.Address, "+")
 	switch {
 	case o.RequestID == "":
@@ -105,7 +94,7 @@ func (s *Simulator) schedule(c *call) {
 	var w whatsapp
 	switch {
 	case repeated:
-		c.duplicate = true
+		c.Duplicate = true
 		c.refuse("requestId-is-not-unique")
 		return
 	case !known || sender.CascadeDisabled || sender.Inactive:
@@ -125,73 +114,46 @@ func (s *Simulator) schedule(c *call) {
 		c.refuse(title)
 		return
 	}
-	s.accept(c, sender, address, w)
-}
-
-// fault names what is missing from a content.
-func (w whatsapp) fault() string {
-	switch w.ContentType {
-	case "":
-		return "contentType-not-specified"
-	case "TEXT":
-		if w.Attachment == nil && (w.Text == nil || *w.Text == "") {
-			return "text-not-specified"
-		}
-	case "LOCATION":
-		switch {
-		case w.Location == nil || w.Location.Latitude == nil:
-			return "latitude-not-specified"
-		case w.Location.Longitude == nil:
-			return "longitude-not-specified"
-		}
-	case "IMAGE", "DOCUMENT", "VIDEO", "AUDIO":
-		switch {
-		case w.Attachment == nil || w.Attachment.URL == "":
-			return "content-not-specified"
-		case w.ContentType == "DOCUMENT" && w.Attachment.Name == "":
-			return "attachmentName-not-specified"
-		case utf8.RuneCountInString(w.Attachment.Name) > 70:
-			return "attachmentName-is-too-long"
-		}
-	default:
-		return "cascade-scheduling-request-is-not-valid"
-	}
-	return ""
+	s.accept(c, o, sender, address, w)
 }
 
 // accept takes a message, once, and lets its statuses follow.
-func (s *Simulator) accept(c *call, sender Sender, address string, w whatsapp) {
-	now := s.o.Clock()
+func (s *Simulator) accept(c *call, o order, sender Sender, address string, w whatsapp) {
+	now := s.stage.Now()
 	s.mu.Lock()
-	if _, repeated := s.taken[c.requestID]; repeated {
+	if _, repeated := s.taken[o.RequestID]; repeated {
 		s.mu.Unlock()
-		c.duplicate = true
+		c.Duplicate = true
 		c.refuse("requestId-is-not-unique")
 		return
 	}
 	s.nextID++
 	m := &message{
-		id: s.nextID, requestID: c.requestID, comment: c.order.Comment, direction: "OUT", subject: sender.SubjectID,
+		id: s.nextID, requestID: o.RequestID, comment: o.Comment, direction: "OUT", subject: sender.SubjectID,
 		cascade: sender.CascadeID, address: address, status: "ENQUEUED", at: now, stage: "00000000-0000-4000-8000-" + pad(sender.CascadeID),
 	}
 	s.taken[m.requestID] = m
-	s.takenBy[m.subject]++
-	s.history.add(m)
-	b := s.of(m.subject)
-	statuses := s.fate(m, w, c.order.Content.WhatsApp, now)
-	order := slices.Clone(statuses)
-	if b.ReorderCallbacks {
-		s.shuffle(statuses)
-	}
+	s.history.Add(m)
+	b := s.stage.Behaviour(c.Sender)
+	life := stage.Life{Statuses: s.fate(m, w, o.Content.WhatsApp, now, b), Tell: s.tell(m, b.StatusError)}
 	s.mu.Unlock()
 
-	c.accepted = true
 	c.reply(map[string]string{"requestId": m.requestID})
-	wait := time.Duration(0)
-	if c.order.StartTime != nil {
-		wait = max(0, c.order.StartTime.Sub(now))
+	if o.StartTime != nil {
+		life.Wait = o.StartTime.Sub(now)
 	}
-	s.follow(m, statuses, order, time.Now().Add(wait), b)
+	s.stage.Accept(c.Exchange, life)
+}
+
+// tell reports a message's statuses, with an error for those that are failures.
+func (s *Simulator) tell(m *message, failure string) func(string, time.Time, stage.Behaviour) stage.Callback {
+	return func(status string, at time.Time, now stage.Behaviour) stage.Callback {
+		s.mu.Lock()
+		m.status = strings.ToUpper(status)
+		hook := s.hook(m.subject).status
+		s.mu.Unlock()
+		return s.callback(hook, statusBody(m, s.bySubject[m.subject], status, failure, at), now)
+	}
 }
 
 func pad(n int64) string {
@@ -200,7 +162,7 @@ func pad(n int64) string {
 }
 
 // fate decides what becomes of a message. The caller holds mu.
-func (s *Simulator) fate(m *message, w whatsapp, raw []byte, now time.Time) []string {
+func (s *Simulator) fate(m *message, w whatsapp, raw []byte, now time.Time, b stage.Behaviour) []string {
 	key := sha256.Sum256(slices.Concat([]byte(strconv.FormatInt(m.subject, 10)+" "+m.address+" "), raw))
 	before, seen := s.recent[key]
 	s.sweepRecent(now)
@@ -208,16 +170,12 @@ func (s *Simulator) fate(m *message, w whatsapp, raw []byte, now time.Time) []st
 		return []string{"cancelled"}
 	}
 	s.recent[key] = now
-	b := s.of(m.subject)
 	wrote, ever := s.lastWrote[person{m.subject, m.address}]
 	open := ever && now.Sub(wrote) < replyWindow
-	if b.StrictWindow && !open && !s.matches(m.subject, w) {
+	if ownOf(b).StrictWindow && !open && !s.matches(m.subject, w) {
 		return []string{"no-match-template"}
 	}
-	if b.Statuses != nil {
-		return slices.Clone(b.Statuses)
-	}
-	return []string{"sent", "delivered", "read"}
+	return b.Fate("sent", "delivered", "read")
 }
 
 // sweepRecent forgets messages older than the rule reaches, now and then. The caller holds mu.
@@ -231,46 +189,6 @@ func (s *Simulator) sweepRecent(now time.Time) {
 			delete(s.recent, k)
 		}
 	}
-}
-
-// shuffle puts statuses in an order that is surely not theirs. The caller holds mu.
-func (s *Simulator) shuffle(statuses []string) {
-	natural := slices.Clone(statuses)
-	s.rng.Shuffle(len(statuses), func(i, j int) { statuses[i], statuses[j] = statuses[j], statuses[i] })
-	if slices.Equal(natural, statuses) {
-		slices.Reverse(statuses)
-	}
-}
-
-// follow reports the statuses one after the other: each at its time, none before the first attempt at the one before it.
-// times are the statuses whose delays are used, in their own order.
-func (s *Simulator) follow(m *message, statuses, times []string, accepted time.Time, b behaviour) {
-	if len(statuses) == 0 {
-		return
-	}
-	extra := time.Duration(b.CallbackDelayMS) * time.Millisecond
-	delay, known := s.o.StatusDelays[strings.ToLower(times[0])]
-	if !known {
-		delay = s.o.StatusDelays["delivered"]
-	}
-	s.queue.after(time.Until(accepted.Add(delay+extra)), func(ctx context.Context) {
-		generation := s.queue.now()
-		status := statuses[0]
-		at := s.o.Clock()
-		s.mu.Lock()
-		if s.taken[m.requestID] != m {
-			s.mu.Unlock()
-			return // forgotten meanwhile
-		}
-		m.status = strings.ToUpper(status)
-		hook := s.hook(m.subject).status
-		now := s.of(m.subject)
-		s.mu.Unlock()
-		if now.Callbacks && hook != "" {
-			s.deliver(ctx, delivery{url: hook, body: statusBody(m, s.bySubject[m.subject], status, b.StatusError, at), generation: generation}, now)
-		}
-		s.follow(m, statuses[1:], times[1:], accepted, b)
-	})
 }
 
 func statusBody(m *message, sender Sender, status, failure string, at time.Time) map[string]any {

@@ -1,4 +1,4 @@
-package edna
+package stage
 
 import (
 	"container/heap"
