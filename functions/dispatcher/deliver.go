@@ -165,7 +165,7 @@ func recordWaits() []time.Duration {
 func (a *attempt) read(ctx context.Context) (*message.Tail, verdict, error) {
 	mid := a.entry.Message
 	for try := 0; ; try++ {
-		tail, err := a.Messages.Tail(ctx, a.accountID, mid)
+		tail, err := a.Messages.Tail(ctx, a.accountID, mid, a.Now())
 		if err == nil {
 			return &tail, verdict{}, nil
 		}

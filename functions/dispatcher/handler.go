@@ -40,7 +40,7 @@ type Gates interface {
 
 // Messages is what the dispatcher reads and writes of messages.
 type Messages interface {
-	Tail(ctx context.Context, accountID string, mid id.Message) (message.Tail, error)
+	Tail(ctx context.Context, accountID string, mid id.Message, now time.Time) (message.Tail, error)
 	Open(ctx context.Context, m *message.Message) error
 	States(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]message.Message, error)
 	Fence(ctx context.Context, accountID string, mid id.Message, lease int64) (message.Written, error)

@@ -416,7 +416,7 @@ func TestAConversationThatGoesOnAfterAnErasureIsListedAgain(t *testing.T) {
 	mid := w.message(anna, "before", nil)
 	gate, entry := w.admit(mid)
 	w.sent(mid, gate, entry)
-	before, err := w.messages.Tail(t.Context(), acct, w.message(anna, "soon", func(m *message.Message) { m.Outcome = message.Canceled }))
+	before, err := w.messages.Tail(t.Context(), acct, w.message(anna, "soon", func(m *message.Message) { m.Outcome = message.Canceled }), w.clock.Now())
 	if err != nil || before.Active.IsZero() {
 		t.Fatalf("before the erasure: %+v, %v", before, err)
 	}
@@ -425,7 +425,7 @@ func TestAConversationThatGoesOnAfterAnErasureIsListedAgain(t *testing.T) {
 	if !w.work(ref) {
 		t.Fatal("not done")
 	}
-	after, err := w.messages.Tail(t.Context(), acct, w.message(anna, "after", nil))
+	after, err := w.messages.Tail(t.Context(), acct, w.message(anna, "after", nil), w.clock.Now())
 	if err != nil || !after.Active.IsZero() {
 		t.Errorf("a dispatcher would take the conversation for listed at %v, %v", after.Active, err)
 	}

@@ -20,11 +20,13 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 )
 
 const (
 	maxExpiry    = 30 * 24 * time.Hour
+	maxSchedule  = 30 * 24 * time.Hour
 	maxReference = 128
 	// maxContent bounds a content as it is stored, in bytes, so that it fits into one item whatever it holds.
 	maxContent = 128 << 10
@@ -82,7 +84,7 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 
 // one checks what was read of one message, and gives the message to accept.
 func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (message.Message, error) {
-	if err := in.allowed("", ""); err != nil {
+	if err := in.allowed(restriction.Way{}); err != nil {
 		return message.Message{}, err
 	}
 	channelID, to, err := in.destination(ctx, accountID)
@@ -93,13 +95,14 @@ func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (mess
 	if err != nil {
 		return message.Message{}, err
 	}
-	if err := in.allowed(ch.ID, ""); err != nil {
+	on := restriction.Way{ProviderID: ch.ProviderID, ChannelID: ch.ID}
+	if err := in.allowed(on); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.supported(ch, to); err != nil {
 		return message.Message{}, err
 	}
-	if err := in.recipientAllowed(ctx, accountID, ch.ID, to); err != nil {
+	if err := in.recipientAllowed(ctx, accountID, to, on); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.answers(ctx, ch, to); err != nil {
@@ -320,10 +323,11 @@ func (in *intake) answers(ctx context.Context, ch channel.Channel, to string) er
 }
 
 // windowOpen refuses what the provider takes only for a while after the recipient wrote, where that while is over. The
-// provider has the last word: what is accepted here can still come too late for it.
+// provider has the last word: what is accepted here can still come too late for it. What is to go later is not refused for
+// how things are now.
 func (in *intake) windowOpen(ctx context.Context, ch channel.Channel, to string) error {
 	can := in.Capabilities[ch.ProviderID]
-	if can.ReplyWindow == 0 || can.OutsideWindow == nil || slices.Contains(can.OutsideWindow, in.req.Content.Type) {
+	if in.req.SendAt != nil || can.ReplyWindow == 0 || can.OutsideWindow == nil || slices.Contains(can.OutsideWindow, in.req.Content.Type) {
 		return nil
 	}
 	closes, err := in.Messages.WindowCloses(ctx, ch.AccountID, in.Conversations.Key(ch.AccountID, ch.ID, to))
@@ -352,6 +356,16 @@ func (in *intake) options() error {
 	} else if at != nil && at.After(in.began.Add(maxExpiry)) {
 		errs.Add("expires_at", api.FieldInvalid, "must lie at most 30 days ahead")
 	}
+	if at := in.req.SendAt; at != nil {
+		switch {
+		case !at.After(in.began):
+			errs.Add("send_at", api.FieldInvalid, "must lie in the future")
+		case at.After(in.began.Add(maxSchedule)):
+			errs.Add("send_at", api.FieldInvalid, "must lie at most 30 days ahead")
+		case in.req.ExpiresAt != nil && !at.Before(in.req.ExpiresAt.Time):
+			errs.Add("send_at", api.FieldInvalid, "must lie before expires_at")
+		}
+	}
 	if ref := in.req.ClientReference; ref != nil && utf8.RuneCountInString(*ref) > maxReference {
 		errs.Add("client_reference", api.FieldInvalid, "must have at most 128 characters")
 	}
@@ -372,6 +386,9 @@ func (in *intake) message(accountID string, ch channel.Channel, to, rulesVersion
 		AccountID: accountID, ID: mid, Direction: message.Outbound, ChannelID: ch.ID, ProviderID: ch.ProviderID, Address: to,
 		Content: in.req.Content, ContentSHA256: hash, OnLimit: in.onLimit(), KeptFor: in.limits.standing.Retention, RulesVersion: rulesVersion, CreatedBy: in.principal.UserID,
 		Outcome: message.Queued,
+	}
+	if in.req.SendAt != nil {
+		m.SendAt = in.req.SendAt.Truncate(time.Millisecond)
 	}
 	if in.req.ReplyTo != nil {
 		m.ReplyTo = *in.req.ReplyTo

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/restriction"
 )
 
 // listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
@@ -38,6 +40,7 @@ func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := api.MessageOf(m, where(m))
+	v.Latency = api.LatencyOf(m)
 	if v.Transfer, err = h.transfer(ctx, m); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
@@ -83,7 +86,7 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 	off := map[string]bool{}
 	var to []string
 	for _, m := range list {
-		if m.Status() != message.Queued {
+		if m.Status() != message.Queued || m.Scheduled(h.Now()) {
 			continue
 		}
 		to = append(to, m.Address)
@@ -96,8 +99,9 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 		}
 		off[m.ProviderID] = err == nil && e.Status == registry.Disabled
 	}
+	now := h.Now()
 	if len(to) == 0 {
-		return func(message.Message) api.Place { return api.InLine }, nil
+		return func(m message.Message) api.Place { return due(m, now) }, nil
 	}
 	g, st, err := h.standing(ctx, accountID)
 	if err != nil {
@@ -109,13 +113,15 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 			return nil, err
 		}
 	}
-	now := h.Now()
 	return func(m message.Message) api.Place {
+		if m.Scheduled(now) {
+			return api.NotDue
+		}
 		e, ok := g.Entries[m.ID.Unique]
 		if ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires) {
 			return api.InHand
 		}
-		if _, blocked := st.Restrictions.Blocking(m.ChannelID, recipients[m.Address]); blocked {
+		if _, blocked := st.Restrictions.Blocking(restriction.Way{ProviderID: m.ProviderID, ChannelID: m.ChannelID, RecipientID: recipients[m.Address]}); blocked {
 			return api.Blocked
 		}
 		if off[m.ProviderID] {
@@ -200,6 +206,14 @@ func (l *list) page(ctx context.Context) (api.MessageList, error) {
 		}
 	}
 	return out, nil
+}
+
+// due is the place of a message that only its own time can keep.
+func due(m message.Message, now time.Time) api.Place {
+	if m.Scheduled(now) {
+		return api.NotDue
+	}
+	return api.InLine
 }
 
 func (l *list) query(ctx context.Context, p message.Page) ([]message.Message, string, error) {

@@ -43,6 +43,34 @@ func TestAMessageIsShownAsItStands(t *testing.T) {
 	}
 }
 
+// once the provider has a message, its GET says where its time went.
+func TestAMessageTellsWhereItsTimeWent(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	m := s.send("x")
+	stored, err := s.h.Messages.Get(t.Context(), testAccount, s.mid(m.ID))
+	s.must(err)
+	s.advance(time.Second)
+	_, err = s.h.Messages.Hold(t.Context(), stored, 1, s.clock(), message.HeldUsageLimit, time.Time{})
+	s.must(err)
+	if got := s.get(m.ID); got.Latency != nil {
+		t.Errorf("before it is handed over it tells %+v", got.Latency)
+	}
+	s.advance(3 * time.Second)
+	_, err = s.h.Messages.Sent(t.Context(), testAccount, stored.ID, 1, message.Handover{At: s.clock(), Attempt: true})
+	s.must(err)
+	if l := s.get(m.ID).Latency; l == nil || l.QueueMs < 1000 || l.HeldMs == nil || *l.HeldMs != 3000 || l.ProviderMs != nil || l.TotalMs != l.QueueMs+3000 {
+		t.Errorf("handed over, it tells %+v", l)
+	}
+	_, err = s.h.Messages.Report(t.Context(), testAccount, s.channel.ID, stored.ID, message.Report{Status: message.Delivered, At: s.clock().Add(250 * time.Millisecond)})
+	s.must(err)
+	got := s.get(m.ID)
+	whole := got.Timeline[len(got.Timeline)-1].At.Sub(got.Timeline[0].At.Time).Milliseconds()
+	if l := got.Latency; l == nil || l.ProviderMs == nil || *l.ProviderMs != 250 || l.TotalMs != whole || l.TotalMs != l.QueueMs+*l.HeldMs+*l.ProviderMs {
+		t.Errorf("delivered after %d ms, it tells %+v", whole, l)
+	}
+}
+
 //
 func TestAFailureTellsWhoseFaultItIs(t *testing.T) {
 	t.Parallel()

@@ -56,6 +56,9 @@ func (in *intake) accept(ctx context.Context, m message.Message, old bool) error
 	if old {
 		send = func() error { return in.Queue.SendLater(ctx, m.AccountID, m.ID, intakeTimeout) }
 	}
+	if !m.SendAt.IsZero() {
+		send = func() error { return nil } // the schedule sends it when its time comes
+	}
 	if err := send(); err != nil {
 		return api.TryAgain(in.r, err)
 	}

@@ -84,7 +84,7 @@ func newStack(t *testing.T) *stack {
 	s.counter.Attach(&cfg)
 	db := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &env.DynamoDBURL })
 	s.sqs, s.queueURL = env.SQS, env.Queue(ctx, nil)
-	messages := env.Table(ctx, table("messages", "held:hk,hs", "reference:rk,rs"))
+	messages := env.Table(ctx, table("messages", "held:hk,hs", "reference:rk,rs", "scheduled:sh,sd"))
 	gates, accounts, channels := env.Table(ctx, table("usage", "due:sh,due")), env.Table(ctx, table("accounts")), env.Table(ctx, table("channels", "account:ak,as"))
 	s.writes = &faultyDynamoDB{DynamoDB: db}
 	s.queue = &faultyQueue{Queue: &queue.Queue{SQS: sqs.NewFromConfig(cfg, func(o *sqs.Options) { o.BaseEndpoint = &env.SQSURL }), URL: s.queueURL}}

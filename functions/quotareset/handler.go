@@ -65,14 +65,17 @@ func (s ShardSummary) attrs() []slog.Attr {
 // Summary is the function's answer: the sum of its shards.
 type Summary struct {
 	Shards int `json:"shards"`
+	// Scheduled are the messages whose time comes, and that were set going.
+	Scheduled int `json:"scheduled"`
 	ShardSummary
 }
 
 // Handler sweeps the shards, and looks at those that others ask it to look at.
 type Handler struct {
-	Reset Reset
-	Jobs  Jobs
-	Log   *slog.Logger
+	Reset     Reset
+	Scheduled Scheduled
+	Jobs      Jobs
+	Log       *slog.Logger
 }
 
 // Handle does what is due. It may run at any time, late, twice or side by side: each step is a conditional write that
@@ -94,6 +97,16 @@ func (h *Handler) Handle(ctx context.Context, e Event) (Summary, error) {
 		errs  []error
 		group errgroup.Group
 	)
+	if len(e.Shards) == 0 { // a sweep that is spread over several invocations leaves them to the whole one
+		group.Go(func() error {
+			n, err := h.Scheduled.Run(ctx, work)
+			mu.Lock()
+			defer mu.Unlock()
+			sum.Scheduled = n
+			errs = append(errs, err)
+			return nil
+		})
+	}
 	for _, shard := range shards {
 		group.Go(func() error {
 			s, err := h.shard(ctx, work, shard)
@@ -106,7 +119,7 @@ func (h *Handler) Handle(ctx context.Context, e Event) (Summary, error) {
 		})
 	}
 	_ = group.Wait() // errors are in errs, so that one shard does not hide another's
-	h.Log.LogAttrs(ctx, slog.LevelInfo, "reset done", append([]slog.Attr{slog.Int("shards", sum.Shards)}, sum.attrs()...)...)
+	h.Log.LogAttrs(ctx, slog.LevelInfo, "reset done", append([]slog.Attr{slog.Int("shards", sum.Shards), slog.Int("scheduled", sum.Scheduled)}, sum.attrs()...)...)
 	if sum.Failed > 0 && sum.Failed == sum.Accounts {
 		errs = append(errs, fmt.Errorf("each of %d accounts failed", sum.Failed))
 	}

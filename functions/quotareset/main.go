@@ -54,10 +54,13 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	providers := &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now}
 	waiting := &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now}
 	jobs := Jobs{Waiting: waiting, Members: accounts, Providers: providers, Queue: &release.Queue{SQS: client, URL: env["RELEASE_QUEUE_URL"]}}
-	return &Handler{Log: log, Jobs: jobs, Reset: Reset{
+	messages := &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention}
+	dispatch := &queue.Queue{SQS: client, URL: env["DISPATCH_QUEUE_URL"]}
+	scheduled := Scheduled{Messages: messages, Queue: dispatch, Now: now, WritesAtOnce: writesAtOnce}
+	return &Handler{Log: log, Jobs: jobs, Scheduled: scheduled, Reset: Reset{
 		Usage:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
-		Messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
-		Queue:    &queue.Queue{SQS: client, URL: env["DISPATCH_QUEUE_URL"]},
+		Messages: messages,
+		Queue:    dispatch,
 		Terms:    accounts,
 		Channels: &obstacles{
 			channels:  &channel.Cache{Store: &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}, Now: now},

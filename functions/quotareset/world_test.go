@@ -164,10 +164,12 @@ func newWorld(t testing.TB) *world {
 	if w.keyer, err = id.NewConversationKeyer([]byte("0123456789abcdef")); err != nil {
 		t.Fatal(err)
 	}
+	dispatch := &queue.Queue{SQS: w.refs, URL: env.Queue(ctx, nil)}
 	w.handler = &Handler{
-		Log: slog.New(slog.DiscardHandler),
+		Log:       slog.New(slog.DiscardHandler),
+		Scheduled: Scheduled{Messages: w.messages, Queue: dispatch, Now: w.clock.now, WritesAtOnce: 4},
 		Reset: Reset{
-			Usage: w.usage, Messages: w.messages, Queue: &queue.Queue{SQS: w.refs, URL: env.Queue(ctx, nil)}, Terms: w.plans, Channels: w.channels,
+			Usage: w.usage, Messages: w.messages, Queue: dispatch, Terms: w.plans, Channels: w.channels,
 			Now: w.clock.now, Random: rand.Reader, WritesAtOnce: 4,
 		},
 	}

@@ -179,7 +179,7 @@ func (w *watched) message(ctx context.Context, length int) error {
 		do   func() error
 	}{
 		{"accepted", func() error { return store.Create(ctx, m) }},
-		{"end of the conversation", func() error { _, err := store.Tail(ctx, m.AccountID, mid); return err }},
+		{"end of the conversation", func() error { _, err := store.Tail(ctx, m.AccountID, mid, mid.Time()); return err }},
 		{"sent", func() error {
 			_, err := store.Sent(ctx, m.AccountID, mid, 1, message.Handover{ProviderMessageID: mid.String(), At: now, Attempt: true})
 			return err

@@ -46,6 +46,7 @@ type message struct {
 	ClientReference     string     `json:"client_reference"`
 	OnLimit             string     `json:"on_limit"`
 	ExpiresAt           *timestamp `json:"expires_at"`
+	SendAt              *timestamp `json:"send_at"`
 	RulesVersion        string     `json:"rules_version"`
 	CreatedBy           string     `json:"created_by"`
 	CreatedAt           *timestamp `json:"created_at"`
@@ -73,6 +74,12 @@ type message struct {
 		At     timestamp `json:"at"`
 		Reason string    `json:"reason"`
 	} `json:"timeline"`
+	Latency *struct {
+		QueueMs    int64  `json:"queue_ms"`
+		HeldMs     *int64 `json:"held_ms"`
+		ProviderMs *int64 `json:"provider_ms"`
+		TotalMs    int64  `json:"total_ms"`
+	} `json:"latency"`
 }
 
 func (m message) String() string {

@@ -68,6 +68,11 @@ func TestFirstMessageIsDeliveredReadAndAnswered(t *testing.T) {
 			t.Errorf("the timeline goes backwards: %v", read)
 		}
 	}
+	// the parts of its time sum to what the timeline spans.
+	span := read.Timeline[len(read.Timeline)-1].At.Sub(read.Timeline[0].At.Time).Milliseconds()
+	if l := read.Latency; l == nil || l.ProviderMs == nil || l.HeldMs != nil || l.QueueMs+*l.ProviderMs != l.TotalMs || l.TotalMs != span {
+		t.Errorf("the split of its %d ms: %+v", span, l)
+	}
 	// Statuses may be skipped: "sent" by the provider's own callback is one with ours.
 	if len(steps) < 3 || steps[0] != "queued" || steps[len(steps)-1] != "read" || !slices.IsSortedFunc(steps, byRank) {
 		t.Errorf("the timeline: %v", steps)
@@ -181,8 +186,8 @@ func TestLocationAndTemplateReachTheProvider(t *testing.T) {
 		what map[string]any
 		code string
 	}{
-		"media":                {map[string]any{"type": "media", "kind": "image", "url": "https://example.com/a.png"}, "content_not_supported"},
-		"interactive":          {map[string]any{"type": "interactive", "buttons": []string{"a"}}, "content_not_supported"},
+		"a picture's caption":  {map[string]any{"type": "media", "kind": "image", "url": "https://example.com/a.png", "caption": "Look"}, "content_not_supported"},
+		"a button with a URL":  {map[string]any{"type": "interactive", "text": "x", "buttons": []any{map[string]any{"title": "a", "url": "https://example.com"}}}, "content_not_supported"},
 		"a location's name":    {map[string]any{"type": "location", "latitude": 1, "longitude": 2, "name": "Pier"}, "content_not_supported"},
 		"an over-long text":    {map[string]any{"type": "text", "text": longText(4097)}, "content_not_supported"},
 		"an unknown type":      {map[string]any{"type": "smoke_signal", "puffs": 3}, "invalid_request"},

@@ -153,8 +153,11 @@ func attempts() map[string]attempt {
 		"POST /v1/messages/batch": {path: at("/v1/messages/batch"), body: func(t *testing.T, v *victim) any {
 			return map[string]any{"messages": []any{order(v.channel, person(), text(unique("text ")))}}
 		}},
-		"GET /v1/messages":                    {path: func(v *victim) string { return "/v1/messages?conversation_id=" + v.sent.ConversationID }, body: noBody},
-		"GET /v1/messages/{id}":               {path: sent, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/messages":      {path: func(v *victim) string { return "/v1/messages?conversation_id=" + v.sent.ConversationID }, body: noBody},
+		"GET /v1/messages/{id}": {path: sent, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"PATCH /v1/messages/{id}": {path: func(v *victim) string { return "/v1/messages/" + v.waiting.ID }, body: func(*testing.T, *victim) any {
+			return map[string]any{"send_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}
+		}, foreign: http.StatusNotFound, code: "not_found"},
 		"POST /v1/messages/{id}/cancel":       {path: func(v *victim) string { return "/v1/messages/" + v.waiting.ID + "/cancel" }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"GET /v1/conversations":               {path: func(v *victim) string { return "/v1/conversations?channel_id=" + v.channel.ID }, body: noBody},
 		"GET /v1/conversations/{id}":          {path: func(v *victim) string { return "/v1/conversations/" + v.sent.ConversationID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
@@ -164,8 +167,11 @@ func attempts() map[string]attempt {
 		"POST /v1/channels":                   {path: at("/v1/channels"), body: object(map[string]any{"provider_id": "nobody", "name": "x"})},
 		"GET /v1/channels":                    {path: at("/v1/channels"), body: noBody},
 		"GET /v1/channels/{id}":               {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
-		"PATCH /v1/channels/{id}":             {path: one, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "channel_not_found"},
-		"DELETE /v1/channels/{id}":            {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"GET /v1/channels/{id}/templates": {
+			path: func(v *victim) string { return one(v) + "/templates" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"PATCH /v1/channels/{id}":  {path: one, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "channel_not_found"},
+		"DELETE /v1/channels/{id}": {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
 		"POST /v1/channels/{id}/activate": {
 			path: func(v *victim) string { return one(v) + "/activate" }, foreign: http.StatusNotFound, code: "channel_not_found",
 			body: func(_ *testing.T, v *victim) any { return v.confirmations(v.sent.RulesVersion) },

@@ -93,6 +93,7 @@ func TestMessagesAreMadeByIntakeAndTheWebhookOnly(t *testing.T) {
 	same(t, "puts a reference into the queue", queued, map[string]string{
 		"functions/messages: intake.accept":     "of the message that it accepts",
 		"functions/messages: batch.queue":       "of messages that are accepted together",
+		"functions/quotareset: Scheduled.queue": "of messages whose time comes, and were accepted before",
 		"functions/quotareset: releasing.flush": "of messages that are held, and were accepted before",
 		"shared/queue: Queue.SendLater":         "the queue itself",
 	})

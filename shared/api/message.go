@@ -6,13 +6,16 @@ import "contactcenter/shared/message"
 func AcceptedMessageOf(m message.Message) Message {
 	v := messageOf(m)
 	v.Status, v.UpdatedAt = message.Queued, v.CreatedAt
+	if !m.SendAt.IsZero() {
+		v.Status = message.Scheduled
+	}
 	return v
 }
 
 func messageOf(m message.Message) Message {
 	v := Message{
 		ID: m.ID.String(), ChannelID: m.ChannelID, ConversationID: m.ID.ConversationID(), ProviderID: m.ProviderID, Direction: m.Direction,
-		ContentSha256: m.ContentSHA256, ErasedAt: OptionalTime(m.ErasedAt), ClientReference: m.ClientReference, ExpiresAt: OptionalTime(m.ExpiresAt),
+		ContentSha256: m.ContentSHA256, ErasedAt: OptionalTime(m.ErasedAt), ClientReference: m.ClientReference, ExpiresAt: OptionalTime(m.ExpiresAt), SendAt: OptionalTime(m.SendAt),
 		RulesVersion: m.RulesVersion, CreatedBy: m.CreatedBy, ReplyTo: m.ReplyTo, CreatedAt: At(m.CreatedAt()),
 	}
 	if m.ErasedAt.IsZero() {
@@ -42,6 +45,8 @@ const (
 	SwitchedOff
 	// Blocked: a restriction keeps it from going, wherever its reference is.
 	Blocked
+	// NotDue: its time has not come.
+	NotDue
 )
 
 // MessageOf shows a message as it is. The place matters only while it is queued.
@@ -73,6 +78,8 @@ func ShownStatus(m message.Message, p Place) message.Status {
 	switch {
 	case s == message.Queued && p == InHand:
 		return message.Sending
+	case s == message.Queued && p == NotDue:
+		return message.Scheduled
 	case s == message.Queued && p.reason() != "":
 		return message.Held
 	}
@@ -88,4 +95,22 @@ func (p Place) reason() string {
 		return message.HeldAccountRestricted
 	}
 	return ""
+}
+
+// LatencyOf shows where an outbound message's time went; nil until its provider has taken it.
+func LatencyOf(m message.Message) *Latency {
+	l, known := m.Latency()
+	if !known {
+		return nil
+	}
+	v := &Latency{QueueMs: l.Queue.Milliseconds(), TotalMs: l.Total().Milliseconds()}
+	if l.Held > 0 {
+		held := l.Held.Milliseconds()
+		v.HeldMs = &held
+	}
+	if l.Reported {
+		reported := l.Provider.Milliseconds()
+		v.ProviderMs = &reported
+	}
+	return v
 }

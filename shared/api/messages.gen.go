@@ -23,6 +23,8 @@ type MessagesServer interface {
 	SendBatch(w http.ResponseWriter, r *http.Request)
 	// GetMessage answers GET /v1/messages/{id}.
 	GetMessage(w http.ResponseWriter, r *http.Request)
+	// RescheduleMessage answers PATCH /v1/messages/{id}.
+	RescheduleMessage(w http.ResponseWriter, r *http.Request)
 	// CancelMessage answers POST /v1/messages/{id}/cancel.
 	CancelMessage(w http.ResponseWriter, r *http.Request)
 }
@@ -36,6 +38,7 @@ func MessagesRoutes(s MessagesServer) []Route {
 		{Method: "POST", Path: "/v1/messages", Authorizer: "CrmJwt", Scopes: []string{"messages:write"}, Handle: s.SendMessage},
 		{Method: "POST", Path: "/v1/messages/batch", Authorizer: "CrmJwt", Scopes: []string{"messages:write"}, Handle: s.SendBatch},
 		{Method: "GET", Path: "/v1/messages/{id}", Authorizer: "CrmJwt", Scopes: []string{"messages:read"}, Handle: s.GetMessage},
+		{Method: "PATCH", Path: "/v1/messages/{id}", Authorizer: "CrmJwt", Scopes: []string{"messages:write"}, Handle: s.RescheduleMessage},
 		{Method: "POST", Path: "/v1/messages/{id}/cancel", Authorizer: "CrmJwt", Scopes: []string{"messages:write"}, Handle: s.CancelMessage},
 		{Method: "GET", Path: "/v1/conversations", Authorizer: "CrmJwt", Scopes: []string{"messages:read"}, Handle: s.ListConversations},
 		{Method: "GET", Path: "/v1/conversations/{id}", Authorizer: "CrmJwt", Scopes: []string{"messages:read"}, Handle: s.GetConversation},

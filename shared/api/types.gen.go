@@ -401,6 +401,36 @@ func (e RulesDocumentID) Valid() bool {
 	}
 }
 
+// Defines values for TemplateStatus.
+const (
+	TemplateStatusApproved TemplateStatus = "approved"
+	TemplateStatusDisabled TemplateStatus = "disabled"
+	TemplateStatusDraft    TemplateStatus = "draft"
+	TemplateStatusPaused   TemplateStatus = "paused"
+	TemplateStatusPending  TemplateStatus = "pending"
+	TemplateStatusRejected TemplateStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the TemplateStatus enum.
+func (e TemplateStatus) Valid() bool {
+	switch e {
+	case TemplateStatusApproved:
+		return true
+	case TemplateStatusDisabled:
+		return true
+	case TemplateStatusDraft:
+		return true
+	case TemplateStatusPaused:
+		return true
+	case TemplateStatusPending:
+		return true
+	case TemplateStatusRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // AcceptRulesRequest defines model for AcceptRulesRequest.
 type AcceptRulesRequest struct {
 	// Capacity In whose name the user accepts.
@@ -829,7 +859,7 @@ type CreateRestrictionRequest struct {
 	// Reason Shown to the customer.
 	Reason string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope *RestrictionScope `json:"scope,omitempty"`
 
 	// Until RFC 3339 in UTC with milliseconds.
@@ -1082,6 +1112,19 @@ type InteractiveList struct {
 	} `json:"sections"`
 }
 
+// Latency Where the time of an outbound message went, in milliseconds. The parts sum exactly to the total, and the total is the time between the first step of its timeline and the last. Shown for a single message, once its provider has taken it.
+type Latency struct {
+	// HeldMs How long it was held before that. Absent if it never was.
+	HeldMs *int64 `json:"held_ms,omitempty"`
+
+	// ProviderMs From then until the last that the provider reported of it. Absent until the provider reported anything.
+	ProviderMs *int64 `json:"provider_ms,omitempty"`
+
+	// QueueMs Between its acceptance and `transfer_completed_at`, without the time that it was held.
+	QueueMs int64 `json:"queue_ms"`
+	TotalMs int64 `json:"total_ms"`
+}
+
 // LookupRecipientRequest defines model for LookupRecipientRequest.
 type LookupRecipientRequest struct {
 	Address string `json:"address"`
@@ -1128,6 +1171,9 @@ type Message struct {
 	HeldReason string `json:"held_reason,omitempty"`
 	ID         string `json:"id"`
 
+	// Latency Where the time of an outbound message went, in milliseconds. The parts sum exactly to the total, and the total is the time between the first step of its timeline and the last. Shown for a single message, once its provider has taken it.
+	Latency *Latency `json:"latency,omitempty"`
+
 	// OnLimit What becomes of the message when the number of the usage period is used up. `hold` waits for the next period.
 	OnLimit           *OnLimit `json:"on_limit,omitempty"`
 	ProviderID        string   `json:"provider_id"`
@@ -1142,9 +1188,14 @@ type Message struct {
 	ReplyTo string `json:"reply_to,omitempty"`
 
 	// RulesVersion The Rules in force when the message was accepted.
-	RulesVersion string         `json:"rules_version,omitempty"`
-	Status       MessageStatus  `json:"status"`
-	Timeline     []TimelineStep `json:"timeline,omitempty"`
+	RulesVersion string `json:"rules_version,omitempty"`
+
+	// SendAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SendAt   *Time          `json:"send_at,omitempty"`
+	Status   MessageStatus  `json:"status"`
+	Timeline []TimelineStep `json:"timeline,omitempty"`
 
 	// To Of outbound messages.
 	To string `json:"to,omitempty"`
@@ -1224,7 +1275,7 @@ type OperatorRestriction struct {
 	Rate     *Rate  `json:"rate,omitempty"`
 	Reason   string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope  RestrictionScope          `json:"scope"`
 	Status OperatorRestrictionStatus `json:"status"`
 
@@ -1486,6 +1537,14 @@ type Recipient struct {
 	UpdatedAt Time `json:"updated_at"`
 }
 
+// RescheduleMessageRequest defines model for RescheduleMessageRequest.
+type RescheduleMessageRequest struct {
+	// SendAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SendAt Time `json:"send_at"`
+}
+
 // Restriction defines model for Restriction.
 type Restriction struct {
 	// Clause The clause of the Rules, or the prohibited use, that it rests on.
@@ -1504,7 +1563,7 @@ type Restriction struct {
 	Rate   *Rate  `json:"rate,omitempty"`
 	Reason string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope RestrictionScope `json:"scope"`
 
 	// Until RFC 3339 in UTC with milliseconds.
@@ -1524,9 +1583,10 @@ type RestrictionRate struct {
 	WindowSeconds int64  `json:"window_seconds"`
 }
 
-// RestrictionScope Whom it concerns; empty, the whole account.
+// RestrictionScope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 type RestrictionScope struct {
 	ChannelID   string `json:"channel_id,omitempty"`
+	ProviderID  string `json:"provider_id,omitempty"`
 	RecipientID string `json:"recipient_id,omitempty"`
 }
 
@@ -1583,7 +1643,7 @@ type SendBatchRequest struct {
 	Messages []SendMessageRequest `json:"messages"`
 }
 
-// SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it.
+// SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it. `send_at`, too, is at most 30 days ahead; the message is not handed to the provider before it, and its turn comes within a few seconds after it.
 type SendMessageRequest struct {
 	ChannelID *string `json:"channel_id,omitempty"`
 
@@ -1606,6 +1666,11 @@ type SendMessageRequest struct {
 
 	// ReplyTo A message of the same conversation that this one answers, on channels that can say so.
 	ReplyTo *string `json:"reply_to,omitempty"`
+
+	// SendAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SendAt *Time `json:"send_at,omitempty"`
 
 	// To E.164 on phone channels, an address on e-mail, the provider's own user id elsewhere.
 	To *string `json:"to,omitempty"`
@@ -1638,6 +1703,46 @@ type SubmitEvidenceRequest struct {
 	Documents []EvidenceDocument `json:"documents"`
 	Statement string             `json:"statement"`
 }
+
+// Template defines model for Template.
+type Template struct {
+	// Category As the provider calls it, for example `utility`.
+	Category string `json:"category,omitempty"`
+
+	// Language What `content.language` is.
+	Language string `json:"language"`
+
+	// Name What `content.name` of a message of type `template` is.
+	Name string `json:"name"`
+
+	// ProviderTemplateID The provider's own.
+	ProviderTemplateID string `json:"provider_template_id"`
+
+	// Status Only an approved one can be sent. `draft` was not given to be approved yet.
+	Status TemplateStatus `json:"status"`
+
+	// Text The body with its placeholders.
+	Text string `json:"text"`
+
+	// Variables The names that `content.variables` must have.
+	Variables []string `json:"variables"`
+}
+
+// TemplateList defines model for TemplateList.
+type TemplateList struct {
+	Items []Template `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// SyncedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SyncedAt *Time `json:"synced_at,omitempty"`
+}
+
+// TemplateStatus Only an approved one can be sent. `draft` was not given to be approved yet.
+type TemplateStatus string
 
 // TermsInForce What is in force now, and is to be confirmed to activate the channel.
 type TermsInForce struct {

@@ -48,11 +48,14 @@ const (
 	attrReportErr  = "re"
 	attrSteps      = "tl"
 	attrErased     = "ea"
+	attrSendAt     = "sa"
 	attrTTL        = "ttl"
 	attrHeldKey    = "hk" // index "held": account
 	attrHeldSort   = "hs" // unique+conversation: the order of acceptance
 	attrRefKey     = "rk" // index "reference": account#client_reference
 	attrRefSort    = "rs" // unique+conversation
+	attrShard      = "sh" // index "scheduled": one of ScheduledShards
+	attrDue        = "sd" // send_at in milliseconds, unique+conversation
 
 	statePrefix   = "m#"
 	contentPrefix = "x#"
@@ -62,6 +65,8 @@ const (
 	HeldIndex = "held"
 	// ReferenceIndex lists an account's messages of one client_reference.
 	ReferenceIndex = "reference"
+	// ScheduledIndex lists the messages of a shard that are to go at a certain time, the earliest first.
+	ScheduledIndex = "scheduled"
 
 	// inlineBytes is the largest state item that takes its content along: with its timeline, an item of this size
 	// stays within one write unit through its life.
@@ -116,6 +121,10 @@ func encode(m Message, retention time.Duration, sealer Sealer) (state, long item
 	}
 	if !m.ExpiresAt.IsZero() {
 		state[attrExpires] = num(m.ExpiresAt.UnixMilli())
+	}
+	if !m.SendAt.IsZero() {
+		state[attrSendAt], state[attrNotBefore] = num(m.SendAt.UnixMilli()), num(m.SendAt.UnixMilli())
+		state[attrShard], state[attrDue] = str(shardOf(m.ID)), str(dueKey(m.SendAt, m.ID))
 	}
 	ttl := num(m.CreatedAt().Add(m.keptFor(retention)).Unix())
 	state[attrTTL] = ttl
@@ -191,7 +200,7 @@ func decode(it item) (Message, error) {
 	m := Message{
 		AccountID: account, ID: id.Message{Unique: unique, Conversation: conversation}, Direction: Outbound,
 		ChannelID: text(it, attrChannel), ProviderID: text(it, attrProvider),
-		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), RulesVersion: text(it, attrRules),
+		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), SendAt: millis(it, attrSendAt), RulesVersion: text(it, attrRules),
 		CreatedBy: text(it, attrCreatedBy), ReplyTo: text(it, attrReplyTo), Outcome: Status(text(it, attrOutcome)), Report: Status(text(it, attrReport)),
 		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), ProviderMessageID: text(it, attrProviderID),
 		TransferCompletedAt: millis(it, attrTransfer), ProviderVersion: number(it, attrRegistry), HeldReason: text(it, attrHeld), HeldBy: text(it, attrHeldBy), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),

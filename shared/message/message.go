@@ -130,7 +130,10 @@ type Message struct {
 	ClientReference string
 	OnLimit         OnLimit
 	// ExpiresAt is zero when the message does not expire.
-	ExpiresAt    time.Time
+	ExpiresAt time.Time
+	// SendAt is when it is to go, and not before; zero: as soon as its turn comes. Until then it is stored as queued, and shown
+	// as scheduled.
+	SendAt       time.Time
 	RulesVersion string
 	CreatedBy    string
 	// ReplyTo is the id of the message that this one answers: as it was sent, or, of an inbound one, where the provider says so.
@@ -181,6 +184,9 @@ func (m Message) keptFor(otherwise time.Duration) time.Duration {
 
 // CreatedAt is the time in the message's id.
 func (m Message) CreatedAt() time.Time { return m.ID.Time() }
+
+// Scheduled reports whether the message is to go at a time that has not come at now.
+func (m Message) Scheduled(now time.Time) bool { return m.Outcome == Queued && m.SendAt.After(now) }
 
 // Counted reports whether the message holds a unit of usage.
 func (m Message) Counted() bool { return m.Claim != 0 }
@@ -243,6 +249,9 @@ func (m Message) Timeline() []Step {
 	first := Step{Status: Queued, At: m.CreatedAt()}
 	if m.Direction == Inbound {
 		first.Status = Received
+	}
+	if !m.SendAt.IsZero() {
+		first.Status = Scheduled
 	}
 	steps := []Step{first}
 	for n, s := range m.Steps {

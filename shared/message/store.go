@@ -84,7 +84,7 @@ func (s *Store) States(ctx context.Context, accountID string, ids []id.Message) 
 
 // standing lists the attributes that Standings reads.
 var standing = [...]string{
-	attrPK, attrSK, attrDirection, attrChannel, attrOutcome, attrReport, attrClaim, attrFence, attrHeld, attrHeldLease, attrHeldBy, attrRelease, attrOnLimit, attrExpires,
+	attrPK, attrSK, attrDirection, attrChannel, attrProvider, attrOutcome, attrReport, attrClaim, attrFence, attrHeld, attrHeldLease, attrHeldBy, attrRelease, attrOnLimit, attrExpires,
 }
 
 // Standings reads where up to 100 messages of an account stand, without their content and addresses, strongly
@@ -151,8 +151,9 @@ const (
 // message is not there.
 //
 // Looking at one earlier outbound message is enough: it was itself only handed over when the one before it was. One
-// that came to its end without being handed over waited for nobody, so it is looked past.
-func (s *Store) Tail(ctx context.Context, accountID string, mid id.Message) (Tail, error) {
+// that came to its end without being handed over waited for nobody, so it is looked past, and so is one whose time has not
+// come at now.
+func (s *Store) Tail(ctx context.Context, accountID string, mid id.Message, now time.Time) (Tail, error) {
 	var (
 		tail  Tail
 		found bool
@@ -182,7 +183,7 @@ func (s *Store) Tail(ctx context.Context, accountID string, mid id.Message) (Tai
 			if tail.Active.IsZero() && m.listed() {
 				tail.Active = m.CreatedAt()
 			}
-			if m.Direction == Outbound && !m.passedBy() {
+			if m.Direction == Outbound && !m.passedBy() && !m.Scheduled(now) {
 				tail.Previous = &m
 				break
 			}
@@ -321,11 +322,14 @@ func (w *write) waiting(lease int64) {
 }
 
 func (w *write) expression() string {
-	e := "SET " + strings.Join(w.sets, ", ")
-	if len(w.removes) > 0 {
-		e += " REMOVE " + strings.Join(w.removes, ", ")
+	var parts []string
+	if len(w.sets) > 0 {
+		parts = append(parts, "SET "+strings.Join(w.sets, ", "))
 	}
-	return e
+	if len(w.removes) > 0 {
+		parts = append(parts, "REMOVE "+strings.Join(w.removes, ", "))
+	}
+	return strings.Join(parts, " ")
 }
 
 // Fence marks a message as taken over under a lease, so that an earlier holder that still runs can no longer end it
@@ -366,7 +370,7 @@ func (s *Store) Sent(ctx context.Context, accountID string, mid id.Message, clai
 		w.set(attrProviderID, str(h.ProviderMessageID))
 	}
 	w.step(Step{Status: Sent, At: h.At})
-	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore, attrError)
+	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore, attrError, attrShard, attrDue)
 	w.outcome(Queued, Held, Unknown, Failed)
 	return s.update(ctx, accountID, mid, w)
 }
@@ -405,7 +409,7 @@ func (s *Store) End(ctx context.Context, accountID string, mid id.Message, lease
 		return Written{}, err
 	}
 	w.step(Step{Status: e.Status, At: e.At, Reason: reason})
-	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore)
+	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore, attrShard, attrDue)
 	w.waiting(lease)
 	return s.update(ctx, accountID, mid, w)
 }

@@ -134,7 +134,10 @@ func TestAWriteToAMissingMessageSaysThatItIsMissing(t *testing.T) {
 		"Report of sent": func() (message.Written, error) {
 			return s.Report(ctx, account, chn, mid(1), message.Report{Status: message.Sent, At: at(1)})
 		},
-		"Tail": func() (message.Written, error) { _, err := s.Tail(ctx, account, mid(1)); return message.Written{}, err },
+		"Tail": func() (message.Written, error) {
+			_, err := s.Tail(ctx, account, mid(1), time.Time{})
+			return message.Written{}, err
+		},
 		"Conversation": func() (message.Written, error) {
 			_, err := s.Conversation(ctx, account, talk)
 			return message.Written{}, err
@@ -367,7 +370,7 @@ func TestTheTailOfAConversation(t *testing.T) {
 			}
 			this := create(t, s, fresh(mid(100), strings.Repeat("this one is long ", 100)))
 			create(t, s, fresh(mid(101), "a later one"))
-			tail, err := s.Tail(t.Context(), account, this.ID)
+			tail, err := s.Tail(t.Context(), account, this.ID, this.CreatedAt())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,20 +83,24 @@ const MaxDelay = 15 * time.Minute
 
 // Delayed is a reference that becomes visible after a delay of at most MaxDelay, in whole seconds.
 type Delayed struct {
-	Message id.Message
-	Delay   time.Duration
+	// AccountID is whose the message is, where a request carries those of several; "": of the account that is asked for.
+	AccountID string
+	Message   id.Message
+	Delay     time.Duration
 }
 
-// SendBatch queues up to BatchSize references of an account in one request. It returns those that were not queued.
+// SendBatch queues up to BatchSize references in one request, each in the message group of its account. It returns those
+// that were not queued.
 func (q *Queue) SendBatch(ctx context.Context, accountID string, list []Delayed) (failed []id.Message, err error) {
 	in := &sqs.SendMessageBatchInput{QueueUrl: &q.URL}
 	for i, d := range list {
-		body, err := json.Marshal(Reference{AccountID: accountID, MessageID: d.Message.String()})
+		group := cmp.Or(d.AccountID, accountID)
+		body, err := json.Marshal(Reference{AccountID: group, MessageID: d.Message.String()})
 		if err != nil {
 			return nil, fmt.Errorf("encode reference: %w", err)
 		}
 		in.Entries = append(in.Entries, types.SendMessageBatchRequestEntry{
-			Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)), MessageGroupId: &accountID, DelaySeconds: int32(min(d.Delay, MaxDelay) / time.Second),
+			Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)), MessageGroupId: &group, DelaySeconds: int32(min(d.Delay, MaxDelay) / time.Second),
 		})
 	}
 	out, err := q.SQS.SendMessageBatch(ctx, in)

@@ -74,7 +74,7 @@ func (k *worker) setAside(list []id.Message, reason string) {
 func (k *worker) work(g usage.Gate, e usage.Entry, expired bool, aside string) {
 	ctx, mid := context.Background(), e.Message
 	resumed := expired && e.Lease != e.Claim
-	tail, err := k.m.Tail(ctx, k.account, mid)
+	tail, err := k.m.Tail(ctx, k.account, mid, k.clock.Now())
 	if err != nil {
 		return
 	}

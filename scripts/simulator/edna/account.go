@@ -156,6 +156,9 @@ func (s *Simulator) hook(subject int64) webhooks {
 	if h.inbound == "" {
 		h.inbound = account.inbound
 	}
+	if h.matcher == "" {
+		h.matcher = account.matcher
+	}
 	return h
 }
 

@@ -7,6 +7,9 @@
 //   - Free text to a person who has not written within 24 hours is delivered, unless strict_window is on.
 //   - A webhook is retried by the documented schedule, which can be scaled.
 //   - Undocumented answers (429, the body of a 401) are plausible, not edna's.
+//   - The form of BUTTON and LIST_PICKER is assumed: a keyboard as templates have it, and sections of items named as in the
+//     reply to a list. Their limits are WhatsApp's, and so is that two buttons may not have one title.
+//   - Attachments are not fetched. Only a document's must have a name.
 //
 // Under /_sim/ it is steered and asked what it saw; see package stage, type own and inbound.go.
 package edna
@@ -239,6 +242,7 @@ func (s *Simulator) routes() {
 	api(http.MethodPost, "callback/set", false, unseen, s.callbackSet)
 	api("", "", false, unseen, func(c *call) { c.problem(http.StatusNotFound, "not-found", "Not found") })
 	s.stage.Steer(http.MethodPost, "inbound", s.postInbound)
+	s.stage.Steer(http.MethodPut, "templates", s.putTemplate)
 }
 
 // check refuses what edna does not look into. method "": any.

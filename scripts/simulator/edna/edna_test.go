@@ -431,6 +431,15 @@ func TestBadRequestsGetEdnasErrors(t *testing.T) {
 		{"no latitude", "cascade/schedule", wa(`{"contentType":"LOCATION","location":{"longitude":0}}`), 400, "latitude-not-specified"},
 		{"no longitude", "cascade/schedule", wa(`{"contentType":"LOCATION","location":{"latitude":0}}`), 400, "longitude-not-specified"},
 		{"a long file name", "cascade/schedule", wa(`{"contentType":"IMAGE","attachment":{"url":"https://x","name":"` + strings.Repeat("x", 71) + `"}}`), 400, "attachmentName-is-too-long"},
+		{"an attachment that is missing", "cascade/schedule", wa(`{"contentType":"IMAGE"}`), 400, "content-not-specified"},
+		{"a document without a name", "cascade/schedule", wa(`{"contentType":"DOCUMENT","attachment":{"url":"https://x.example/1"}}`), 400, "attachmentName-not-specified"},
+		{"a file on the sender's disk", "cascade/schedule", wa(`{"contentType":"IMAGE","attachment":{"url":"file:///x"}}`), 400, "cascade-scheduling-request-is-not-valid"},
+		{"buttons without a text", "cascade/schedule", wa(`{"contentType":"BUTTON"}`), 400, "text-not-specified"},
+		{"no buttons", "cascade/schedule", wa(`{"contentType":"BUTTON","text":"x","keyboard":{"rows":[]}}`), 400, "cascade-scheduling-request-is-not-valid"},
+		{"four buttons", "cascade/schedule", wa(`{"contentType":"BUTTON","text":"x","keyboard":{"rows":[{"buttons":[` + quickReplies("a", "b", "c", "d") + `]}]}}`), 400, "cascade-scheduling-request-is-not-valid"},
+		{"two buttons of one title", "cascade/schedule", wa(`{"contentType":"BUTTON","text":"x","keyboard":{"rows":[{"buttons":[` + quickReplies("a", "a") + `]}]}}`), 400, "cascade-scheduling-request-is-not-valid"},
+		{"a list without rows", "cascade/schedule", wa(`{"contentType":"LIST_PICKER","text":"x","listPicker":{"title":"x","sections":[{"items":[]}]}}`), 400, "cascade-scheduling-request-is-not-valid"},
+		{"a list in place of buttons", "cascade/schedule", wa(`{"contentType":"BUTTON","text":"x","listPicker":{"title":"x","sections":[{"items":[{"identifier":"1","title":"a"}]}]}}`), 400, "cascade-scheduling-request-is-not-valid"},
 		{"an unknown path", "cascade/other", "{}", 404, "not-found"},
 		{"callback: no URL", "callback/set", `{"subjectId":1001}`, 400, `"code":"url-not-specified"`},
 		{"callback: an unknown subject", "callback/set", `{"subjectId":5,"statusCallbackUrl":"https://x.example"}`, 400, `"code":"error-subject-unknown"`},
@@ -452,6 +461,38 @@ func TestBadRequestsGetEdnasErrors(t *testing.T) {
 	}
 	if _, n := p.Calls(0); n != 0 {
 		t.Errorf("accepted %d", n)
+	}
+}
+
+func quickReplies(titles ...string) string {
+	var out []string
+	for i, title := range titles {
+		out = append(out, fmt.Sprintf(`{"text":%q,"buttonType":"QUICK_REPLY","payload":"p%d"}`, title, i))
+	}
+	return strings.Join(out, ",")
+}
+
+func TestATemplateThatWhatsAppLookedAtIsTold(t *testing.T) {
+	t.Parallel()
+	p := start(t, edna.Options{}, nil)
+	p.must(200, "POST", "/api/callback/set", fmt.Sprintf(`{"messageMatcherCallbackUrl":%q,"subjectId":1001}`, hookURL))
+	p.must(200, "PUT", "/_sim/templates", `{"sender_id":1001,"id":102,"status":"APPROVED"}`)
+	p.must(200, "PUT", "/_sim/templates", `{"sender_id":1001,"id":102,"status":"PAUSED","older_shape":true}`)
+	p.must(404, "PUT", "/_sim/templates", `{"sender_id":1001,"id":1,"status":"PAUSED"}`)
+	p.must(404, "PUT", "/_sim/templates", `{"sender_id":7,"id":102,"status":"PAUSED"}`)
+	if list := p.must(200, "POST", "/api/message-matchers/get-by-request", `{"subjectId":1001}`); !strings.Contains(list, `"status":"PAUSED"`) {
+		t.Errorf("got %s", list)
+	}
+	told := p.all()
+	if len(told) != 2 {
+		t.Fatalf("%d callbacks", len(told))
+	}
+	list, older := told[0].body.([]any), told[1].body.(map[string]any)
+	if m := list[0].(map[string]any); m["id"] != 102.0 || m["status"] != "APPROVED" || told[0].key != "hook-key" {
+		t.Errorf("got %v", m)
+	}
+	if m := older["messageMatcher"].(map[string]any); m["status"] != "PAUSED" || fmt.Sprint(older["subjectIds"]) != "[1001]" {
+		t.Errorf("got %v", older)
 	}
 }
 

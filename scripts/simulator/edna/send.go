@@ -35,26 +35,6 @@ type order struct {
 	} `json:"content"`
 }
 
-// whatsapp is the content of a message.
-type whatsapp struct {
-	ContentType string  `json:"contentType"`
-	Text        *string `json:"text"`
-	Attachment  *struct {
-		URL  string `json:"url"`
-		Name string `json:"name"`
-	} `json:"attachment"`
-	Location *struct {
-		Latitude  *float64 `json:"latitude"`
-		Longitude *float64 `json:"longitude"`
-	} `json:"location"`
-	Header *struct {
-		Text string `json:"text"`
-	} `json:"header"`
-	Footer *struct {
-		Text string `json:"text"`
-	} `json:"footer"`
-}
-
 // anyNumber takes 111 and "111".
 type anyNumber int64
 
@@ -135,37 +115,6 @@ func (s *Simulator) schedule(c *call) {
 		return
 	}
 	s.accept(c, o, sender, address, w)
-}
-
-// fault names what is missing from a content.
-func (w whatsapp) fault() string {
-	switch w.ContentType {
-	case "":
-		return "contentType-not-specified"
-	case "TEXT":
-		if w.Attachment == nil && (w.Text == nil || *w.Text == "") {
-			return "text-not-specified"
-		}
-	case "LOCATION":
-		switch {
-		case w.Location == nil || w.Location.Latitude == nil:
-			return "latitude-not-specified"
-		case w.Location.Longitude == nil:
-			return "longitude-not-specified"
-		}
-	case "IMAGE", "DOCUMENT", "VIDEO", "AUDIO":
-		switch {
-		case w.Attachment == nil || w.Attachment.URL == "":
-			return "content-not-specified"
-		case w.ContentType == "DOCUMENT" && w.Attachment.Name == "":
-			return "attachmentName-not-specified"
-		case utf8.RuneCountInString(w.Attachment.Name) > 70:
-			return "attachmentName-is-too-long"
-		}
-	default:
-		return "cascade-scheduling-request-is-not-valid"
-	}
-	return ""
 }
 
 // accept takes a message, once, and lets its statuses follow.

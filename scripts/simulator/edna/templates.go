@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
+
+	"contactcenter/scripts/simulator/stage"
 )
 
 // Template is an approved text of the account.
@@ -90,6 +93,42 @@ func (s *Simulator) matchers(c *call) {
 		}
 	}
 	c.reply(list)
+}
+
+// change is the body of PUT _sim/templates: WhatsApp has looked at a template of the sender's, and it is told.
+type change struct {
+	SenderID stage.ID `json:"sender_id"`
+	ID       int64    `json:"id"`
+	Status   string   `json:"status"`
+	// OlderShape tells it as older accounts are told.
+	OlderShape bool `json:"older_shape"`
+}
+
+func (s *Simulator) putTemplate(w http.ResponseWriter, r *http.Request) {
+	var in change
+	if !stage.Read(w, r, &in) {
+		return
+	}
+	subject := parseID(string(in.SenderID))
+	s.mu.Lock()
+	i := slices.IndexFunc(s.templates, func(t Template) bool { return t.ID == in.ID && (t.SubjectID == 0 || t.SubjectID == subject) })
+	_, known := s.bySubject[subject]
+	if i < 0 || !known {
+		s.mu.Unlock()
+		stage.Complain(w, http.StatusNotFound, "no such template of such a sender")
+		return
+	}
+	s.templates = slices.Clone(s.templates) // not those of the options, which another simulator may have too
+	s.templates[i].Status = in.Status
+	t, hook := s.templates[i], s.hook(subject).matcher
+	s.mu.Unlock()
+	var body any = []any{t.wire()}
+	if in.OlderShape {
+		body = map[string]any{"messageMatcher": t.wire(), "subjectIds": []int64{subject}}
+	}
+	c := s.callback(hook, body, s.stage.Behaviour(senderID(subject)))
+	c.Body = stage.Marshal(body) // it is a list already, or never one
+	s.stage.AnswerInbound(w, r, senderID(subject), c, map[string]any{"id": t.ID})
 }
 
 func (t Template) wire() map[string]any {

@@ -9,7 +9,7 @@ import (
 
 // MessagesTable holds messages and conversations.
 func MessagesTable() *dynamodb.CreateTableInput {
-	return table("messages", index{"held", "hk", "hs"}, index{"reference", "rk", "rs"})
+	return table("messages", index{"held", "hk", "hs"}, index{"reference", "rk", "rs"}, index{"scheduled", "sh", "sd"})
 }
 
 // UsageTable holds gates and closed periods.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,9 +27,10 @@ const (
 // callback holds the fields of all three kinds of callback: replies, statuses and news of templates.
 type callback struct {
 	// Of all.
-	Subject   string          `json:"subject"`
-	SubjectID ident           `json:"subjectId"`
-	Matcher   json.RawMessage `json:"messageMatcher"`
+	Subject   string `json:"subject"`
+	SubjectID ident  `json:"subjectId"`
+	// Of news of a template, in its older shape.
+	SubjectIDs []ident `json:"subjectIds"`
 	// Of a status.
 	RequestID ident           `json:"requestId"`
 	MessageID ident           `json:"messageId"`
@@ -52,6 +54,7 @@ type messageContent struct {
 		URL      string `json:"url"`
 		Name     string `json:"name"`
 		MIMEType string `json:"mimeType"`
+		Size     ident  `json:"size"`
 	} `json:"attachment"`
 	Location *struct {
 		Latitude  *float64 `json:"latitude"`
@@ -111,7 +114,8 @@ func (a *Adapter) ParseCallback(_ context.Context, ch provider.Channel, r *provi
 		if err != nil {
 			return nil, err
 		}
-		if e != (provider.Event{}) {
+		again := e.TemplatesChanged && slices.Contains(events, e) // one word of it is enough
+		if e != (provider.Event{}) && !again {
 			events = append(events, e)
 		}
 	}
@@ -158,17 +162,13 @@ func split(body []byte) ([]json.RawMessage, error) {
 // event reads one item; the zero Event is nothing to report. The errors of encoding/json are not passed on: they can
 // quote the body.
 func (a *Adapter) event(ch provider.Channel, raw json.RawMessage) (provider.Event, error) {
-	var shape struct {
-		MessageContent json.RawMessage `json:"messageContent"`
-		RequestID      json.RawMessage `json:"requestId"`
-		Status         json.RawMessage `json:"status"`
-	}
-	if raw[0] != '{' || json.Unmarshal(raw, &shape) != nil {
+	var s shape
+	if raw[0] != '{' || json.Unmarshal(raw, &s) != nil {
 		return provider.Event{}, nil
 	}
-	reply := present(shape.MessageContent)
-	if !reply && (!present(shape.RequestID) || !present(shape.Status)) {
-		return provider.Event{}, nil // news of a template, in either of its shapes, or something newer than this
+	reply, status, template := present(s.MessageContent), present(s.RequestID) && present(s.Status), s.template()
+	if !reply && !status && !template {
+		return provider.Event{}, nil // something newer than this
 	}
 	var c callback
 	if err := json.Unmarshal(raw, &c); err != nil {
@@ -181,16 +181,37 @@ func (a *Adapter) event(ch provider.Channel, raw json.RawMessage) (provider.Even
 		r, err := replyOf(ch, c, raw)
 		return provider.Event{Reply: r}, err
 	}
+	if !status {
+		return provider.Event{TemplatesChanged: true}, nil
+	}
 	if c.RequestID == "" {
 		return provider.Event{}, nil // a message that somebody sent by edna's own pages
 	}
 	return provider.Event{Status: statusOf(c)}, nil
 }
 
+// shape is what tells the kinds of callback from each other.
+type shape struct {
+	MessageContent json.RawMessage `json:"messageContent"`
+	RequestID      json.RawMessage `json:"requestId"`
+	Status         json.RawMessage `json:"status"`
+	Matcher        json.RawMessage `json:"messageMatcher"`
+	Language       json.RawMessage `json:"language"`
+	Name           json.RawMessage `json:"name"`
+}
+
+// template: edna tells of a template by the template itself, or, in older accounts, by one within messageMatcher.
+func (s shape) template() bool {
+	return present(s.Matcher) || present(s.Name) && present(s.Language) && present(s.Status)
+}
+
 func present(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
 // ours: with one webhook for a whole edna account, callbacks of every sender come to every channel.
 func ours(ch provider.Channel, c callback) bool {
+	if len(c.SubjectIDs) > 0 {
+		return slices.Contains(c.SubjectIDs, ident(ch.SenderID))
+	}
 	if c.SubjectID != "" {
 		return string(c.SubjectID) == ch.SenderID
 	}
@@ -261,7 +282,7 @@ func replyOf(ch provider.Channel, c callback, raw json.RawMessage) (*provider.Re
 func contentOf(raw json.RawMessage) content.Content {
 	other := content.Content{Type: content.TypeOther, Raw: raw}
 	var c messageContent
-	if loneSurrogate(raw) || json.Unmarshal(raw, &c) != nil {
+	if content.HalfSurrogate(raw) || json.Unmarshal(raw, &c) != nil {
 		return other
 	}
 	switch kind := strings.ToUpper(c.Type); kind {
@@ -283,48 +304,23 @@ func contentOf(raw json.RawMessage) content.Content {
 			Latitude: *c.Location.Latitude, Longitude: *c.Location.Longitude, Name: c.Location.Name, Address: c.Location.Address,
 		}}
 	case "IMAGE", "VIDEO", "AUDIO", "DOCUMENT":
-		if c.Attachment == nil || c.Attachment.URL == "" {
+		if c.Attachment == nil || c.Attachment.URL == "" || value(c.Text) != "" || c.Location != nil || len(c.Items) != 0 {
 			return other
 		}
-		return content.Content{Type: content.TypeMedia, Media: &content.Media{
-			Kind: strings.ToLower(kind), URL: c.Attachment.URL, Filename: c.Attachment.Name, MIMEType: c.Attachment.MIMEType, Caption: c.Caption,
+		size, _ := strconv.ParseInt(string(c.Attachment.Size), 10, 64) // 0, unknown, for what is no whole number
+		return content.Content{Type: content.TypeMedia, Payload: c.Payload, Media: &content.Media{
+			Kind: strings.ToLower(kind), URL: c.Attachment.URL, Filename: c.Attachment.Name, Caption: c.Caption,
+			MIMEType: c.Attachment.MIMEType, SizeBytes: max(0, size),
 		}}
 	}
 	return other
 }
 
-// loneSurrogate finds a \u escape of half a surrogate pair. encoding/json would replace it, and the text would no longer be
-// what the recipient wrote. raw is valid JSON.
-func loneSurrogate(raw []byte) bool {
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
-		}
-		i++ // the escaped character, which may be a backslash itself
-		if raw[i] != 'u' {
-			continue
-		}
-		high := escape(raw[i+1:])
-		i += 4
-		switch {
-		case high >= 0xDC00 && high <= 0xDFFF:
-			return true
-		case high >= 0xD800 && high <= 0xDBFF:
-			if i+6 >= len(raw) || raw[i+1] != '\\' || raw[i+2] != 'u' {
-				return true
-			}
-			if low := escape(raw[i+3:]); low < 0xDC00 || low > 0xDFFF {
-				return true
-			}
-			i += 6
-		}
+func value(s *string) string {
+	if s == nil {
+		return ""
 	}
-	return false
-}
-
-func escape(b []byte) uint64 {
-	n, _ := strconv.ParseUint(string(b[:4]), 16, 32)
-	return n
+	return *s
 }
 
 // moment reads edna's time of an event, the zero time when there is none to read.

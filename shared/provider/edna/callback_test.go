@@ -69,8 +69,8 @@ func TestAReplyIsReadInItsForm(t *testing.T) {
 		return content.Content{Type: content.TypeText, Text: s, Payload: payload}
 	}
 	other := func(raw string) content.Content { return content.Content{Type: content.TypeOther, Raw: []byte(raw)} }
-	media := func(kind, name, mime, caption string) content.Content {
-		return content.Content{Type: content.TypeMedia, Media: &content.Media{Kind: kind, URL: "https://files.example/1", Filename: name, MIMEType: mime, Caption: caption}}
+	media := func(kind, name, mime, caption string, size int64) content.Content {
+		return content.Content{Type: content.TypeMedia, Media: &content.Media{Kind: kind, URL: "https://files.example/1", Filename: name, MIMEType: mime, Caption: caption, SizeBytes: size}}
 	}
 	for _, c := range []struct {
 		name, from, content string
@@ -94,9 +94,21 @@ func TestAReplyIsReadInItsForm(t *testing.T) {
 		{"a location without coordinates", "35799123456", `{"type":"LOCATION","location":{}}`, "+35799123456", other(`{"type":"LOCATION","location":{}}`)},
 		{
 			"an image", "35799123456", `{"type":"IMAGE","attachment":{"url":"https://files.example/1","mimeType":"image/png","size":7},"caption":"look"}`, "+35799123456",
-			media("image", "", "image/png", "look"),
+			media("image", "", "image/png", "look", 7),
 		},
-		{"a document", "35799123456", `{"type":"document","attachment":{"url":"https://files.example/1","name":"a.pdf"}}`, "+35799123456", media("document", "a.pdf", "", "")},
+		{"a document", "35799123456", `{"type":"document","attachment":{"url":"https://files.example/1","name":"a.pdf"}}`, "+35799123456", media("document", "a.pdf", "", "", 0)},
+		{
+			"a sound whose size is a string", "35799123456", `{"type":"AUDIO","text":null,"attachment":{"url":"https://files.example/1","mimeType":"audio/ogg","size":"70000"}}`, "+35799123456",
+			media("audio", "", "audio/ogg", "", 70000),
+		},
+		{
+			"an image of no size that counts", "35799123456", `{"type":"IMAGE","text":"","attachment":{"url":"https://files.example/1","size":-1.5}}`, "+35799123456",
+			media("image", "", "", "", 0),
+		},
+		{
+			"an image with a text beside it", "35799123456", `{"type":"IMAGE","text":"x","attachment":{"url":"https://files.example/1"}}`, "+35799123456",
+			other(`{"type":"IMAGE","text":"x","attachment":{"url":"https://files.example/1"}}`),
+		},
 		{"a video without a URL", "35799123456", `{"type":"VIDEO","attachment":null}`, "+35799123456", other(`{"type":"VIDEO","attachment":null}`)},
 		{"a flow", "35799123456", `{"type":"FLOW","text":"{\"a\": 1}"}`, "+35799123456", other(`{"type":"FLOW","text":"{\"a\": 1}"}`)},
 		{"a kind that is new", "35799123456", `{"type":"HOLOGRAM", "x": [1.0, "\u0041"]}`, "+35799123456", other(`{"type":"HOLOGRAM", "x": [1.0, "\u0041"]}`)},
@@ -138,6 +150,38 @@ func TestAListIsReadInItsOrderAndPassesOverWhatIsUnknown(t *testing.T) {
 	}
 	if events[0].Status.Status != "sent" || events[1].Reply.ID != "1001:a-7" || events[2].Status.Status != "read" {
 		t.Error("not in the order of the list")
+	}
+}
+
+func TestNewsOfATemplateIsReadInBothOfItsShapes(t *testing.T) {
+	t.Parallel()
+	const news = `{"id":98,"name":"order_ready","channelType":"WHATSAPP","language":"en","content":{"text":"x"},"contentType":"TEXT","category":"UTILITY","status":"APPROVED","locked":false,"type":"OPERATOR"}`
+	for _, c := range []struct {
+		name, body string
+		told       bool
+	}{
+		{"a list of templates", "[" + news + "," + news + "]", true},
+		{"one template", news, true},
+		{"the older shape", `{"messageMatcher":` + news + `,"subjectIds":[18594,1001]}`, true},
+		{"the older shape, with ids as strings", `{"messageMatcher":` + news + `,"subjectIds":["1001"]}`, true},
+		{"the older shape, of another sender", `{"messageMatcher":` + news + `,"subjectIds":[18594]}`, false},
+		{"one that says it is another sender's", strings.Replace(news, `{"id"`, `{"subjectId":1002,"id"`, 1), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			events, err := read(t, c.body)
+			want := []provider.Event{{TemplatesChanged: true}}
+			if !c.told {
+				want = nil
+			}
+			if err != nil || !slices.Equal(events, want) {
+				t.Errorf("got %+v, %v, want %+v", events, err, want)
+			}
+		})
+	}
+	events, err := read(t, "["+status("msg_1", "SENT", "null")+","+news+"]")
+	if err != nil || len(events) != 2 || events[0].Status == nil || !events[1].TemplatesChanged {
+		t.Errorf("beside a status: got %+v, %v", events, err)
 	}
 }
 
@@ -210,7 +254,10 @@ func FuzzParseCallback(f *testing.F) {
 		reply("105", "35799123456", `{"type":"LOCATION","location":{"longitude":33.3,"latitude":35.1,"address":"x"}}`),
 		reply("106", "35799123456", `{"type":"TEXT","text":"\ud83d"}`),
 		`[{"id":98,"name":"order_ready","channelType":"WHATSAPP","language":"en","content":{"text":"x"},"status":"APPROVED"}]`,
-		`{"messageMatcher":{"id":98},"subjectIds":[18594]}`, `{"requestId":"m","subjectId":1002,"status":"READ"}`, "[]", "{}", "null", `[null,7,"x"]`, "", "\xff", `{"id":1e400}`,
+		`{"messageMatcher":{"id":98},"subjectIds":[18594]}`, `{"messageMatcher":{"id":98,"status":"PAUSED"},"subjectIds":[1001]}`,
+		reply("107", "35799123456", `{"type":"DOCUMENT","attachment":{"url":"https://files.example/1","name":"a.pdf","size":"7"},"caption":"c","text":null}`),
+		reply("108", "35799123456", `{"type":"BUTTON","text":"Yes","payload":"yes:1"}`), reply("109", "35799123456", `{"type":"AUDIO","attachment":{"url":"u","size":1e99}}`),
+		reply("110", "35799123456", `{"type":"PRODUCT","story":{"id":"1"},"items":[]}`), `{"requestId":"m","subjectId":1002,"status":"READ"}`, "[]", "{}", "null", `[null,7,"x"]`, "", "\xff", `{"id":1e400}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -226,8 +273,9 @@ func FuzzParseCallback(f *testing.F) {
 		}
 		for _, e := range events {
 			switch {
-			case (e.Status == nil) == (e.Reply == nil):
-				t.Fatal("not exactly one of status and reply")
+			case e == provider.Event{TemplatesChanged: true}:
+			case (e.Status == nil) == (e.Reply == nil) || e.TemplatesChanged || e.OptOut != nil:
+				t.Fatal("not exactly one thing is said")
 			case e.Status != nil:
 				if e.Status.MessageID == "" || !slices.Contains([]string{"sent", "delivered", "read", "failed"}, e.Status.Status) {
 					t.Fatalf("got %+v", e.Status)

@@ -37,6 +37,10 @@ func reasonOf(code string) reason {
 	case "content-not-specified", "contentType-not-specified", "text-not-specified", "caption-not-specified", "latitude-not-specified",
 		"longitude-not-specified", "error-content-format":
 		return reason{"provider_refused", provider.FaultCustomer, "the provider does not accept the content"}
+	case "attachmentName-not-specified", "attachmentName-is-too-long":
+		return reason{"provider_refused", provider.FaultCustomer, "the provider wants a file name, of at most 70 characters"}
+	case "error-attachment-url-not-specified":
+		return reason{"provider_refused", provider.FaultCustomer, "the provider does not accept the file's URL"}
 	}
 	return reason{"provider_refused", provider.FaultProvider, "the provider refused the message"}
 }

@@ -59,7 +59,7 @@ func ConfigFrom(getenv func(string) string) Config {
 	return Config{BaseURL: getenv("EDNA_BASE_URL"), APIKey: getenv("EDNA_API_KEY"), WebhookKeys: keys}
 }
 
-// Adapter implements provider.Adapter and provider.Activator. It is safe for concurrent use.
+// Adapter implements provider.Adapter, provider.Activator and provider.TemplateLister. It is safe for concurrent use.
 type Adapter struct {
 	base            string
 	key             string
@@ -77,6 +77,8 @@ type Adapter struct {
 var (
 	_ provider.Adapter   = (*Adapter)(nil)
 	_ provider.Activator = (*Adapter)(nil)
+
+	_ provider.TemplateLister = (*Adapter)(nil)
 )
 
 // New makes an adapter. Make one per process: it holds connections and recently read lists of templates.
@@ -120,6 +122,13 @@ func New(c Config) *Adapter {
 
 // Capabilities says what edna's API carries. WhatsApp bounds a text at 4,096 characters and free text at 24 hours
 // after the recipient last wrote; later edna looks for an approved template that the text matches, so it decides itself.
+//
+// Media: edna documents an attachment's url and name, the name of at most 70 characters, and that it ignores a text beside
+// an attachment. It documents no caption of a chat message's attachment, so none is taken: it could be lost. That only a
+// document must have a name is an assumption; edna has an error for a name that is missing and does not say of which kind.
+//
+// Interactive: the numbers are WhatsApp's. edna's documentation names BUTTON and LIST_PICKER; see whatsappContent for
+// what is assumed of their form.
 func Capabilities() provider.Capabilities {
 	return provider.Capabilities{
 		RepeatSafe:   true,
@@ -129,6 +138,19 @@ func Capabilities() provider.Capabilities {
 			content.TypeText:     {MaxTextRunes: maxTextRunes},
 			content.TypeTemplate: {},
 			content.TypeLocation: {NoPlaceName: true},
+			content.TypeMedia: {Kinds: map[string]provider.MediaLimits{
+				content.Image:    {Filename: true, MaxFilenameRunes: maxFilenameRunes},
+				content.Video:    {Filename: true, MaxFilenameRunes: maxFilenameRunes},
+				content.Audio:    {Filename: true, MaxFilenameRunes: maxFilenameRunes},
+				content.Document: {Filename: true, NeedsFilename: true, MaxFilenameRunes: maxFilenameRunes},
+			}},
+			content.TypeInteractive: {
+				MaxTextRunes: 1024, MaxHeaderRunes: 60, MaxFooterRunes: 60,
+				Buttons: &provider.ButtonLimits{Max: 3, Reply: true, MaxTitleRunes: 20, MaxIDBytes: 256},
+				List: &provider.ListLimits{
+					MaxButtonRunes: 20, MaxSections: 10, MaxRows: 10, MaxSectionRunes: 24, MaxTitleRunes: 24, MaxIDBytes: 200, MaxDescriptRunes: 72,
+				},
+			},
 		},
 		Statuses:    []string{"sent", "delivered", "read", "failed"},
 		ReplyWindow: 24 * time.Hour,
@@ -138,7 +160,10 @@ func Capabilities() provider.Capabilities {
 // Capabilities is the function of that name.
 func (*Adapter) Capabilities() provider.Capabilities { return Capabilities() }
 
-const maxTextRunes = 4096
+const (
+	maxTextRunes     = 4096
+	maxFilenameRunes = 70
+)
 
 // problem is edna's error body. Its detail is never passed on: it can quote the request.
 type problem struct {

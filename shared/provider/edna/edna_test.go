@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -63,6 +65,22 @@ func textContent(text string) string {
 	return `{"type":"TEXT","attachment":null,"location":null,"caption":null,"text":` + quote(text) + `,"payload":null,"story":null,"items":null}`
 }
 
+// pressed is a text with buttons, and chosen one with a list, both with all that they can have.
+func pressed() content.Content {
+	return content.Content{Type: content.TypeInteractive, Interactive: &content.Interactive{
+		Text: "Is 10:00 fine?", Header: "Your visit", Footer: "Clinic", Buttons: []content.Button{{Title: "Yes ✓", ID: "yes:1"}, {Title: "No", ID: "no:1"}},
+	}}
+}
+
+func chosen() content.Content {
+	return content.Content{Type: content.TypeInteractive, Interactive: &content.Interactive{
+		Text: "Choose a time", Header: "Times", Footer: "All in local time", List: &content.List{Button: "Show", Sections: []content.Section{
+			{Title: "Morning", Rows: []content.Row{{ID: "t-10", Title: "10:00", Description: "Room 1"}, {ID: "t-11", Title: "11:00"}}},
+			{Title: "Evening", Rows: []content.Row{{ID: "t-18", Title: "18:00"}}},
+		}},
+	}}
+}
+
 // buffer is a log that many write to.
 type buffer struct {
 	mu sync.Mutex
@@ -109,6 +127,12 @@ func TestTheAdapterConforms(t *testing.T) {
 		Samples: map[string]content.Content{
 			"a template": {Type: content.TypeTemplate, Template: &content.Template{Name: "order_shipped", Language: "en", Variables: map[string]string{"1": "Ann", "2": "A-7"}}},
 			"a place":    {Type: content.TypeLocation, Location: &content.Location{Latitude: 35.1, Longitude: 33.4, Address: "1 Long Street, Nicosia"}},
+			"a picture":  {Type: content.TypeMedia, Media: &content.Media{Kind: content.Image, URL: "https://files.example/a.png?x=1&y=<2>"}},
+			"a film":     {Type: content.TypeMedia, Media: &content.Media{Kind: content.Video, URL: "https://files.example/a.mp4", Filename: "a film.mp4"}},
+			"a sound":    {Type: content.TypeMedia, Media: &content.Media{Kind: content.Audio, URL: "https://files.example/a.ogg"}},
+			"a document": {Type: content.TypeMedia, Media: &content.Media{Kind: content.Document, URL: "https://files.example/1", Filename: "счёт №7.pdf"}},
+			"buttons":    pressed(),
+			"a list":     chosen(),
 		},
 		Instead: func(part string) string {
 			switch part {
@@ -142,8 +166,7 @@ func TestTheAdapterConforms(t *testing.T) {
 			"enqueued":                    post(webhookKey, status("msg_1", "ENQUEUED", "null")),
 			"delayed":                     post(webhookKey, status("msg_1", "delayed", "null")),
 			"a status nobody knows":       post(webhookKey, status("msg_1", "PONDERED", "null")),
-			"template news":               post(webhookKey, `[{"id":98,"name":"order_ready","channelType":"WHATSAPP","language":"en","content":{"text":"x"},"status":"APPROVED"}]`),
-			"template news, older":        post(webhookKey, `{"messageMatcher":{"id":98,"status":"APPROVED"},"subjectIds":[18594]}`),
+			"template news of another's":  post(webhookKey, `{"messageMatcher":{"id":98,"status":"APPROVED"},"subjectIds":[18594]}`),
 			"another sender's status":     post(webhookKey, `{"requestId":"msg_1","subjectId":1002,"status":"READ"}`),
 			"another subject's status":    post(webhookKey, `{"requestId":"msg_1","subject":"OTHER_WA","status":"READ"}`),
 			"another sender's reply":      post(webhookKey, `{"id":1,"subjectId":1002,"subscriber":{"identifier":"35799123456"},"messageContent":{"type":"TEXT","text":"x"}}`),
@@ -185,5 +208,62 @@ func ednaAnswers() []providertest.Answer {
 		refusal("request-doesn't-contain-content-for-all-cascade-stages", "provider_refused"),
 		refusal("cascade-scheduling-request-not-valid", "provider_refused"),
 		refusal("some-new-code", "provider_refused"),
+	}
+}
+
+func TestWhatIsChosenFromGoesInEdnasForm(t *testing.T) {
+	t.Parallel()
+	text := func(s string) map[string]any { return map[string]any{"text": s} }
+	button := func(title, id string) map[string]any {
+		return map[string]any{"buttons": []any{map[string]any{"text": title, "buttonType": "QUICK_REPLY", "payload": id}}}
+	}
+	for _, c := range []struct {
+		name  string
+		given content.Content
+		want  map[string]any
+	}{
+		{"buttons, each in a row", pressed(), map[string]any{
+			"contentType": "BUTTON", "text": "Is 10:00 fine?", "header": text("Your visit"), "footer": text("Clinic"),
+			"keyboard": map[string]any{"rows": []any{button("Yes ✓", "yes:1"), button("No", "no:1")}},
+		}},
+		{"a list in sections", chosen(), map[string]any{
+			"contentType": "LIST_PICKER", "text": "Choose a time", "header": text("Times"), "footer": text("All in local time"),
+			"listPicker": map[string]any{"title": "Show", "sections": []any{
+				map[string]any{"title": "Morning", "items": []any{
+					map[string]any{"identifier": "t-10", "title": "10:00", "subtitle": "Room 1"}, map[string]any{"identifier": "t-11", "title": "11:00"},
+				}},
+				map[string]any{"title": "Evening", "items": []any{map[string]any{"identifier": "t-18", "title": "18:00"}}},
+			}},
+		}},
+		{
+			"a file without a name", content.Content{Type: content.TypeMedia, Media: &content.Media{Kind: content.Audio, URL: "https://files.example/a.ogg"}},
+			map[string]any{"contentType": "AUDIO", "attachment": map[string]any{"url": "https://files.example/a.ogg"}},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, a, _ := running(t, sim.Options{})
+			if _, err := a.Send(t.Context(), channel(), provider.Message{ID: "msg_1", To: "+35799123456", Content: c.given}); err != nil {
+				t.Fatal(err)
+			}
+			if got := sent(t, s); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %v\nwant %v", got, c.want)
+			}
+		})
+	}
+}
+
+// R-10.2: edna ignores a text beside an attachment, so a caption would be lost.
+func TestWhatEdnaWouldLoseIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]content.Media{
+		"a caption":               {Kind: content.Image, URL: "https://files.example/a.png", Caption: "look"},
+		"a document without name": {Kind: content.Document, URL: "https://files.example/a"},
+		"a long name":             {Kind: content.Document, URL: "https://files.example/a", Filename: strings.Repeat("é", 71)},
+	} {
+		m := edna.Capabilities().Check(content.Content{Type: content.TypeMedia, Media: &m})
+		if m == nil {
+			t.Errorf("%s is taken", name)
+		}
 	}
 }

@@ -29,13 +29,42 @@ type scheduleContent struct {
 	WhatsApp whatsappContent `json:"whatsappContent"`
 }
 
+// whatsappContent is a content in edna's form.
+//
+// Uncertain: edna's documentation names the content types BUTTON and LIST_PICKER without an example that could be seen.
+// BUTTON is assumed to have the header, footer and keyboard of a template's text, which is known from edna's own clients.
+// LIST_PICKER is assumed to name its rows as the reply to one does: identifier, title and subtitle, in sections under
+// listPicker. edna refuses a content that it can't read, so a wrong assumption shows as a refusal, not as another message.
 type whatsappContent struct {
-	ContentType string     `json:"contentType"`
-	Text        *string    `json:"text,omitempty"`
-	Location    *location  `json:"location,omitempty"`
-	Header      *plainText `json:"header,omitempty"`
-	Footer      *plainText `json:"footer,omitempty"`
-	Keyboard    *keyboard  `json:"keyboard,omitempty"`
+	ContentType string      `json:"contentType"`
+	Text        *string     `json:"text,omitempty"`
+	Attachment  *attachment `json:"attachment,omitempty"`
+	Location    *location   `json:"location,omitempty"`
+	Header      *plainText  `json:"header,omitempty"`
+	Footer      *plainText  `json:"footer,omitempty"`
+	Keyboard    *keyboard   `json:"keyboard,omitempty"`
+	ListPicker  *listPicker `json:"listPicker,omitempty"`
+}
+
+type attachment struct {
+	URL  string `json:"url"`
+	Name string `json:"name,omitempty"`
+}
+
+type listPicker struct {
+	Title    string        `json:"title"`
+	Sections []listSection `json:"sections"`
+}
+
+type listSection struct {
+	Title string     `json:"title,omitempty"`
+	Items []listItem `json:"items"`
+}
+
+type listItem struct {
+	Identifier string `json:"identifier"`
+	Title      string `json:"title"`
+	Subtitle   string `json:"subtitle,omitempty"`
 }
 
 type location struct {
@@ -126,10 +155,43 @@ func (a *Adapter) whatsapp(ctx context.Context, ch provider.Channel, c content.C
 	case content.TypeLocation:
 		l := c.Location
 		return whatsappContent{ContentType: "LOCATION", Location: &location{Longitude: l.Longitude, Latitude: l.Latitude, Address: l.Address}}, nil
+	case content.TypeMedia:
+		m := c.Media
+		return whatsappContent{ContentType: strings.ToUpper(m.Kind), Attachment: &attachment{URL: m.URL, Name: m.Filename}}, nil
+	case content.TypeInteractive:
+		return interactive(*c.Interactive), nil
 	case content.TypeTemplate:
 		return a.fillTemplate(ctx, ch, *c.Template)
 	}
 	return whatsappContent{}, notSupported("edna does not carry this form of content")
+}
+
+// interactive says a text with buttons, each in a row of its own as WhatsApp shows them, or with a list.
+func interactive(i content.Interactive) whatsappContent {
+	out := whatsappContent{Text: &i.Text}
+	if i.Header != "" {
+		out.Header = &plainText{i.Header}
+	}
+	if i.Footer != "" {
+		out.Footer = &plainText{i.Footer}
+	}
+	if i.List == nil {
+		out.ContentType, out.Keyboard = "BUTTON", &keyboard{}
+		for _, b := range i.Buttons {
+			row := keyboardRow{Buttons: []button{{Text: b.Title, ButtonType: "QUICK_REPLY", Payload: b.ID}}}
+			out.Keyboard.Rows = append(out.Keyboard.Rows, row)
+		}
+		return out
+	}
+	out.ContentType, out.ListPicker = "LIST_PICKER", &listPicker{Title: i.List.Button}
+	for _, s := range i.List.Sections {
+		section := listSection{Title: s.Title}
+		for _, r := range s.Rows {
+			section.Items = append(section.Items, listItem{Identifier: r.ID, Title: r.Title, Subtitle: r.Description})
+		}
+		out.ListPicker.Sections = append(out.ListPicker.Sections, section)
+	}
+	return out
 }
 
 func checkText(text string) *provider.Error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,9 @@ import (
 
 // template is what message-matchers/get-by-request tells of one, as far as it is needed to say it again.
 type template struct {
+	ID          ident  `json:"id"`
 	Name        string `json:"name"`
+	Category    string `json:"category"`
 	Language    string `json:"language"`
 	Status      string `json:"status"`
 	ChannelType string `json:"channelType"`
@@ -47,6 +50,49 @@ type template struct {
 type templateList struct {
 	at        time.Time
 	templates []template
+}
+
+// Templates asks edna for the templates of the channel's sender.
+func (a *Adapter) Templates(ctx context.Context, ch provider.Channel) ([]provider.Template, error) {
+	subject, err := strconv.ParseInt(ch.SenderID, 10, 64)
+	if err != nil {
+		return nil, senderUnavailable("the channel has no edna sender")
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	list, fail := a.readTemplates(ctx, subject)
+	if fail != nil {
+		return nil, fail
+	}
+	out := []provider.Template{}
+	for _, t := range list {
+		if t.whatsapp() && len(out) < provider.MaxTemplates {
+			out = append(out, t.shown())
+		}
+	}
+	return out, nil
+}
+
+func (t template) whatsapp() bool { return t.ChannelType == "" || t.ChannelType == "WHATSAPP" }
+
+// shown is a template as the customer sees it, with the variables that fillTemplate asks for.
+func (t template) shown() provider.Template {
+	out := provider.Template{
+		ID: string(t.ID), Name: t.Name, Language: t.Language, Category: strings.ToLower(t.Category), Text: t.Content.Text,
+		Status: "disabled", // also for what edna may add: only APPROVED can be sent
+	}
+	switch status := strings.ToUpper(t.Status); status {
+	case "APPROVED", "REJECTED", "PENDING", "PAUSED":
+		out.Status = strings.ToLower(status)
+	case "NOT_SENT":
+		out.Status = "draft"
+	}
+	for _, p := range placeholder.FindAllStringSubmatch(t.Content.Text, -1) {
+		if !slices.Contains(out.Variables, p[1]) {
+			out.Variables = append(out.Variables, p[1])
+		}
+	}
+	return out
 }
 
 // maxTemplateLists bounds the senders whose templates are remembered.
@@ -204,8 +250,7 @@ func pick(list []template, want content.Template) (template, int) {
 	var found template
 	n := 0
 	for _, t := range list {
-		whatsapp := t.ChannelType == "" || t.ChannelType == "WHATSAPP"
-		if t.Name != want.Name || t.Status != "APPROVED" || !whatsapp || want.Language != "" && t.Language != want.Language {
+		if t.Name != want.Name || t.Status != "APPROVED" || !t.whatsapp() || want.Language != "" && t.Language != want.Language {
 			continue
 		}
 		found, n = t, n+1

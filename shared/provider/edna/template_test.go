@@ -3,6 +3,7 @@ package edna_test
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"reflect"
 	"sync/atomic"
 	"testing"
@@ -182,5 +183,44 @@ func TestARecipientThatIsNoNumberIsRefused(t *testing.T) {
 	}
 	if calls, _ := s.Calls(0); len(calls) != 0 {
 		t.Errorf("%d calls", len(calls))
+	}
+}
+
+func TestTheTemplatesOfASenderAreListedInWhateverState(t *testing.T) {
+	t.Parallel()
+	_, a, _ := running(t, sim.Options{Templates: []sim.Template{
+		{ID: 98, Name: "shipped", Language: "en", Text: "Hello {{1}}, {{order}} is on its way, {{1}}."},
+		{ID: 99, Name: "new", Language: "en", Text: "x", Status: "PENDING"}, {ID: 100, Name: "no", Language: "en", Text: "x", Status: "REJECTED"},
+		{ID: 101, Name: "slow", Language: "en", Text: "x", Status: "PAUSED"}, {ID: 102, Name: "off", Language: "en", Text: "x", Status: "DISABLED"},
+		{ID: 103, Name: "idea", Language: "en", Text: "x", Status: "NOT_SENT"}, {ID: 104, Name: "old", Language: "en", Text: "x", Status: "ARCHIVED"},
+		{ID: 105, Name: "odd", Language: "en", Text: "x", Status: "WHATEVER"}, {ID: 106, Name: "another's", Language: "en", Text: "x", SubjectID: 1002},
+	}})
+	list, err := a.Templates(t.Context(), provider.Channel{ID: "chn_1", SenderID: "1001"})
+	if err != nil || len(list) != 8 {
+		t.Fatalf("got %d, %v", len(list), err)
+	}
+	want := provider.Template{
+		ID: "98", Name: "shipped", Language: "en", Status: "approved", Category: "utility", Text: "Hello {{1}}, {{order}} is on its way, {{1}}.", Variables: []string{"1", "order"},
+	}
+	if !reflect.DeepEqual(list[0], want) {
+		t.Errorf("got %+v", list[0])
+	}
+	for i, status := range []string{"approved", "pending", "rejected", "paused", "disabled", "draft", "disabled", "disabled"} {
+		if list[i].Status != status {
+			t.Errorf("%s is %s, want %s", list[i].Name, list[i].Status, status)
+		}
+	}
+}
+
+func TestTemplatesThatCanNotBeListedAreToBeAskedForAgain(t *testing.T) {
+	t.Parallel()
+	_, a, server := running(t, sim.Options{})
+	steer(t, http.MethodPut, server, "/_sim/behaviour", `{"fail_status":502,"apply_to":"all"}`)
+	var e *provider.Error
+	if _, err := a.Templates(t.Context(), channel()); !errors.As(err, &e) || e.Kind != provider.Retry || e.Code != "provider_unavailable" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := a.Templates(t.Context(), provider.Channel{ID: "chn_1"}); !errors.As(err, &e) || e.Code != "sender_unavailable" {
+		t.Errorf("without a sender: %v", err)
 	}
 }

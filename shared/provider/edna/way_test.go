@@ -56,6 +56,12 @@ func TestTheWayOfAMessage(t *testing.T) {
 			if r == nil || r.From != "+35799123456" || r.Content.Text != " hi 👋\r\n" || r.ReplyTo != "msg_1" || !strings.HasPrefix(r.ID, "1001:") {
 				t.Errorf("got %#v", r)
 			}
+			for _, shape := range []string{"", `,"older_shape":true`} {
+				steer(t, http.MethodPut, server, "/_sim/templates", `{"sender_id":1001,"id":102,"status":"APPROVED"`+shape+`}`)
+				if e := <-events; !e.TemplatesChanged {
+					t.Errorf("got %+v for a template that was approved", e)
+				}
+			}
 		})
 	}
 }
