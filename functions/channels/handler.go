@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 )
 
@@ -47,6 +48,7 @@ type Channels interface {
 	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
 	Rename(ctx context.Context, id, name string, e audit.Event) (channel.Channel, error)
 	ReplaceCredentials(ctx context.Context, id string, c channel.Connected, e audit.Event) (channel.Channel, error)
+	Settle(ctx context.Context, id string, settings map[string]string) error
 	Activate(ctx context.Context, id string, a channel.Activation, e audit.Event) (channel.Channel, error)
 	Deactivate(ctx context.Context, id string, e audit.Event) (channel.Channel, error)
 	Delete(ctx context.Context, id string, at time.Time, e audit.Event) (channel.Channel, error)
@@ -166,7 +168,7 @@ func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, erro
 	if err := validName(req.Name); err != nil {
 		return channel.Channel{}, registry.Entry{}, err
 	}
-	if err := h.permitted(r, api.PrincipalFrom(r.Context()).AccountID, ""); err != nil {
+	if err := h.permitted(r, api.PrincipalFrom(r.Context()).AccountID, restriction.Way{ProviderID: req.ProviderID}); err != nil {
 		return channel.Channel{}, registry.Entry{}, err
 	}
 	e, err := h.provider(r, req.ProviderID)
@@ -207,7 +209,7 @@ func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, erro
 	if err := h.Channels.Create(r.Context(), c, api.AuditEvent(r.Context())); err != nil {
 		return channel.Channel{}, registry.Entry{}, api.TryAgain(r, err)
 	}
-	return c, e, nil
+	return h.subscribe(r, c, req.Credentials), e, nil
 }
 
 // takeSender takes a sender from the pool of a native provider.

@@ -16,6 +16,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/restriction"
 )
 
 // listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
@@ -120,7 +121,7 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 		if ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires) {
 			return api.InHand
 		}
-		if _, blocked := st.Restrictions.Blocking(m.ChannelID, recipients[m.Address]); blocked {
+		if _, blocked := st.Restrictions.Blocking(restriction.Way{ProviderID: m.ProviderID, ChannelID: m.ChannelID, RecipientID: recipients[m.Address]}); blocked {
 			return api.Blocked
 		}
 		if off[m.ProviderID] {

@@ -167,8 +167,11 @@ func attempts() map[string]attempt {
 		"POST /v1/channels":                   {path: at("/v1/channels"), body: object(map[string]any{"provider_id": "nobody", "name": "x"})},
 		"GET /v1/channels":                    {path: at("/v1/channels"), body: noBody},
 		"GET /v1/channels/{id}":               {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
-		"PATCH /v1/channels/{id}":             {path: one, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "channel_not_found"},
-		"DELETE /v1/channels/{id}":            {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"GET /v1/channels/{id}/templates": {
+			path: func(v *victim) string { return one(v) + "/templates" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"PATCH /v1/channels/{id}":  {path: one, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "channel_not_found"},
+		"DELETE /v1/channels/{id}": {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
 		"POST /v1/channels/{id}/activate": {
 			path: func(v *victim) string { return one(v) + "/activate" }, foreign: http.StatusNotFound, code: "channel_not_found",
 			body: func(_ *testing.T, v *victim) any { return v.confirmations(v.sent.RulesVersion) },

@@ -189,7 +189,7 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 	want := map[string][]string{
 		"COMPLAINTS_SEAL_PRIVATE":  {"OperatorFunction"},
 		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction", "RecipientsFunction"},
-		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "WebhookFunction"},
+		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
 	}
 	got := map[string][]string{}
 	for name, f := range functions(t) {

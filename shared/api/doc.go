@@ -9,6 +9,7 @@ import _ "embed"
 //go:generate go tool oapi-codegen -config codegen/messages.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/channels.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/recipients.yaml openapi.yaml
+//go:generate go tool oapi-codegen -config codegen/templates.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/account.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/operator.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/webhook.yaml openapi.yaml

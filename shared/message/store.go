@@ -84,7 +84,7 @@ func (s *Store) States(ctx context.Context, accountID string, ids []id.Message) 
 
 // standing lists the attributes that Standings reads.
 var standing = [...]string{
-	attrPK, attrSK, attrDirection, attrChannel, attrOutcome, attrReport, attrClaim, attrFence, attrHeld, attrHeldLease, attrHeldBy, attrRelease, attrOnLimit, attrExpires,
+	attrPK, attrSK, attrDirection, attrChannel, attrProvider, attrOutcome, attrReport, attrClaim, attrFence, attrHeld, attrHeldLease, attrHeldBy, attrRelease, attrOnLimit, attrExpires,
 }
 
 // Standings reads where up to 100 messages of an account stand, without their content and addresses, strongly

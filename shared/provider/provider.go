@@ -22,11 +22,11 @@ type Channel struct {
 	Address string
 	// SenderID is the provider's own name for the sender, for a sender of the operator's native pool.
 	SenderID string
-	// Settings are what the adapter itself returned from Connect or Activate; nobody else reads them. They are no place for a
+	// Settings are what the adapter itself returned from Connect, Subscribe or Activate; nobody else reads them. They are no place for a
 	// secret.
 	Settings map[string]string
 	// Credentials are the account's own, for providers that are reached with the customer's account. Never logged. Connect,
-	// Send, ParseCallback, Verify and Templates get them; Activate and Setup don't.
+	// Subscribe, Send, ParseCallback, Verify and Templates get them; Activate and Setup don't.
 	Credentials map[string]string
 }
 
@@ -72,6 +72,13 @@ type Activator interface {
 // does not take them, with a Detail that tells the customer what to do.
 type Connector interface {
 	Connect(ctx context.Context, ch Channel, callbackURL string) (Connection, error)
+}
+
+// Subscriber is a Connector whose provider checks the callback URL, by a GET that Verify answers, while it is told of it. So
+// Subscribe is called when the channel and its credentials are stored, and returns the settings in place of Connect's. Its
+// errors are *Error; they undo nothing: then Setup tells what is to be done by hand.
+type Subscriber interface {
+	Subscribe(ctx context.Context, ch Channel, callbackURL string) (settings map[string]string, err error)
 }
 
 // Connection is what came of Connect.
