@@ -14,7 +14,7 @@ import _ "embed"
 //go:generate go tool oapi-codegen -config codegen/operator.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/webhook.yaml openapi.yaml
 
-//go:generate go run ./codegen/json
+//go:generate go run contactcenter/scripts/document openapi.yaml openapi.gen.json
 
 //go:embed openapi.yaml
 var document []byte

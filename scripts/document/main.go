@@ -1,4 +1,4 @@
-// Command json writes the OpenAPI document as JSON, as GET /v1/openapi.json gives it.
+// Command document writes the OpenAPI document as JSON, as GET /v1/openapi.json gives it.
 package main
 
 import (
@@ -9,8 +9,12 @@ import (
 )
 
 func main() {
-	if err := run("openapi.yaml", "openapi.gen.json"); err != nil {
-		fmt.Fprintln(os.Stderr, "json:", err)
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "document: want the names of the YAML and of the JSON file")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "document:", err)
 		os.Exit(1)
 	}
 }
