@@ -149,6 +149,7 @@ type channel struct {
 	ActivatedBy string     `json:"activated_by"`
 	ActivatedAt *timestamp `json:"activated_at"`
 	CreatedAt   *timestamp `json:"created_at"`
+	Health      string     `json:"health"`
 
 	ConfirmationRequired bool            `json:"confirmation_required"`
 	Confirmations        json.RawMessage `json:"confirmations"`
