@@ -139,6 +139,8 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 	// No events, and why.
 	for route, why := range map[string]string{
 		"POST /v1/messages":                             "the message itself says who made it and when, and is kept: created_by, timeline",
+		"POST /v1/messages/batch":                       "as POST /v1/messages",
+		"PATCH /v1/messages/{id}":                       "the message's timeline has it",
 		"POST /v1/messages/{id}/cancel":                 "the message's timeline has it",
 		"POST /v1/callbacks/{provider_id}/{channel_id}": "a provider's, not a person's",
 		"HEAD /v1/callbacks/{provider_id}/{channel_id}": "changes nothing",

@@ -92,9 +92,14 @@ func TestEachFunctionMayDoWhatItNeedsAndNoMore(t *testing.T) {
 			"MessagesTable":               "GetItem Query",
 			"RecipientsTable":             "BatchGetItem ConditionCheckItem DeleteItem GetItem PutItem Query",
 		},
+		"TemplatesFunction": {
+			"ChannelsTable if LeadingKeys chn_* provider#* templates#*": "GetItem",
+			"ChannelsTable if LeadingKeys templates#*":                  "UpdateItem",
+		},
 		"WebhookFunction": {
-			"AccountsTable":   "GetItem",
-			"ChannelsTable":   "GetItem",
+			"AccountsTable": "GetItem",
+			"ChannelsTable": "GetItem",
+			"ChannelsTable if LeadingKeys templates#*": "UpdateItem",
 			"MessagesTable":   "BatchGetItem GetItem PutItem Query UpdateItem",
 			"RecipientsTable": "DeleteItem PutItem",
 		},

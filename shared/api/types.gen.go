@@ -422,6 +422,36 @@ func (e RulesDocumentID) Valid() bool {
 	}
 }
 
+// Defines values for TemplateStatus.
+const (
+	TemplateStatusApproved TemplateStatus = "approved"
+	TemplateStatusDisabled TemplateStatus = "disabled"
+	TemplateStatusDraft    TemplateStatus = "draft"
+	TemplateStatusPaused   TemplateStatus = "paused"
+	TemplateStatusPending  TemplateStatus = "pending"
+	TemplateStatusRejected TemplateStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the TemplateStatus enum.
+func (e TemplateStatus) Valid() bool {
+	switch e {
+	case TemplateStatusApproved:
+		return true
+	case TemplateStatusDisabled:
+		return true
+	case TemplateStatusDraft:
+		return true
+	case TemplateStatusPaused:
+		return true
+	case TemplateStatusPending:
+		return true
+	case TemplateStatusRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // AcceptRulesRequest defines model for AcceptRulesRequest.
 type AcceptRulesRequest struct {
 	// Capacity In whose name the user accepts.
@@ -1743,6 +1773,46 @@ type SubmitEvidenceRequest struct {
 	Documents []EvidenceDocument `json:"documents"`
 	Statement string             `json:"statement"`
 }
+
+// Template defines model for Template.
+type Template struct {
+	// Category As the provider calls it, for example `utility`.
+	Category string `json:"category,omitempty"`
+
+	// Language What `content.language` is.
+	Language string `json:"language"`
+
+	// Name What `content.name` of a message of type `template` is.
+	Name string `json:"name"`
+
+	// ProviderTemplateID The provider's own.
+	ProviderTemplateID string `json:"provider_template_id"`
+
+	// Status Only an approved one can be sent. `draft` was not given to be approved yet.
+	Status TemplateStatus `json:"status"`
+
+	// Text The body with its placeholders.
+	Text string `json:"text"`
+
+	// Variables The names that `content.variables` must have.
+	Variables []string `json:"variables"`
+}
+
+// TemplateList defines model for TemplateList.
+type TemplateList struct {
+	Items []Template `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// SyncedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SyncedAt *Time `json:"synced_at,omitempty"`
+}
+
+// TemplateStatus Only an approved one can be sent. `draft` was not given to be approved yet.
+type TemplateStatus string
 
 // TermsInForce What is in force now, and is to be confirmed to activate the channel.
 type TermsInForce struct {

@@ -254,9 +254,13 @@ func (m Message) Timeline() []Step {
 		first.Status = Scheduled
 	}
 	steps := []Step{first}
+	if !m.SendAt.IsZero() && len(m.Steps) > 0 && !m.Steps[0].At.Before(m.SendAt) {
+		steps = append(steps, Step{Status: Queued, At: m.SendAt})
+	}
+	own := len(steps) // what stands before the steps that were written
 	for n, s := range m.Steps {
 		i := len(steps)
-		for i > 1 && m.overtook(steps[i-1], n) {
+		for i > own && m.overtook(steps[i-1], n) {
 			i--
 		}
 		steps = slices.Insert(steps, i, s)

@@ -171,7 +171,8 @@ type StatusReport struct {
 	ProviderMessageID string
 	// Status is "sent", "delivered", "read" or "failed". Other reports of a provider are not passed on.
 	Status string
-	At     time.Time
+	// At is the provider's own time of it; zero: it does not say.
+	At time.Time
 	// Code, ProviderCode, Detail and Fault explain a failure. Code is one of ours.
 	Code, ProviderCode, Detail string
 	Fault                      Fault
