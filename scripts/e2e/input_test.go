@@ -190,6 +190,7 @@ func attempts() map[string]attempt {
 		"GET /v1/operator/audit-events":         {path: func(v *victim) string { return "/v1/operator/audit-events?account_id=" + v.id }, body: noBody},
 		"GET /v1/account":                       {path: at("/v1/account"), body: noBody},
 		"GET /v1/usage":                         {path: at("/v1/usage"), body: noBody},
+		"GET /v1/status":                        {path: at("/v1/status"), body: noBody},
 		"GET /v1/openapi.json":                  {path: at("/v1/openapi.json"), body: noBody},
 		"GET /v1/rules/current":                 {path: at("/v1/rules/current"), body: noBody},
 		"GET /v1/rules":                         {path: at("/v1/rules"), body: noBody},

@@ -341,6 +341,30 @@ func (e PeriodKind) Valid() bool {
 	}
 }
 
+// Defines values for ProviderHealthStatus.
+const (
+	ProviderHealthStatusDegraded    ProviderHealthStatus = "degraded"
+	ProviderHealthStatusDisabled    ProviderHealthStatus = "disabled"
+	ProviderHealthStatusOperational ProviderHealthStatus = "operational"
+	ProviderHealthStatusOutage      ProviderHealthStatus = "outage"
+)
+
+// Valid indicates whether the value is a known member of the ProviderHealthStatus enum.
+func (e ProviderHealthStatus) Valid() bool {
+	switch e {
+	case ProviderHealthStatusDegraded:
+		return true
+	case ProviderHealthStatusDisabled:
+		return true
+	case ProviderHealthStatusOperational:
+		return true
+	case ProviderHealthStatusOutage:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProviderStatus.
 const (
 	ProviderStatusDisabled ProviderStatus = "disabled"
@@ -709,10 +733,13 @@ type Channel struct {
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	CreatedAt  *Time  `json:"created_at,omitempty"`
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	ProviderID string `json:"provider_id"`
+	CreatedAt *Time `json:"created_at,omitempty"`
+
+	// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
+	Health     *Health `json:"health,omitempty"`
+	ID         string  `json:"id"`
+	Name       string  `json:"name"`
+	ProviderID string  `json:"provider_id"`
 
 	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it.
 	SetupSteps []SetupStep   `json:"setup_steps,omitempty"`
@@ -1136,7 +1163,7 @@ type FollowedInstruction struct {
 	Status        ChannelStatus `json:"status"`
 }
 
-// Health defines model for Health.
+// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
 type Health string
 
 // InstructActivationRequest defines model for InstructActivationRequest.
@@ -1417,9 +1444,11 @@ type Provider struct {
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields"`
 	Documents        []ProviderDocument `json:"documents"`
-	Health           Health             `json:"health"`
-	ID               string             `json:"id"`
-	LegalEntity      string             `json:"legal_entity"`
+
+	// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
+	Health      Health `json:"health"`
+	ID          string `json:"id"`
+	LegalEntity string `json:"legal_entity"`
 
 	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
 	Limits *ProviderLimits `json:"limits,omitempty"`
@@ -1444,6 +1473,37 @@ type Provider struct {
 type ProviderDocument struct {
 	Title string `json:"title"`
 	URL   string `json:"url"`
+}
+
+// ProviderHealth defines model for ProviderHealth.
+type ProviderHealth struct {
+	// Calls How many calls of the last minute the figures are of. Without any, they are 0.
+	Calls int64 `json:"calls"`
+
+	// ErrorRate The share of calls that failed by the provider's fault.
+	ErrorRate float64 `json:"error_rate"`
+	ID        string  `json:"id"`
+
+	// LatencyMs How long the provider takes to answer, in milliseconds; 6000 stands for all that is longer.
+	LatencyMs ProviderLatency `json:"latency_ms"`
+	Name      string          `json:"name"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since *Time `json:"since,omitempty"`
+
+	// Status `disabled`: the operator has switched it off.
+	Status ProviderHealthStatus `json:"status"`
+}
+
+// ProviderHealthStatus `disabled`: the operator has switched it off.
+type ProviderHealthStatus string
+
+// ProviderLatency How long the provider takes to answer, in milliseconds; 6000 stands for all that is longer.
+type ProviderLatency struct {
+	P50 int64 `json:"p50"`
+	P95 int64 `json:"p95"`
 }
 
 // ProviderLimits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
@@ -1754,6 +1814,16 @@ type Sender struct {
 	ChannelID  string `json:"channel_id,omitempty"`
 	ID         string `json:"id"`
 	ProviderID string `json:"provider_id"`
+}
+
+// ServiceStatus defines model for ServiceStatus.
+type ServiceStatus struct {
+	Providers []ProviderHealth `json:"providers"`
+
+	// UpdatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	UpdatedAt Time `json:"updated_at"`
 }
 
 // SetupStep defines model for SetupStep.

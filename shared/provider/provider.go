@@ -234,6 +234,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// OptedOut: the failure says that the recipient has opted out of the channel.
 	OptedOut bool
+	// Throttled: the provider works and asks for a slower pace, by a 429 or a code of its own. It is no sign of an outage.
+	Throttled bool
 	// Err is the cause, for logs. Adapters keep URLs with secrets, bodies and addresses out of it.
 	Err error
 }
