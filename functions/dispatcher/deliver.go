@@ -26,6 +26,8 @@ const (
 	lostAfter = 20 * time.Second
 	// longestOutage is how long a message waits in the queue for a provider to which nothing gets through.
 	longestOutage = 24 * time.Hour
+	// recovering is how long after an outage messages that wait for others ask more often.
+	recovering = 2 * time.Minute
 	// patience is how long a message whose answer is missing keeps its place where places are few.
 	patience = time.Minute
 	// orderTries is how often a message comes back for one before it that is held, before it is held itself.
@@ -270,7 +272,11 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		if p.Outcome == message.Held && receives >= orderTries {
 			return hold(message.HeldOrder, p.ReleaseAt)
 		}
-		return wait(max(p.NotBefore.Sub(now), a.apart(), min(retryDelay(receives), 8*time.Second)))
+		patient := min(retryDelay(receives), 8*time.Second)
+		if now.Sub(a.Health.Recovered(ch.ProviderID, ch.ID)) < recovering {
+			patient = min(patient, time.Second) // it was received so often because of the outage
+		}
+		return wait(max(p.NotBefore.Sub(now), a.apart(), patient))
 	}
 	if p := tail.Previous; p != nil && a.apart() > 0 {
 		if d := p.UpdatedHere().Add(a.apart()).Sub(now); d > 0 {
