@@ -5,6 +5,7 @@ package adapters
 import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/emailses"
 )
 
 // entry is one provider: what it can carry, and how its adapter is made from the environment.
@@ -17,6 +18,7 @@ type entry struct {
 func list() []entry {
 	return []entry{
 		{edna.ID, edna.Capabilities, func(getenv func(string) string) provider.Adapter { return edna.New(edna.ConfigFrom(getenv)) }},
+		{emailses.ID, emailses.Capabilities, func(getenv func(string) string) provider.Adapter { return emailses.New(emailses.ConfigFrom(getenv)) }},
 	}
 }
 
