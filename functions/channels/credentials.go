@@ -103,5 +103,31 @@ func (h *Handler) replaceCredentials(r *http.Request, c channel.Channel, credent
 	if err != nil {
 		return channel.Channel{}, err
 	}
-	return h.Channels.ReplaceCredentials(r.Context(), c.ID, connected, api.AuditEvent(r.Context()))
+	if c, err = h.Channels.ReplaceCredentials(r.Context(), c.ID, connected, api.AuditEvent(r.Context())); err != nil {
+		return c, err
+	}
+	return h.subscribe(r, c, credentials), nil
+}
+
+// subscribe has a provider call back that checks the URL meanwhile, and so wants the channel to be there. When that fails
+// the channel stays: its setup steps say what is left to do by hand.
+func (h *Handler) subscribe(r *http.Request, c channel.Channel, credentials map[string]string) channel.Channel {
+	subscriber, ok := h.Adapters[c.ProviderID].(provider.Subscriber)
+	if !ok {
+		return c
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), activateTimeout)
+	defer cancel()
+	p := c.ForProvider()
+	p.Credentials = credentials
+	settings, err := subscriber.Subscribe(ctx, p, channel.CallbackURL(h.base(r), c.ProviderID, c.ID))
+	if err == nil {
+		err = h.Channels.Settle(ctx, c.ID, settings)
+	}
+	if err != nil {
+		api.Note(r.Context(), err)
+		return c
+	}
+	c.Settings = settings
+	return c
 }

@@ -26,6 +26,9 @@ type toy struct {
 	mu      sync.Mutex
 	checked []string
 	down    bool
+	// known tells whether the URL's channel is stored; closed: the provider does not register URLs.
+	known  func(channelID string) bool
+	closed bool
 }
 
 const goodToken = "canary-token-good"
@@ -43,8 +46,21 @@ func (a *toy) Connect(_ context.Context, ch provider.Channel, callbackURL string
 	return provider.Connection{Settings: map[string]string{"callback_url": callbackURL}, Address: "@toy"}, nil
 }
 
+// Subscribe registers the URL, as a provider does that calls it meanwhile.
+func (a *toy) Subscribe(_ context.Context, ch provider.Channel, callbackURL string) (map[string]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed || ch.Credentials["token"] != goodToken || a.known != nil && !a.known(ch.ID) {
+		return nil, &provider.Error{Kind: provider.Retry, Code: "provider_unavailable", Fault: provider.FaultProvider}
+	}
+	return map[string]string{"subscribed": callbackURL}, nil
+}
+
 // Setup tells what is left to do by hand.
 func (*toy) Setup(ch provider.Channel, callbackURL string) []provider.SetupStep {
+	if ch.Settings["subscribed"] == callbackURL {
+		return nil
+	}
 	return []provider.SetupStep{{Title: "Enter the URL", Detail: "In the settings of " + ch.Address, Value: callbackURL}}
 }
 
@@ -218,5 +234,35 @@ func TestOtherCredentialsDoNotActivate(t *testing.T) {
 	user.Do("DELETE", path, "").Want(t, "delete", 204, "")
 	if c, err := w.channels.Lookup(t.Context(), channelID); err != nil || len(c.SealedCredentials) != 0 {
 		t.Errorf("the deleted channel has %d bytes of credentials, %v", len(c.SealedCredentials), err)
+	}
+}
+
+// R-4.2: a provider that checks the callback URL while it is told of it finds the channel, and one that can't be told leaves
+// the steps by hand.
+func TestACallbackURLIsRegisteredOnceTheChannelIsStored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.put(t, toyEntry())
+	w.toy.known = func(channelID string) bool {
+		c, err := w.channels.Get(t.Context(), channelID)
+		return err == nil && len(c.SealedCredentials) > 0
+	}
+	user := w.User("acct_1", "user_7")
+	created := user.Do("POST", "/v1/channels", ownAccount("b", goodToken)).Want(t, "create", 201, "")
+	path := "/v1/channels/" + created.Text("id")
+	for name, a := range map[string]apitest.Answer{"the answer": created, "a later look": user.Get(path)} {
+		if strings.Contains(a.Body, "setup_steps") {
+			t.Errorf("%s still tells of steps: %s", name, a.Body)
+		}
+	}
+	replace := `{"credentials":{"bot":"other","token":"` + goodToken + `"}}`
+	for _, closed := range []bool{true, false} {
+		w.toy.mu.Lock()
+		w.toy.closed = closed
+		w.toy.mu.Unlock()
+		user.Do("PATCH", path, replace).Want(t, "replace", 200, "")
+		if told := strings.Contains(user.Get(path).Body, "setup_steps"); told != closed {
+			t.Errorf("registration closed: %v, steps told: %v", closed, told)
+		}
 	}
 }

@@ -28,6 +28,8 @@ type channels interface {
 // is stored; a provider that gets another answer sends the callback again, and what is stored already stays as it is.
 type Handler struct {
 	channels channels
+	// stored are the channels as they are this moment. Providers check a URL right after credentials were entered.
+	stored channels
 	// adapters by provider id.
 	adapters map[string]provider.Adapter
 	// credentials opens those of accounts: many a proof of origin is made with them.
@@ -55,7 +57,7 @@ func (h *Handler) VerifyCallback(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) verify(r *http.Request) ([]byte, error) {
-	ch, adapter, err := h.channelOf(r)
+	ch, adapter, err := h.channelOf(r, h.stored)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +111,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	ch, adapter, err := h.channelOf(r)
+	ch, adapter, err := h.channelOf(r, h.channels)
 	if err != nil {
 		return 0, err
 	}
@@ -135,18 +137,18 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return 0, api.TryAgain(r, fmt.Errorf("store callback: %w", err))
 	}
-	log.InfoContext(ctx, "callback stored", "forward", done.forward, "replies", done.replies, "repeated", done.repeated, "unknown", done.unknown, "opt_outs", done.optOuts)
+	log.InfoContext(ctx, "callback stored", "forward", done.forward, "replies", done.replies, "repeated", done.repeated, "unknown", done.unknown, "opt_outs", done.optOuts, "template_news", done.news)
 	return max(can.CallbackStatus, http.StatusOK), nil
 }
 
 // channelOf finds the channel of the request's path and its provider's adapter.
-func (h *Handler) channelOf(r *http.Request) (channel.Channel, provider.Adapter, error) {
+func (h *Handler) channelOf(r *http.Request, from channels) (channel.Channel, provider.Adapter, error) {
 	channelID, providerID := r.PathValue("channel_id"), r.PathValue("provider_id")
 	adapter := h.adapters[providerID]
 	if adapter == nil || !id.Valid(id.ChannelPrefix, channelID) {
 		return channel.Channel{}, nil, noSuchURL()
 	}
-	ch, err := h.channels.Get(r.Context(), channelID)
+	ch, err := from.Get(r.Context(), channelID)
 	switch {
 	case errors.Is(err, channel.ErrNotFound) || err == nil && ch.ProviderID != providerID:
 		return channel.Channel{}, nil, noSuchURL()

@@ -23,6 +23,7 @@ import (
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
+	keep "contactcenter/shared/templates"
 )
 
 func main() {
@@ -59,15 +60,17 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		return nil, err
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	stored := known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}
 	h := &Handler{
-		channels: &channel.Cache{Store: known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}, Now: now},
+		channels: &channel.Cache{Store: stored, Now: now}, stored: stored,
 		adapters: adapters.All(getenv),
 		log:      log, credentials: credentials, publicBaseURL: getenv("PUBLIC_BASE_URL"),
 		recorder: recorder{
-			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
-			accounts: &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
-			stops:    &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
-			keyer:    keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
+			messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
+			accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+			stops:     &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
+			templates: &keep.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+			keyer:     keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
 		},
 	}
 	return api.New(api.Config{Log: log, Now: now}, api.WebhookRoutes(h)), nil

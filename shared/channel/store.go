@@ -293,6 +293,12 @@ func (s *Store) ReplaceCredentials(ctx context.Context, id string, with Connecte
 	})
 }
 
+// Settle keeps what the provider's adapter has arranged for a channel after it was stored. It is no change that a person
+// makes. It returns ErrNotFound.
+func (s *Store) Settle(ctx context.Context, id string, settings map[string]string) error {
+	return s.update(ctx, id, change{set: attr.Item{attrSettings: attr.Map(settings)}})
+}
+
 // Delete takes a channel away from its account, and its credentials for good. What remains only tells what the channel was, for reports on what was
 // sent by it; no method changes it again. It returns the channel, or ErrNotFound when it is deleted already. Two requests.
 func (s *Store) Delete(ctx context.Context, id string, at time.Time, e audit.Event) (Channel, error) {

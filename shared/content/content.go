@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"github.com/gowebpki/jcs"
 )
@@ -279,6 +280,40 @@ func (c Content) SHA256() (string, error) {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// HalfSurrogate finds a \u escape of half a surrogate pair in valid JSON. encoding/json would replace it, and the text would
+// no longer be what was written.
+func HalfSurrogate(raw []byte) bool {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		i++ // the escaped character, which may be a backslash itself
+		if raw[i] != 'u' {
+			continue
+		}
+		high := escape(raw[i+1:])
+		i += 4
+		switch {
+		case high >= 0xDC00 && high <= 0xDFFF:
+			return true
+		case high >= 0xD800 && high <= 0xDBFF:
+			if i+6 >= len(raw) || raw[i+1] != '\\' || raw[i+2] != 'u' {
+				return true
+			}
+			if low := escape(raw[i+3:]); low < 0xDC00 || low > 0xDFFF {
+				return true
+			}
+			i += 6
+		}
+	}
+	return false
+}
+
+func escape(b []byte) uint64 {
+	n, _ := strconv.ParseUint(string(b[:4]), 16, 32)
+	return n
 }
 
 // String keeps content out of errors and debug output.

@@ -91,6 +91,8 @@ type ButtonLimits struct {
 
 // ListLimits bound the list of an interactive message.
 type ListLimits struct {
+	// MaxTextRunes bounds the text of a message with a list, where that is another bound than with buttons; 0: the same.
+	MaxTextRunes     int `json:"max_text_characters,omitempty"`
 	MaxButtonRunes   int `json:"max_button_characters,omitempty"`
 	MaxSections      int `json:"max_sections"`
 	MaxRows          int `json:"max_rows"`
@@ -289,7 +291,11 @@ func (k *checker) interactive(m *content.Interactive, l Limits) {
 		k.refuse("text", "is empty")
 		return
 	}
-	k.text("text", m.Text, l.MaxTextRunes)
+	limit := l.MaxTextRunes
+	if m.List != nil && l.List != nil && l.List.MaxTextRunes > 0 {
+		limit = l.List.MaxTextRunes
+	}
+	k.text("text", m.Text, limit)
 	k.optional("header", m.Header, l.MaxHeaderRunes)
 	k.optional("footer", m.Footer, l.MaxFooterRunes)
 	switch {

@@ -18,7 +18,7 @@ func able() provider.Capabilities {
 		content.TypeInteractive: {
 			MaxTextRunes: 10, MaxHeaderRunes: 4,
 			Buttons: &provider.ButtonLimits{Max: 2, Reply: true, URL: true, OneKind: true, MaxURL: 1, MaxTitleRunes: 4, MaxIDBytes: 4},
-			List:    &provider.ListLimits{MaxButtonRunes: 4, MaxSections: 2, MaxRows: 2, MaxSectionRunes: 4, MaxTitleRunes: 4, MaxIDBytes: 4, MaxDescriptRunes: 4},
+			List:    &provider.ListLimits{MaxTextRunes: 12, MaxButtonRunes: 4, MaxSections: 2, MaxRows: 2, MaxSectionRunes: 4, MaxTitleRunes: 4, MaxIDBytes: 4, MaxDescriptRunes: 4},
 		},
 		content.TypeEmail: {MaxSubjectRunes: 5, MaxTextRunes: 5},
 	}}
@@ -30,6 +30,11 @@ func pressing(buttons ...content.Button) content.Content {
 
 func choosing(sections ...content.Section) content.Content {
 	return content.Content{Type: content.TypeInteractive, Interactive: &content.Interactive{Text: "Choose", List: &content.List{Button: "Open", Sections: sections}}}
+}
+
+func saying(text string, c content.Content) content.Content {
+	c.Interactive.Text = text
+	return c
 }
 
 func row(id string) content.Row { return content.Row{ID: id, Title: "Row"} }
@@ -86,6 +91,9 @@ func TestWhatAChannelCanNotCarryIsRefusedByItsField(t *testing.T) {
 		{"a long id, in bytes", pressing(content.Button{Title: "a", ID: "ééé"}), "content.buttons[0].id"},
 		{"neither buttons nor a list", pressing(), "content.buttons"},
 		{"a list", choosing(content.Section{Rows: []content.Row{row("1"), row("2")}}), fits},
+		{"a text that is longer than with buttons", saying("Choose a day", choosing(content.Section{Rows: []content.Row{row("1")}})), fits},
+		{"a text that is too long with buttons", saying("Choose a day", pressing(content.Button{Title: "Yes", ID: "1"})), "content.text"},
+		{"a text that is too long with a list", saying("Choose a day!", choosing(content.Section{Rows: []content.Row{row("1")}})), "content.text"},
 		{"a row too many", choosing(content.Section{Title: "a", Rows: []content.Row{row("1"), row("2")}}, content.Section{Title: "b", Rows: []content.Row{row("3")}}), "content.list.sections"},
 		{"two rows of one id", choosing(content.Section{Rows: []content.Row{row("1"), row("1")}}), "content.list.sections[0].rows[1].id"},
 		{"two sections without titles", choosing(content.Section{Rows: []content.Row{row("1")}}, content.Section{Rows: []content.Row{row("2")}}), "content.list.sections[0].title"},

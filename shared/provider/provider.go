@@ -22,11 +22,11 @@ type Channel struct {
 	Address string
 	// SenderID is the provider's own name for the sender, for a sender of the operator's native pool.
 	SenderID string
-	// Settings are what the adapter itself returned from Connect or Activate; nobody else reads them. They are no place for a
+	// Settings are what the adapter itself returned from Connect, Subscribe or Activate; nobody else reads them. They are no place for a
 	// secret.
 	Settings map[string]string
 	// Credentials are the account's own, for providers that are reached with the customer's account. Never logged. Connect,
-	// Send, ParseCallback, Verify and Templates get them; Activate and Setup don't.
+	// Subscribe, Send, ParseCallback, Verify and Templates get them; Activate and Setup don't.
 	Credentials map[string]string
 }
 
@@ -72,6 +72,13 @@ type Activator interface {
 // does not take them, with a Detail that tells the customer what to do.
 type Connector interface {
 	Connect(ctx context.Context, ch Channel, callbackURL string) (Connection, error)
+}
+
+// Subscriber is a Connector whose provider checks the callback URL, by a GET that Verify answers, while it is told of it. So
+// Subscribe is called when the channel and its credentials are stored, and returns the settings in place of Connect's. Its
+// errors are *Error; they undo nothing: then Setup tells what is to be done by hand.
+type Subscriber interface {
+	Subscribe(ctx context.Context, ch Channel, callbackURL string) (settings map[string]string, err error)
 }
 
 // Connection is what came of Connect.
@@ -164,7 +171,8 @@ type StatusReport struct {
 	ProviderMessageID string
 	// Status is "sent", "delivered", "read" or "failed". Other reports of a provider are not passed on.
 	Status string
-	At     time.Time
+	// At is the provider's own time of it; zero: it does not say.
+	At time.Time
 	// Code, ProviderCode, Detail and Fault explain a failure. Code is one of ours.
 	Code, ProviderCode, Detail string
 	Fault                      Fault
@@ -226,6 +234,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// OptedOut: the failure says that the recipient has opted out of the channel.
 	OptedOut bool
+	// Throttled: the provider works and asks for a slower pace, by a 429 or a code of its own. It is no sign of an outage.
+	Throttled bool
 	// Err is the cause, for logs. Adapters keep URLs with secrets, bodies and addresses out of it.
 	Err error
 }

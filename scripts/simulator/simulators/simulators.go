@@ -7,6 +7,7 @@ import (
 
 	"contactcenter/scripts/simulator/edna"
 	"contactcenter/scripts/simulator/emailses"
+	"contactcenter/scripts/simulator/twiliosms"
 )
 
 // Simulator is a Communication Provider's stand-in.
@@ -24,5 +25,6 @@ func All() []Simulator {
 	return []Simulator{
 		{"edna", edna.Settings, edna.Start},
 		{"email_ses", emailses.Settings, emailses.Start},
+		{"twilio_sms", twiliosms.Settings, twiliosms.Start},
 	}
 }

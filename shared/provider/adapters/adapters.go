@@ -6,6 +6,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/emailses"
+	"contactcenter/shared/provider/twiliosms"
 )
 
 // entry is one provider: what it can carry, and how its adapter is made from the environment.
@@ -19,6 +20,9 @@ func list() []entry {
 	return []entry{
 		{edna.ID, edna.Capabilities, func(getenv func(string) string) provider.Adapter { return edna.New(edna.ConfigFrom(getenv)) }},
 		{emailses.ID, emailses.Capabilities, func(getenv func(string) string) provider.Adapter { return emailses.New(emailses.ConfigFrom(getenv)) }},
+		{twiliosms.ID, twiliosms.Capabilities, func(getenv func(string) string) provider.Adapter {
+			return twiliosms.New(twiliosms.ConfigFrom(getenv))
+		}},
 	}
 }
 

@@ -282,7 +282,7 @@ func replyOf(ch provider.Channel, c callback, raw json.RawMessage) (*provider.Re
 func contentOf(raw json.RawMessage) content.Content {
 	other := content.Content{Type: content.TypeOther, Raw: raw}
 	var c messageContent
-	if loneSurrogate(raw) || json.Unmarshal(raw, &c) != nil {
+	if content.HalfSurrogate(raw) || json.Unmarshal(raw, &c) != nil {
 		return other
 	}
 	switch kind := strings.ToUpper(c.Type); kind {
@@ -321,40 +321,6 @@ func value(s *string) string {
 		return ""
 	}
 	return *s
-}
-
-// loneSurrogate finds a \u escape of half a surrogate pair. encoding/json would replace it, and the text would no longer be
-// what the recipient wrote. raw is valid JSON.
-func loneSurrogate(raw []byte) bool {
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
-		}
-		i++ // the escaped character, which may be a backslash itself
-		if raw[i] != 'u' {
-			continue
-		}
-		high := escape(raw[i+1:])
-		i += 4
-		switch {
-		case high >= 0xDC00 && high <= 0xDFFF:
-			return true
-		case high >= 0xD800 && high <= 0xDBFF:
-			if i+6 >= len(raw) || raw[i+1] != '\\' || raw[i+2] != 'u' {
-				return true
-			}
-			if low := escape(raw[i+3:]); low < 0xDC00 || low > 0xDFFF {
-				return true
-			}
-			i += 6
-		}
-	}
-	return false
-}
-
-func escape(b []byte) uint64 {
-	n, _ := strconv.ParseUint(string(b[:4]), 16, 32)
-	return n
 }
 
 // moment reads edna's time of an event, the zero time when there is none to read.
