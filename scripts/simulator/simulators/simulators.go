@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"contactcenter/scripts/simulator/edna"
+	"contactcenter/scripts/simulator/whatsappcloud"
 )
 
 // Simulator is a Communication Provider's stand-in.
@@ -22,5 +23,6 @@ type Simulator struct {
 func All() []Simulator {
 	return []Simulator{
 		{"edna", edna.Settings, edna.Start},
+		{"whatsapp_cloud", whatsappcloud.Settings, whatsappcloud.Start},
 	}
 }

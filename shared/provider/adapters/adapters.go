@@ -5,6 +5,7 @@ package adapters
 import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/whatsappcloud"
 )
 
 // entry is one provider: what it can carry, and how its adapter is made from the environment.
@@ -17,6 +18,9 @@ type entry struct {
 func list() []entry {
 	return []entry{
 		{edna.ID, edna.Capabilities, func(getenv func(string) string) provider.Adapter { return edna.New(edna.ConfigFrom(getenv)) }},
+		{whatsappcloud.ID, whatsappcloud.Capabilities, func(getenv func(string) string) provider.Adapter {
+			return whatsappcloud.New(whatsappcloud.ConfigFrom(getenv))
+		}},
 	}
 }
 
