@@ -176,6 +176,13 @@ func (h *Handler) inFlight(ctx context.Context, accountID string, g usage.Gate) 
 	return g.InFlight(func(m id.Message) bool { return final[m] }), nil
 }
 
+// GetDocument answers GET /v1/openapi.json.
+func (h *Handler) GetDocument(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(api.DocumentJSON()) // the caller is gone: nobody is left to tell
+}
+
 // GetCurrentRules answers GET /v1/rules/current.
 func (h *Handler) GetCurrentRules(w http.ResponseWriter, r *http.Request) {
 	v, err := h.Rules.Current(r.Context())

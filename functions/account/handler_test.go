@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -323,5 +324,19 @@ func TestTheAccountShowsTheAgreementOnProcessingThatItAccepted(t *testing.T) {
 	}
 	if got := w.User("acct_2", "user_9").Get("/v1/account").Want(t, "another account", 200, ""); got.Text("dpa_accepted") != "" {
 		t.Errorf("the other account is %s", got.Body)
+	}
+}
+
+// Whoever builds a client reads the contract where it is served; it is the document that the routes are made from.
+func TestTheDocumentIsServedAsJSON(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.As(nil).Get("/v1/openapi.json").Want(t, "the document", 200, "")
+	var document struct {
+		OpenAPI string         `json:"openapi"`
+		Paths   map[string]any `json:"paths"`
+	}
+	if err := json.Unmarshal([]byte(a.Body), &document); err != nil || document.OpenAPI != "3.0.3" || document.Paths["/v1/messages"] == nil {
+		t.Errorf("got %.80s, %v", a.Body, err)
 	}
 }

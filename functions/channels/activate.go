@@ -10,6 +10,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 )
 
@@ -72,7 +73,7 @@ func (h *Handler) entitled(r *http.Request, c channel.Channel) (rules.Version, r
 	if !agreement.Permits() {
 		return rules.Version{}, rules.Agreement{}, api.NewProblem(api.CodeRulesNotAccepted)
 	}
-	if err := h.permitted(r, c.AccountID, c.ID); err != nil {
+	if err := h.permitted(r, c.AccountID, restriction.Way{ProviderID: c.ProviderID, ChannelID: c.ID}); err != nil {
 		return rules.Version{}, rules.Agreement{}, err
 	}
 	return current, agreement, nil

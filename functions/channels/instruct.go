@@ -9,6 +9,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
+	"contactcenter/shared/restriction"
 )
 
 const (
@@ -57,6 +58,9 @@ func (h *Handler) instruct(r *http.Request) (api.ActivationInstruction, string, 
 	var none api.ActivationInstruction
 	p := api.PrincipalFrom(r.Context())
 	c, err := h.own(r)
+	if err == nil {
+		err = h.permitted(r, c.AccountID, restriction.Way{ProviderID: c.ProviderID, ChannelID: c.ID})
+	}
 	if err != nil {
 		return none, "", err
 	}

@@ -16,10 +16,12 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
+	"contactcenter/shared/cache"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/adapters"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
@@ -41,8 +43,9 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
 	accounts, channels, events := getenv("ACCOUNTS_TABLE"), getenv("CHANNELS_TABLE"), getenv("AUDIT_TABLE")
-	if accounts == "" || channels == "" || events == "" {
-		return nil, fmt.Errorf("the environment variables ACCOUNTS_TABLE, CHANNELS_TABLE and AUDIT_TABLE must be set")
+	usages := getenv("USAGE_TABLE")
+	if accounts == "" || channels == "" || events == "" || usages == "" {
+		return nil, fmt.Errorf("the environment variables ACCOUNTS_TABLE, CHANNELS_TABLE, AUDIT_TABLE and USAGE_TABLE must be set")
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
@@ -65,6 +68,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		IDs:           ids,
 		Random:        rand.Reader,
 		Now:           now,
+		Health:        health.NewReader(&health.Store{DB: db, Table: usages}, now),
+		Statuses:      cache.New[string, api.ServiceStatus](statusAge, 1, now),
 		PublicBaseURL: getenv("PUBLIC_BASE_URL"),
 	}
 	return api.New(api.Config{Log: log, Now: now}, api.ChannelsRoutes(h)), nil

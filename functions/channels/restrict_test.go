@@ -51,6 +51,33 @@ func TestABlockedAccountNeitherCreatesNorActivatesAndItsChannelsStayAsTheyWere(t
 	user.Do("POST", "/v1/channels/"+inactive+"/activate", confirmation).Want(t, "activate after the block", 200, "")
 }
 
+// R-13.1: on a blocked provider no channel is made or activated.
+func TestOnABlockedProviderNoChannelIsMadeOrActivated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	user := w.User("acct_1", "user_7")
+	had := w.create(t, user)
+	w.restrict(t, restriction.Restriction{ID: "rst_0000000000000001", Kind: restriction.Block, Scope: restriction.Scope{ProviderID: "pigeon"}})
+	user.Do("POST", "/v1/channels/"+had+"/activate", confirmation).Want(t, "activate where another provider is blocked", 200, "")
+	user.Do("POST", "/v1/channels/"+had+"/deactivate", "").Want(t, "deactivate", 200, "")
+	w.restrict(t, restriction.Restriction{ID: "rst_0000000000000002", Kind: restriction.Block, Scope: restriction.Scope{ProviderID: "edna"}})
+	user.Do("POST", "/v1/channels/"+had+"/activate", confirmation).Want(t, "activate", 403, "account_restricted")
+	user.Do("POST", "/v1/channels", `{"provider_id":"edna","name":"More"}`).Want(t, "create", 403, "account_restricted")
+}
+
+// R-3.3, R-13.1: who may not activate does not have it done either.
+func TestABlockedAccountGivesNoInstructionToActivate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3)
+	user := w.User("acct_1", "user_7")
+	channelID := w.create(t, user)
+	w.restrict(t, restriction.Restriction{ID: "rst_0123456789abcdef", Kind: restriction.Block, Until: w.clock.Now().Add(time.Hour)})
+	path := "/v1/channels/" + channelID + "/activation-instructions"
+	user.Do("POST", path, "").Want(t, "instruct while blocked", 403, "account_restricted")
+	w.clock.Pass(time.Hour)
+	user.Do("POST", path, "").Want(t, "instruct afterwards", 201, "")
+}
+
 // R-13.1: a blocked channel can be deactivated, and not activated again; another can.
 func TestABlockedChannelIsNotActivatedAndAnotherIs(t *testing.T) {
 	t.Parallel()

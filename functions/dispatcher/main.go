@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
@@ -61,6 +62,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		return nil, fmt.Errorf("read CONVERSATION_KEY: %w", err)
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	monitor := &health.Monitor{Records: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Log: log, Now: now, Random: rand.Uint64}
 	channels := &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}
 	return &Dispatcher{
 		Gates:       &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
@@ -77,7 +79,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Adapters:    adapters.All(getenv),
 		Credentials: credentials,
 		SQS:         awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],
-		Breakers: &Breakers{}, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,
+		Health: monitor, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,
 	}, nil
 }
 

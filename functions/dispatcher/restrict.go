@@ -21,8 +21,12 @@ func (a *attempt) blocked(ctx context.Context) (restriction.Restriction, bool, e
 	if err != nil {
 		return restriction.Restriction{}, false, err
 	}
-	by, blocked := st.Restrictions.Blocking(a.m.ChannelID, recipientID)
+	by, blocked := st.Restrictions.Blocking(a.way(recipientID))
 	return by, blocked, nil
+}
+
+func (a *attempt) way(recipientID string) restriction.Way {
+	return restriction.Way{ProviderID: a.m.ProviderID, ChannelID: a.m.ChannelID, RecipientID: recipientID}
 }
 
 // recipient gives whose the message's address is, where a restriction asks for that: only then is the address opened
@@ -38,7 +42,7 @@ func (a *attempt) recipient(ctx context.Context, set restriction.Set) (string, e
 	return found[a.m.Address], err
 }
 
-// limiting gives the limits of channel and recipient that the message is under.
+// limiting gives the limits of provider, channel and recipient that the message is under.
 func (a *attempt) limiting(ctx context.Context) (restriction.Set, error) {
 	st, err := a.Accounts.Standing(ctx, a.accountID, false)
 	if err != nil {
@@ -48,10 +52,10 @@ func (a *attempt) limiting(ctx context.Context) (restriction.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return st.Restrictions.Limiting(a.m.ChannelID, recipientID), nil
+	return st.Restrictions.Limiting(a.way(recipientID)), nil
 }
 
-// limited asks the limits of channel and recipient, last before the call. Over the frequency the message waits its turn; over
+// limited asks the limits of provider, channel and recipient, last before the call. Over the frequency the message waits its turn; over
 // the number it is rejected or held, as over the plan's. One that may have reached the provider is never turned away.
 func (a *attempt) limited(ctx context.Context) (v verdict, s *usage.Standing, done bool, err error) {
 	limits, err := a.limiting(ctx)
@@ -170,7 +174,7 @@ func (a *attempt) giveBack(ctx context.Context, st usage.Standing) error {
 		return err
 	}
 	for _, r := range known.Restrictions {
-		if r.Limit == nil || r.Scope.Account() || r.Scope.ChannelID != "" && r.Scope.ChannelID != a.m.ChannelID {
+		if r.Limit == nil || r.Scope.Account() || r.Scope.ProviderID != "" && r.Scope.ProviderID != a.m.ProviderID || r.Scope.ChannelID != "" && r.Scope.ChannelID != a.m.ChannelID {
 			continue // a recipient's may be another's: then there is no unit to give back
 		}
 		if err := a.Scopes.GiveBack(context.WithoutCancel(ctx), a.accountID, r.ID, a.m.ID, a.entry.Lease); err != nil {

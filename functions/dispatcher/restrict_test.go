@@ -90,6 +90,10 @@ func TestWhatIsBlockedIsHeldFromTheNextBatchOnAndGoesOnceAfterwards(t *testing.T
 		"account":   {func(*bench) restriction.Scope { return restriction.Scope{} }, message.Held},
 		"channel":   {func(b *bench) restriction.Scope { return restriction.Scope{ChannelID: b.channel} }, message.Sent},
 		"recipient": {func(*bench) restriction.Scope { return restriction.Scope{RecipientID: "rcp_0123456789abcdef"} }, message.Sent},
+		"provider":  {func(*bench) restriction.Scope { return restriction.Scope{ProviderID: testProvider} }, message.Held},
+		"recipient by provider": {func(*bench) restriction.Scope {
+			return restriction.Scope{ProviderID: testProvider, RecipientID: "rcp_0123456789abcdef"}
+		}, message.Sent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -300,6 +304,22 @@ func TestANumberForOneChannelHoldsExactly(t *testing.T) {
 	b.deliver(1, other)
 	b.wantStatus(other, message.Sent, "")
 	b.wantUsed(5)
+}
+
+// a number for one provider counts what goes by it on any of the account's channels.
+func TestANumberForOneProviderHoldsOnAllItsChannels(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 100, slow())
+	b.deliver(1, b.accept("+35799000009", nil))
+	b.restrict(restriction.Restriction{Kind: restriction.Limit, Limit: number(2), Scope: restriction.Scope{ProviderID: testProvider}}, true)
+	for i, want := range []message.Status{message.Sent, message.Sent, message.Rejected} {
+		b.channel = b.newChannel()
+		m := b.accept(fmt.Sprintf("+3579900040%d", i), nil)
+		b.deliver(1, m)
+		if got := b.message(m).Outcome; got != want {
+			t.Errorf("message %d is %s, want %s", i, got, want)
+		}
+	}
 }
 
 // what was certainly not handed over gives its unit of the channel's number back; a repeat takes none twice.

@@ -15,6 +15,7 @@ import (
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/restriction"
 )
 
 const (
@@ -207,7 +208,7 @@ func (b *batch) accept(ctx context.Context, body []byte) ([]api.BatchResult, err
 	if err != nil {
 		return nil, err
 	}
-	if err := b.allowed("", ""); err != nil {
+	if err := b.allowed(restriction.Way{}); err != nil {
 		return nil, err
 	}
 	// No error: each message has its own.

@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 )
 
@@ -83,7 +84,7 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 
 // one checks what was read of one message, and gives the message to accept.
 func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (message.Message, error) {
-	if err := in.allowed("", ""); err != nil {
+	if err := in.allowed(restriction.Way{}); err != nil {
 		return message.Message{}, err
 	}
 	channelID, to, err := in.destination(ctx, accountID)
@@ -94,13 +95,14 @@ func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (mess
 	if err != nil {
 		return message.Message{}, err
 	}
-	if err := in.allowed(ch.ID, ""); err != nil {
+	on := restriction.Way{ProviderID: ch.ProviderID, ChannelID: ch.ID}
+	if err := in.allowed(on); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.supported(ch, to); err != nil {
 		return message.Message{}, err
 	}
-	if err := in.recipientAllowed(ctx, accountID, ch.ID, to); err != nil {
+	if err := in.recipientAllowed(ctx, accountID, to, on); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.answers(ctx, ch, to); err != nil {

@@ -10,6 +10,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
 )
 
@@ -50,18 +51,18 @@ func (h *Handler) standing(ctx context.Context, accountID string) (usage.Gate, a
 	return gate, st, nil
 }
 
-// allowed refuses what a restriction blocks: at first for the whole account, then, once they are known, on the channel
-// and to the recipient. The standing is as the gate's version says, so a block holds from the moment on at which it reached
+// allowed refuses what a restriction blocks: at first for the whole account, then, once they are known, by the
+// provider, on the channel and to the recipient. The standing is as the gate's version says, so a block holds from the moment on at which it reached
 // the gate.
-func (in *intake) allowed(channelID, recipientID string) error {
-	if r, blocked := in.limits.standing.Restrictions.Blocking(channelID, recipientID); blocked {
+func (in *intake) allowed(on restriction.Way) error {
+	if r, blocked := in.limits.standing.Restrictions.Blocking(on); blocked {
 		return api.Restricted(r)
 	}
 	return nil
 }
 
 // recipientAllowed refuses what a restriction of the recipient blocks. Whose the address is is asked only where there is one.
-func (in *intake) recipientAllowed(ctx context.Context, accountID, channelID, to string) error {
+func (in *intake) recipientAllowed(ctx context.Context, accountID, to string, on restriction.Way) error {
 	if !in.limits.standing.Restrictions.OfRecipients() {
 		return nil
 	}
@@ -69,7 +70,8 @@ func (in *intake) recipientAllowed(ctx context.Context, accountID, channelID, to
 	if err != nil {
 		return api.TryAgain(in.r, err)
 	}
-	return in.allowed(channelID, found[to])
+	on.RecipientID = found[to]
+	return in.allowed(on)
 }
 
 // usageLeft refuses early when the number of the period is used up for good: no unit of it can come back any more.

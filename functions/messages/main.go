@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/recipient"
@@ -73,6 +74,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Rules:        &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 		Accounts:     &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Channels:     &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		Health:       health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
 		Providers:    &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Recipients:   &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: conversations, Seal: sealer, IDs: ids, Now: now},
 		OptOuts:      &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},

@@ -14,8 +14,10 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/restriction"
 )
 
 // listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
@@ -79,16 +81,18 @@ func (h *Handler) find(ctx context.Context, r *http.Request) (message.Message, e
 }
 
 // where tells where queued messages are: in a dispatcher's hands, or waiting for what keeps them from going, a restriction or a
-// provider that is switched off, whether their turn to be set aside has come or not. Nothing is read for it unless one of them
+// provider that is switched off or can't be reached, whether their turn to be set aside has come or not. Nothing is read for it unless one of them
 // is queued.
 func (h *Handler) where(ctx context.Context, accountID string, list ...message.Message) (func(message.Message) api.Place, error) {
 	off := map[string]bool{}
 	var to []string
+	var ways []health.Subject
 	for _, m := range list {
 		if m.Status() != message.Queued || m.Scheduled(h.Now()) {
 			continue
 		}
 		to = append(to, m.Address)
+		ways = append(ways, health.OfProvider(m.ProviderID), health.OfChannel(m.ChannelID))
 		if _, asked := off[m.ProviderID]; asked {
 			continue
 		}
@@ -112,6 +116,10 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 			return nil, err
 		}
 	}
+	healths, err := h.Health.States(ctx, ways...)
+	if err != nil {
+		return nil, err
+	}
 	return func(m message.Message) api.Place {
 		if m.Scheduled(now) {
 			return api.NotDue
@@ -120,11 +128,14 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 		if ok && e.Message == m.ID && e.Counts() && now.Before(e.Expires) {
 			return api.InHand
 		}
-		if _, blocked := st.Restrictions.Blocking(m.ChannelID, recipients[m.Address]); blocked {
+		if _, blocked := st.Restrictions.Blocking(restriction.Way{ProviderID: m.ProviderID, ChannelID: m.ChannelID, RecipientID: recipients[m.Address]}); blocked {
 			return api.Blocked
 		}
 		if off[m.ProviderID] {
 			return api.SwitchedOff
+		}
+		if healths[health.OfProvider(m.ProviderID)].State == health.Outage || healths[health.OfChannel(m.ChannelID)].State == health.Outage {
+			return api.Unreachable
 		}
 		return api.InLine
 	}, nil

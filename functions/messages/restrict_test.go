@@ -54,6 +54,11 @@ func TestWhatIsBlockedCannotBeSent(t *testing.T) {
 			s.must(err)
 			return restriction.Scope{RecipientID: rcp}
 		}, 403},
+		"the provider":     {func(*stack) restriction.Scope { return restriction.Scope{ProviderID: "edna"} }, 403},
+		"another provider": {func(*stack) restriction.Scope { return restriction.Scope{ProviderID: "pigeon"} }, 202},
+		"the channel by another provider": {func(s *stack) restriction.Scope {
+			return restriction.Scope{ProviderID: "pigeon", ChannelID: s.channel.ID}
+		}, 202},
 		"another recipient": {func(*stack) restriction.Scope { return restriction.Scope{RecipientID: "rcp_zzzzzzzzzzzzzzzz"} }, 202},
 		"another channel":   {func(*stack) restriction.Scope { return restriction.Scope{ChannelID: "chn_zzzzzzzzzzzzzzzz"} }, 202},
 	} {
@@ -109,8 +114,9 @@ func TestTheEarlyRefusalIsByTheRestrictionsLimit(t *testing.T) {
 func TestWhatARestrictionKeepsIsShownAsHeld(t *testing.T) {
 	t.Parallel()
 	for name, scope := range map[string]func(s *stack) restriction.Scope{
-		"the account": func(*stack) restriction.Scope { return restriction.Scope{} },
-		"the channel": func(s *stack) restriction.Scope { return restriction.Scope{ChannelID: s.channel.ID} },
+		"the account":  func(*stack) restriction.Scope { return restriction.Scope{} },
+		"the channel":  func(s *stack) restriction.Scope { return restriction.Scope{ChannelID: s.channel.ID} },
+		"the provider": func(*stack) restriction.Scope { return restriction.Scope{ProviderID: "edna"} },
 		"the recipient": func(s *stack) restriction.Scope {
 			rcp, err := s.recipients.Ensure(s.t.Context(), testAccount, testAddress)
 			s.must(err)

@@ -13,6 +13,7 @@ import (
 	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
+	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 )
@@ -93,7 +94,7 @@ func (h *Handler) restrictionFrom(r *http.Request, req api.CreateRestrictionRequ
 		return made, err
 	}
 	if req.Scope != nil {
-		made.Scope = restriction.Scope{ChannelID: req.Scope.ChannelID, RecipientID: req.Scope.RecipientID}
+		made.Scope = restriction.Scope(*req.Scope)
 		if err := h.scope(r, &f, made); err != nil {
 			return made, err
 		}
@@ -137,10 +138,17 @@ func (h *Handler) grounds(r *http.Request, f *form, clause string) error {
 	return nil
 }
 
-// scope checks that channel and recipient are the account's.
+// scope checks that there is such a provider, and that channel and recipient are the account's.
 func (h *Handler) scope(r *http.Request, f *form, made restriction.Restriction) error {
 	if s := made.Scope.RecipientID; s != "" {
 		f.check(id.Valid(id.RecipientPrefix, s), "scope.recipient_id", "is no recipient's id")
+	}
+	if s := made.Scope.ProviderID; s != "" {
+		_, err := h.Providers.Read(r.Context(), s)
+		if err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return api.TryAgain(r, err)
+		}
+		f.check(err == nil, "scope.provider_id", "is no provider")
 	}
 	if made.Scope.ChannelID == "" {
 		return nil
@@ -163,7 +171,7 @@ func (h *Handler) channel(ctx context.Context, channelID string) (channel.Channe
 // audited is what the audit keeps of a restriction.
 func audited(r restriction.Restriction) map[string]any {
 	values := map[string]any{"kind": string(r.Kind), "clause": r.Clause, "from": r.From.Format(time.RFC3339Nano)}
-	for name, text := range map[string]string{"channel_id": r.Scope.ChannelID, "recipient_id": r.Scope.RecipientID} {
+	for name, text := range map[string]string{"provider_id": r.Scope.ProviderID, "channel_id": r.Scope.ChannelID, "recipient_id": r.Scope.RecipientID} {
 		if text != "" {
 			values[name] = text
 		}

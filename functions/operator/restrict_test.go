@@ -177,7 +177,8 @@ func TestWhatCanNotBeARestrictionIsRefusedAndChangesNothing(t *testing.T) {
 		"no recipient's id":            {with(`"scope":{"recipient_id":"+35799000001"}`), "scope.recipient_id"},
 		"no complaint's id":            {with(`"complaint_id":"7"`), "complaint_id"},
 		"an unknown field":             {with(`"silent":true`), "silent"},
-		"an unknown scope":             {with(`"scope":{"provider_id":"edna"}`), "scope.provider_id"},
+		"an unknown scope":             {with(`"scope":{"campaign_id":"7"}`), "scope.campaign_id"},
+		"no provider":                  {with(`"scope":{"provider_id":"pigeon"}`), "scope.provider_id"},
 	} {
 		got := w.Operator().Do("POST", "/v1/operator/accounts/acct_1/restrictions", c.body).Want(t, name, 422, "invalid_request")
 		if got.Field() != c.field {

@@ -176,10 +176,10 @@ func (rel *releasing) judge(ctx, work context.Context, m message.Message) (verdi
 	return goes, nil
 }
 
-// restricted reports whether a restriction of channel or recipient still holds the message. Which recipients a message is
+// restricted reports whether a restriction of provider, channel or recipient still holds the message. Which recipients a message is
 // for is not known here: for those the restriction counts that it was held for.
 func (rel *releasing) restricted(m message.Message) bool {
-	if _, blocked := rel.restrictions.Blocking(m.ChannelID, ""); blocked {
+	if _, blocked := rel.restrictions.Blocking(restriction.Way{ProviderID: m.ProviderID, ChannelID: m.ChannelID}); blocked {
 		return true
 	}
 	by, inForce := rel.restrictions.Find(m.HeldBy)

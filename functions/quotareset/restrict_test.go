@@ -30,6 +30,7 @@ func TestWhatARestrictionHoldsStaysUntilItEnds(t *testing.T) {
 		reason string
 	}{
 		"a block of the channel":   {restriction.Restriction{Kind: restriction.Block, Scope: restriction.Scope{ChannelID: "chn_1"}}, message.HeldAccountRestricted},
+		"a block of the provider":  {restriction.Restriction{Kind: restriction.Block, Scope: restriction.Scope{ProviderID: "edna"}}, message.HeldAccountRestricted},
 		"a block of the recipient": {restriction.Restriction{Kind: restriction.Block, Scope: restriction.Scope{RecipientID: "rcp_1"}}, message.HeldAccountRestricted},
 		"a limit of the channel":   {restriction.Restriction{Kind: restriction.Limit, Scope: restriction.Scope{ChannelID: "chn_1"}}, message.HeldUsageLimit},
 		"one that ends by itself":  {restriction.Restriction{Kind: restriction.Block, Scope: restriction.Scope{ChannelID: "chn_1"}, Until: midMonth.Add(time.Hour)}, message.HeldAccountRestricted},
@@ -42,7 +43,7 @@ func TestWhatARestrictionHoldsStaysUntilItEnds(t *testing.T) {
 			w.plans.terms.Changes = c.in.Until
 			w.plans.restrictions = restriction.Set{c.in}
 			list := []message.Message{w.heldBy(1, c.reason), w.heldBy(2, c.reason), w.heldBy(3, c.reason)}
-			free := w.message(acct, recipient(9), func(m *message.Message) { m.ChannelID = "chn_2" })
+			free := w.message(acct, recipient(9), func(m *message.Message) { m.ChannelID, m.ProviderID = "chn_2", "pigeon" })
 			free = w.hold(free, message.HeldUsageLimit)
 			for range 3 {
 				w.run(Event{AccountID: acct})

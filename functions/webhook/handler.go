@@ -137,7 +137,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return 0, api.TryAgain(r, fmt.Errorf("store callback: %w", err))
 	}
-	log.InfoContext(ctx, "callback stored", "forward", done.forward, "replies", done.replies, "repeated", done.repeated, "unknown", done.unknown, "opt_outs", done.optOuts)
+	log.InfoContext(ctx, "callback stored", "forward", done.forward, "replies", done.replies, "repeated", done.repeated, "unknown", done.unknown, "opt_outs", done.optOuts, "template_news", done.news)
 	return max(can.CallbackStatus, http.StatusOK), nil
 }
 

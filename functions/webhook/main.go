@@ -23,6 +23,7 @@ import (
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
+	keep "contactcenter/shared/templates"
 )
 
 func main() {
@@ -65,10 +66,11 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		adapters: adapters.All(getenv),
 		log:      log, credentials: credentials, publicBaseURL: getenv("PUBLIC_BASE_URL"),
 		recorder: recorder{
-			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
-			accounts: &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
-			stops:    &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
-			keyer:    keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
+			messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
+			accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+			stops:     &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
+			templates: &keep.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+			keyer:     keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
 		},
 	}
 	return api.New(api.Config{Log: log, Now: now}, api.WebhookRoutes(h)), nil

@@ -27,6 +27,14 @@ type content struct {
 	Latitude  *float64          `json:"latitude,omitempty"`
 	Longitude *float64          `json:"longitude,omitempty"`
 	Address   string            `json:"address,omitempty"`
+	Kind      string            `json:"kind,omitempty"`
+	URL       string            `json:"url,omitempty"`
+	Filename  string            `json:"filename,omitempty"`
+	MIMEType  string            `json:"mime_type,omitempty"`
+	SizeBytes int64             `json:"size_bytes,omitempty"`
+	Buttons   []any             `json:"buttons,omitempty"`
+	List      map[string]any    `json:"list,omitempty"`
+	Payload   string            `json:"payload,omitempty"`
 	Raw       json.RawMessage   `json:"raw,omitempty"`
 }
 

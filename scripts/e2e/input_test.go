@@ -167,8 +167,11 @@ func attempts() map[string]attempt {
 		"POST /v1/channels":                   {path: at("/v1/channels"), body: object(map[string]any{"provider_id": "nobody", "name": "x"})},
 		"GET /v1/channels":                    {path: at("/v1/channels"), body: noBody},
 		"GET /v1/channels/{id}":               {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
-		"PATCH /v1/channels/{id}":             {path: one, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "channel_not_found"},
-		"DELETE /v1/channels/{id}":            {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"GET /v1/channels/{id}/templates": {
+			path: func(v *victim) string { return one(v) + "/templates" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"PATCH /v1/channels/{id}":  {path: one, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "channel_not_found"},
+		"DELETE /v1/channels/{id}": {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
 		"POST /v1/channels/{id}/activate": {
 			path: func(v *victim) string { return one(v) + "/activate" }, foreign: http.StatusNotFound, code: "channel_not_found",
 			body: func(_ *testing.T, v *victim) any { return v.confirmations(v.sent.RulesVersion) },
@@ -187,6 +190,8 @@ func attempts() map[string]attempt {
 		"GET /v1/operator/audit-events":         {path: func(v *victim) string { return "/v1/operator/audit-events?account_id=" + v.id }, body: noBody},
 		"GET /v1/account":                       {path: at("/v1/account"), body: noBody},
 		"GET /v1/usage":                         {path: at("/v1/usage"), body: noBody},
+		"GET /v1/status":                        {path: at("/v1/status"), body: noBody},
+		"GET /v1/openapi.json":                  {path: at("/v1/openapi.json"), body: noBody},
 		"GET /v1/rules/current":                 {path: at("/v1/rules/current"), body: noBody},
 		"GET /v1/rules":                         {path: at("/v1/rules"), body: noBody},
 		"GET /v1/rules/current/prohibited-uses": {path: at("/v1/rules/current/prohibited-uses"), body: noBody},

@@ -25,6 +25,8 @@ type AccountServer interface {
 	GetEvidenceRequest(w http.ResponseWriter, r *http.Request)
 	// SubmitEvidence answers POST /v1/evidence-requests/{id}/submissions.
 	SubmitEvidence(w http.ResponseWriter, r *http.Request)
+	// GetDocument answers GET /v1/openapi.json.
+	GetDocument(w http.ResponseWriter, r *http.Request)
 	// ListRules answers GET /v1/rules.
 	ListRules(w http.ResponseWriter, r *http.Request)
 	// ListAcceptances answers GET /v1/rules/acceptances.
@@ -50,6 +52,7 @@ func AccountRoutes(s AccountServer) []Route {
 		{Method: "PATCH", Path: "/v1/account", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.UpdateAccount},
 		{Method: "GET", Path: "/v1/audit-events", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListOwnAuditEvents},
 		{Method: "GET", Path: "/v1/usage", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetUsage},
+		{Method: "GET", Path: "/v1/openapi.json", Handle: s.GetDocument},
 		{Method: "GET", Path: "/v1/rules/current", Handle: s.GetCurrentRules},
 		{Method: "GET", Path: "/v1/rules/current/prohibited-uses", Handle: s.GetProhibitedUses},
 		{Method: "GET", Path: "/v1/rules", Handle: s.ListRules},

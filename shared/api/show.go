@@ -60,7 +60,7 @@ func RulesOf(v rules.Version) Rules {
 // RestrictionOf shows a restriction to the account that it concerns. Of a complaint that led to it there is only the id.
 func RestrictionOf(r restriction.Restriction) Restriction {
 	return Restriction{
-		ID: r.ID, Kind: RestrictionKind(r.Kind), Scope: RestrictionScope{ChannelID: r.Scope.ChannelID, RecipientID: r.Scope.RecipientID},
+		ID: r.ID, Kind: RestrictionKind(r.Kind), Scope: RestrictionScope(r.Scope),
 		Reason: r.Reason, Clause: r.Clause, ComplaintID: r.ComplaintID, From: At(r.From), Until: OptionalTime(r.Until), Limit: r.Limit, Rate: restrictionRate(r.Rate),
 	}
 }
@@ -77,7 +77,7 @@ func RestrictionsOf(set restriction.Set) []Restriction {
 // OperatorRestrictionOf shows a restriction to the operator, as it stands at a moment.
 func OperatorRestrictionOf(r restriction.Restriction, now time.Time) OperatorRestriction {
 	return OperatorRestriction{
-		ID: r.ID, AccountID: r.AccountID, Kind: RestrictionKind(r.Kind), Scope: RestrictionScope{ChannelID: r.Scope.ChannelID, RecipientID: r.Scope.RecipientID},
+		ID: r.ID, AccountID: r.AccountID, Kind: RestrictionKind(r.Kind), Scope: RestrictionScope(r.Scope),
 		Reason: r.Reason, Clause: r.Clause, ComplaintID: r.ComplaintID, From: At(r.From), Until: OptionalTime(r.Until), Limit: r.Limit, Rate: restrictionRate(r.Rate),
 		Status: OperatorRestrictionStatus(r.StatusAt(now)), CreatedBy: r.CreatedBy, LiftedAt: OptionalTime(r.LiftedAt), LiftedBy: r.LiftedBy,
 	}

@@ -320,6 +320,30 @@ func (e PeriodKind) Valid() bool {
 	}
 }
 
+// Defines values for ProviderHealthStatus.
+const (
+	ProviderHealthStatusDegraded    ProviderHealthStatus = "degraded"
+	ProviderHealthStatusDisabled    ProviderHealthStatus = "disabled"
+	ProviderHealthStatusOperational ProviderHealthStatus = "operational"
+	ProviderHealthStatusOutage      ProviderHealthStatus = "outage"
+)
+
+// Valid indicates whether the value is a known member of the ProviderHealthStatus enum.
+func (e ProviderHealthStatus) Valid() bool {
+	switch e {
+	case ProviderHealthStatusDegraded:
+		return true
+	case ProviderHealthStatusDisabled:
+		return true
+	case ProviderHealthStatusOperational:
+		return true
+	case ProviderHealthStatusOutage:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProviderStatus.
 const (
 	ProviderStatusDisabled ProviderStatus = "disabled"
@@ -395,6 +419,36 @@ func (e RulesDocumentID) Valid() bool {
 	case RulesDocumentIDRules:
 		return true
 	case RulesDocumentIDTerms:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TemplateStatus.
+const (
+	TemplateStatusApproved TemplateStatus = "approved"
+	TemplateStatusDisabled TemplateStatus = "disabled"
+	TemplateStatusDraft    TemplateStatus = "draft"
+	TemplateStatusPaused   TemplateStatus = "paused"
+	TemplateStatusPending  TemplateStatus = "pending"
+	TemplateStatusRejected TemplateStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the TemplateStatus enum.
+func (e TemplateStatus) Valid() bool {
+	switch e {
+	case TemplateStatusApproved:
+		return true
+	case TemplateStatusDisabled:
+		return true
+	case TemplateStatusDraft:
+		return true
+	case TemplateStatusPaused:
+		return true
+	case TemplateStatusPending:
+		return true
+	case TemplateStatusRejected:
 		return true
 	default:
 		return false
@@ -616,10 +670,13 @@ type Channel struct {
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	CreatedAt  *Time  `json:"created_at,omitempty"`
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	ProviderID string `json:"provider_id"`
+	CreatedAt *Time `json:"created_at,omitempty"`
+
+	// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
+	Health     *Health `json:"health,omitempty"`
+	ID         string  `json:"id"`
+	Name       string  `json:"name"`
+	ProviderID string  `json:"provider_id"`
 
 	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it.
 	SetupSteps []SetupStep   `json:"setup_steps,omitempty"`
@@ -829,7 +886,7 @@ type CreateRestrictionRequest struct {
 	// Reason Shown to the customer.
 	Reason string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope *RestrictionScope `json:"scope,omitempty"`
 
 	// Until RFC 3339 in UTC with milliseconds.
@@ -1036,7 +1093,7 @@ type FollowedInstruction struct {
 	Status        ChannelStatus `json:"status"`
 }
 
-// Health defines model for Health.
+// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
 type Health string
 
 // InstructActivationRequest defines model for InstructActivationRequest.
@@ -1245,7 +1302,7 @@ type OperatorRestriction struct {
 	Rate     *Rate  `json:"rate,omitempty"`
 	Reason   string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope  RestrictionScope          `json:"scope"`
 	Status OperatorRestrictionStatus `json:"status"`
 
@@ -1317,9 +1374,11 @@ type Provider struct {
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields"`
 	Documents        []ProviderDocument `json:"documents"`
-	Health           Health             `json:"health"`
-	ID               string             `json:"id"`
-	LegalEntity      string             `json:"legal_entity"`
+
+	// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
+	Health      Health `json:"health"`
+	ID          string `json:"id"`
+	LegalEntity string `json:"legal_entity"`
 
 	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
 	Limits *ProviderLimits `json:"limits,omitempty"`
@@ -1344,6 +1403,37 @@ type Provider struct {
 type ProviderDocument struct {
 	Title string `json:"title"`
 	URL   string `json:"url"`
+}
+
+// ProviderHealth defines model for ProviderHealth.
+type ProviderHealth struct {
+	// Calls How many calls of the last minute the figures are of. Without any, they are 0.
+	Calls int64 `json:"calls"`
+
+	// ErrorRate The share of calls that failed by the provider's fault.
+	ErrorRate float64 `json:"error_rate"`
+	ID        string  `json:"id"`
+
+	// LatencyMs How long the provider takes to answer, in milliseconds; 6000 stands for all that is longer.
+	LatencyMs ProviderLatency `json:"latency_ms"`
+	Name      string          `json:"name"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since *Time `json:"since,omitempty"`
+
+	// Status `disabled`: the operator has switched it off.
+	Status ProviderHealthStatus `json:"status"`
+}
+
+// ProviderHealthStatus `disabled`: the operator has switched it off.
+type ProviderHealthStatus string
+
+// ProviderLatency How long the provider takes to answer, in milliseconds; 6000 stands for all that is longer.
+type ProviderLatency struct {
+	P50 int64 `json:"p50"`
+	P95 int64 `json:"p95"`
 }
 
 // ProviderLimits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
@@ -1533,7 +1623,7 @@ type Restriction struct {
 	Rate   *Rate  `json:"rate,omitempty"`
 	Reason string `json:"reason"`
 
-	// Scope Whom it concerns; empty, the whole account.
+	// Scope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 	Scope RestrictionScope `json:"scope"`
 
 	// Until RFC 3339 in UTC with milliseconds.
@@ -1553,9 +1643,10 @@ type RestrictionRate struct {
 	WindowSeconds int64  `json:"window_seconds"`
 }
 
-// RestrictionScope Whom it concerns; empty, the whole account.
+// RestrictionScope Whom it concerns: the messages of which all that is named here is so; empty, the whole account.
 type RestrictionScope struct {
 	ChannelID   string `json:"channel_id,omitempty"`
+	ProviderID  string `json:"provider_id,omitempty"`
 	RecipientID string `json:"recipient_id,omitempty"`
 }
 
@@ -1655,6 +1746,16 @@ type Sender struct {
 	ProviderID string `json:"provider_id"`
 }
 
+// ServiceStatus defines model for ServiceStatus.
+type ServiceStatus struct {
+	Providers []ProviderHealth `json:"providers"`
+
+	// UpdatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	UpdatedAt Time `json:"updated_at"`
+}
+
 // SetupStep defines model for SetupStep.
 type SetupStep struct {
 	// Detail Where.
@@ -1672,6 +1773,46 @@ type SubmitEvidenceRequest struct {
 	Documents []EvidenceDocument `json:"documents"`
 	Statement string             `json:"statement"`
 }
+
+// Template defines model for Template.
+type Template struct {
+	// Category As the provider calls it, for example `utility`.
+	Category string `json:"category,omitempty"`
+
+	// Language What `content.language` is.
+	Language string `json:"language"`
+
+	// Name What `content.name` of a message of type `template` is.
+	Name string `json:"name"`
+
+	// ProviderTemplateID The provider's own.
+	ProviderTemplateID string `json:"provider_template_id"`
+
+	// Status Only an approved one can be sent. `draft` was not given to be approved yet.
+	Status TemplateStatus `json:"status"`
+
+	// Text The body with its placeholders.
+	Text string `json:"text"`
+
+	// Variables The names that `content.variables` must have.
+	Variables []string `json:"variables"`
+}
+
+// TemplateList defines model for TemplateList.
+type TemplateList struct {
+	Items []Template `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// SyncedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SyncedAt *Time `json:"synced_at,omitempty"`
+}
+
+// TemplateStatus Only an approved one can be sent. `draft` was not given to be approved yet.
+type TemplateStatus string
 
 // TermsInForce What is in force now, and is to be confirmed to activate the channel.
 type TermsInForce struct {

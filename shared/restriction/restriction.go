@@ -45,18 +45,22 @@ var ErrNotFound = errors.New("restriction not found")
 // ErrTooMany: MaxActive restrictions are in force.
 var ErrTooMany = errors.New("too many restrictions are in force")
 
-// Scope says whose messages a restriction concerns. The zero Scope is the whole account's.
+// Scope says whose messages a restriction concerns: those of which all that it names is so. The zero Scope is the whole account's.
 type Scope struct {
 	ChannelID   string `json:"channel,omitempty"`
+	ProviderID  string `json:"provider,omitempty"`
 	RecipientID string `json:"recipient,omitempty"`
 }
 
 // Account reports whether the scope is the whole account.
-func (s Scope) Account() bool { return s.ChannelID == "" && s.RecipientID == "" }
+func (s Scope) Account() bool { return s == Scope{} }
 
-// covers reports whether a message on a channel to a recipient lies in the scope.
-func (s Scope) covers(channelID, recipientID string) bool {
-	return (s.ChannelID == "" || s.ChannelID == channelID) && (s.RecipientID == "" || s.RecipientID == recipientID)
+// Way is a message's way: by which provider, on which channel, to which recipient. What is "" is not known, or not asked for.
+type Way struct{ ProviderID, ChannelID, RecipientID string }
+
+// covers reports whether a message on this way lies in the scope.
+func (s Scope) covers(w Way) bool {
+	return (s.ProviderID == "" || s.ProviderID == w.ProviderID) && (s.ChannelID == "" || s.ChannelID == w.ChannelID) && (s.RecipientID == "" || s.RecipientID == w.RecipientID)
 }
 
 // Rate is a limit on frequency: Limit messages in WindowSeconds, with Burst at once after a pause.
@@ -123,12 +127,12 @@ func (s Set) ActiveAt(now time.Time) Set {
 	return list
 }
 
-// Blocking gives the restriction that blocks messages on a channel to a recipient: the whole account's first. With ""
-// for both it is the account's alone; with "" for the recipient, those of recipients are left out.
-func (s Set) Blocking(channelID, recipientID string) (Restriction, bool) {
+// Blocking gives the restriction that blocks messages on a way: the whole account's first. What of the way is "" leaves out the
+// restrictions that name it; the zero Way asks for the account's alone.
+func (s Set) Blocking(w Way) (Restriction, bool) {
 	var found Restriction
 	for _, r := range s {
-		if r.Kind != Block || !r.Scope.covers(channelID, recipientID) {
+		if r.Kind != Block || !r.Scope.covers(w) {
 			continue
 		}
 		if r.Scope.Account() {
@@ -139,12 +143,12 @@ func (s Set) Blocking(channelID, recipientID string) (Restriction, bool) {
 	return found, found.ID != ""
 }
 
-// Limiting gives the limits of channels and recipients that hold for messages on a channel to a recipient. The whole
-// account's are part of its terms instead.
-func (s Set) Limiting(channelID, recipientID string) Set {
+// Limiting gives the limits of providers, channels and recipients that hold for messages on a way. The whole account's are part
+// of its terms instead.
+func (s Set) Limiting(w Way) Set {
 	var list Set
 	for _, r := range s {
-		if r.Kind == Limit && !r.Scope.Account() && r.Scope.covers(channelID, recipientID) {
+		if r.Kind == Limit && !r.Scope.Account() && r.Scope.covers(w) {
 			list = append(list, r)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"contactcenter/scripts/simulator/edna"
+	"contactcenter/scripts/simulator/twiliosms"
 	"contactcenter/scripts/simulator/whatsappcloud"
 )
 
@@ -24,5 +25,6 @@ func All() []Simulator {
 	return []Simulator{
 		{"edna", edna.Settings, edna.Start},
 		{"whatsapp_cloud", whatsappcloud.Settings, whatsappcloud.Start},
+		{"twilio_sms", twiliosms.Settings, twiliosms.Start},
 	}
 }

@@ -5,6 +5,7 @@ package adapters
 import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/twiliosms"
 	"contactcenter/shared/provider/whatsappcloud"
 )
 
@@ -18,6 +19,9 @@ type entry struct {
 func list() []entry {
 	return []entry{
 		{edna.ID, edna.Capabilities, func(getenv func(string) string) provider.Adapter { return edna.New(edna.ConfigFrom(getenv)) }},
+		{twiliosms.ID, twiliosms.Capabilities, func(getenv func(string) string) provider.Adapter {
+			return twiliosms.New(twiliosms.ConfigFrom(getenv))
+		}},
 		{whatsappcloud.ID, whatsappcloud.Capabilities, func(getenv func(string) string) provider.Adapter {
 			return whatsappcloud.New(whatsappcloud.ConfigFrom(getenv))
 		}},
