@@ -7,6 +7,7 @@ import (
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/emailses"
 	"contactcenter/shared/provider/twiliosms"
+	"contactcenter/shared/provider/whatsappcloud"
 )
 
 // entry is one provider: what it can carry, and how its adapter is made from the environment.
@@ -22,6 +23,9 @@ func list() []entry {
 		{emailses.ID, emailses.Capabilities, func(getenv func(string) string) provider.Adapter { return emailses.New(emailses.ConfigFrom(getenv)) }},
 		{twiliosms.ID, twiliosms.Capabilities, func(getenv func(string) string) provider.Adapter {
 			return twiliosms.New(twiliosms.ConfigFrom(getenv))
+		}},
+		{whatsappcloud.ID, whatsappcloud.Capabilities, func(getenv func(string) string) provider.Adapter {
+			return whatsappcloud.New(whatsappcloud.ConfigFrom(getenv))
 		}},
 	}
 }
