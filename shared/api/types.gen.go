@@ -992,6 +992,9 @@ type EmailContent struct {
 	} `json:"attachments,omitempty"`
 	HTML *string `json:"html,omitempty"`
 
+	// Source On replies: the whole letter as it came, where it has more than the rest says, for example attachments.
+	Source *[]byte `json:"source,omitempty"`
+
 	// Subject On replies it may be empty.
 	Subject string           `json:"subject"`
 	Text    *string          `json:"text,omitempty"`
