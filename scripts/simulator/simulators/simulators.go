@@ -6,7 +6,9 @@ import (
 	"net/http"
 
 	"contactcenter/scripts/simulator/edna"
+	"contactcenter/scripts/simulator/emailses"
 	"contactcenter/scripts/simulator/twiliosms"
+	"contactcenter/scripts/simulator/whatsappcloud"
 )
 
 // Simulator is a Communication Provider's stand-in.
@@ -23,6 +25,8 @@ type Simulator struct {
 func All() []Simulator {
 	return []Simulator{
 		{"edna", edna.Settings, edna.Start},
+		{"email_ses", emailses.Settings, emailses.Start},
+		{"whatsapp_cloud", whatsappcloud.Settings, whatsappcloud.Start},
 		{"twilio_sms", twiliosms.Settings, twiliosms.Start},
 	}
 }
