@@ -151,6 +151,7 @@ type channel struct {
 	ActivatedBy string     `json:"activated_by"`
 	ActivatedAt *timestamp `json:"activated_at"`
 	CreatedAt   *timestamp `json:"created_at"`
+	Health      string     `json:"health"`
 	// SetupSteps are left to do by hand at the provider.
 	SetupSteps []struct {
 		Title  string `json:"title"`
