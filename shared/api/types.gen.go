@@ -1450,7 +1450,8 @@ type Provider struct {
 	ID          string `json:"id"`
 	LegalEntity string `json:"legal_entity"`
 
-	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+	// Limits The provider's own limits, as far as it documents any: `rate` for all accounts together, `per_sender` for each channel, `per_recipient`
+	// for a channel and a recipient. What is above them waits.
 	Limits *ProviderLimits `json:"limits,omitempty"`
 	Name   string          `json:"name"`
 
@@ -1506,10 +1507,14 @@ type ProviderLatency struct {
 	P95 int64 `json:"p95"`
 }
 
-// ProviderLimits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+// ProviderLimits The provider's own limits, as far as it documents any: `rate` for all accounts together, `per_sender` for each channel, `per_recipient`
+// for a channel and a recipient. What is above them waits.
 type ProviderLimits struct {
 	// PerRecipient Messages of one channel to one recipient.
 	PerRecipient *PairLimit `json:"per_recipient,omitempty"`
+
+	// PerSender Never more than `limit` messages in any window of that length.
+	PerSender *ProviderRate `json:"per_sender,omitempty"`
 
 	// Rate Never more than `limit` messages in any window of that length.
 	Rate *ProviderRate `json:"rate,omitempty"`
@@ -1606,7 +1611,8 @@ type PutProviderRequest struct {
 	Documents        []ProviderDocument `json:"documents"`
 	LegalEntity      string             `json:"legal_entity"`
 
-	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+	// Limits The provider's own limits, as far as it documents any: `rate` for all accounts together, `per_sender` for each channel, `per_recipient`
+	// for a channel and a recipient. What is above them waits.
 	Limits *ProviderLimits `json:"limits,omitempty"`
 	Name   string          `json:"name"`
 
