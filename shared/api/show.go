@@ -161,7 +161,7 @@ func rateOf(r usage.Rate) Rate {
 // CapabilitiesOf shows what a provider can carry.
 func CapabilitiesOf(providerID string, c provider.Capabilities) Capabilities {
 	out := Capabilities{
-		ProviderID: providerID, ChannelTypes: c.ChannelTypes, AddressKind: c.AddressKind, Content: map[string]provider.Limits{},
+		ProviderID: providerID, ChannelTypes: c.ChannelTypes, AddressKind: c.AddressKind, UserIDPattern: c.UserID, Content: map[string]provider.Limits{},
 		ReplyTo: c.ReplyTo, Statuses: []message.Status{}, ReplyWindowSeconds: int64(c.ReplyWindow.Seconds()), RepeatSafe: c.RepeatSafe,
 	}
 	for t, l := range c.Content {
