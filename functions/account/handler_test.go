@@ -37,6 +37,7 @@ type world struct {
 	rules    *rules.Store
 	evidence *claim.Requests
 	claims   *claim.Complaints // the operator's
+	appeals  *claim.Appeals    // the operator's
 	audit    *audit.Log
 	ids      id.Source
 }
@@ -61,7 +62,9 @@ func newWorld(t *testing.T) *world {
 	w.audit = events
 	w.evidence = &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: w.audit, Now: clock.Now}
 	w.claims = &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: w.audit, Now: clock.Now}
+	w.appeals = &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: w.audit, Now: clock.Now}
 	h := &Handler{
+		Appeals:    &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Audit: w.audit, Now: clock.Now},
 		Complaints: &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Now: clock.Now}, Evidence: w.evidence,
 		Sources:  &claim.Sources{DB: env.DynamoDB, Table: complaints, Key: []byte("key"), Now: clock.Now},
 		Accounts: w.accounts, Gates: w.gates, Messages: w.messages, Rules: w.rules, Audit: events,

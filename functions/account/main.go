@@ -50,7 +50,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
-	// Complaints can be sealed here, and not opened.
+	// Complaints and appeals can be sealed here, and not opened.
 	sealer, err := seal.SealerFrom(getenv, seal.Complaints)
 	if err != nil {
 		return nil, err
@@ -61,6 +61,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	h := &Handler{
 		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Now: now},
 		Sources:    &claim.Sources{DB: db, Table: env["COMPLAINTS_TABLE"], Key: []byte(env["SOURCE_KEY"]), Now: now},
+		Appeals:    &claim.Appeals{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Audit: events, Now: now},
 		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
 		Accounts:   &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events},
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},

@@ -82,9 +82,10 @@ type Handler struct {
 	Release   Release
 	Channels  Channels
 	Rules     Rules
-	// Complaints and Evidence are for what third parties reported.
+	// Complaints and Evidence are for what third parties reported, Appeals for what accounts say to restrictions.
 	Complaints Complaints
 	Evidence   Evidence
+	Appeals    Appeals
 	Audit      Audit
 	Keys       *idempotency.Middleware
 	IDs        id.Source

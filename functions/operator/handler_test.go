@@ -38,6 +38,7 @@ type world struct {
 	ids       id.Source
 	evidence  *claim.Requests
 	claims    *claim.Complaints
+	appeals   *claim.Appeals
 	released  *released
 	audit     *audit.Log
 }
@@ -81,6 +82,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		evidence:  &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: events, Now: clock.Now},
 		claims:    &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: events, Now: clock.Now},
+		appeals:   &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: events, Now: clock.Now},
 		clock:     clock,
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
@@ -91,7 +93,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.audit = events
 	h := &Handler{
-		Complaints: w.claims, Evidence: w.evidence,
+		Complaints: w.claims, Evidence: w.evidence, Appeals: w.appeals,
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
 		Channels: w.channels, IDs: w.ids,
 		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events,

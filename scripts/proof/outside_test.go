@@ -59,7 +59,7 @@ func TestAdaptersAloneUseTheClient(t *testing.T) {
 func TestOnePlaceHandsMessagesToAProvider(t *testing.T) {
 	t.Parallel()
 	sends := project(t).users(func(m string) bool {
-		return m == "shared/provider.Adapter.Send" || m == "shared/provider/edna.Adapter.Send" || m == "functions/dispatcher.Sender.Send"
+		return m == "shared/provider.Adapter.Send" || strings.HasPrefix(m, "shared/provider/") && strings.HasSuffix(m, ".Adapter.Send") || m == "functions/dispatcher.Sender.Send"
 	})
 	same(t, "hands a message over", sends, map[string]string{"functions/dispatcher: attempt.handOver": "after the claim"})
 }

@@ -12,14 +12,15 @@ func TestEachFunctionMayDoWhatItNeedsAndNoMore(t *testing.T) {
 	t.Parallel()
 	want := map[string]map[string]string{
 		"AccountFunction": {
-			"AccountsTable":                                           "GetItem PutItem Query UpdateItem",
-			"AuditTable":                                              "PutItem Query",
-			"ComplaintsTable if LeadingKeys cmp_*":                    "PutItem",
-			"ComplaintsTable if LeadingKeys evr_*":                    "GetItem PutItem Query UpdateItem",
-			"ComplaintsTable if LeadingKeys source#*":                 "UpdateItem",
-			"ComplaintsTable/index/account if LeadingKeys evidence#*": "Query",
-			"MessagesTable":                                           "BatchGetItem GetItem",
-			"UsageTable":                                              "GetItem",
+			"AccountsTable":                                                    "GetItem PutItem Query UpdateItem",
+			"AuditTable":                                                       "PutItem Query",
+			"ComplaintsTable if LeadingKeys cmp_*":                             "PutItem",
+			"ComplaintsTable if LeadingKeys evr_*":                             "GetItem PutItem Query UpdateItem",
+			"ComplaintsTable if LeadingKeys source#*":                          "UpdateItem",
+			"ComplaintsTable if LeadingKeys apl_* appealed#*":                  "PutItem",
+			"ComplaintsTable/index/account if LeadingKeys evidence#* appeal#*": "Query",
+			"MessagesTable":                                                    "BatchGetItem GetItem",
+			"UsageTable":                                                       "GetItem",
 		},
 		"ChannelsFunction": {
 			"AccountsTable":                      "GetItem PutItem Query UpdateItem",

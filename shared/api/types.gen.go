@@ -26,6 +26,27 @@ func (e AcceptanceKind) Valid() bool {
 	}
 }
 
+// Defines values for AppealStatus.
+const (
+	AppealStatusAccepted AppealStatus = "accepted"
+	AppealStatusDeclined AppealStatus = "declined"
+	AppealStatusOpen     AppealStatus = "open"
+)
+
+// Valid indicates whether the value is a known member of the AppealStatus enum.
+func (e AppealStatus) Valid() bool {
+	switch e {
+	case AppealStatusAccepted:
+		return true
+	case AppealStatusDeclined:
+		return true
+	case AppealStatusOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AuditActorKind.
 const (
 	AuditActorKindOperator AuditActorKind = "operator"
@@ -550,6 +571,48 @@ type ActivationInstruction struct {
 	Instruction string `json:"instruction,omitempty"`
 }
 
+// Appeal defines model for Appeal.
+type Appeal struct {
+	AccountID string `json:"account_id"`
+
+	// CreatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	CreatedAt Time   `json:"created_at"`
+	CreatedBy string `json:"created_by"`
+	ID        string `json:"id"`
+
+	// Reason The operator's words to the last decision.
+	Reason        string `json:"reason,omitempty"`
+	RestrictionID string `json:"restriction_id"`
+
+	// Statement The `text` of the account. Shown to the operator only; not in lists.
+	Statement string       `json:"statement,omitempty"`
+	Status    AppealStatus `json:"status"`
+
+	// UpdatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	UpdatedAt *Time `json:"updated_at,omitempty"`
+}
+
+// AppealList defines model for AppealList.
+type AppealList struct {
+	Items []Appeal `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// AppealRequest defines model for AppealRequest.
+type AppealRequest struct {
+	// Text Kept sealed; the operator reads it.
+	Text string `json:"text"`
+}
+
+// AppealStatus defines model for AppealStatus.
+type AppealStatus string
+
 // AuditActor defines model for AuditActor.
 type AuditActor struct {
 	AccountID string `json:"account_id,omitempty"`
@@ -903,6 +966,13 @@ type CredentialField struct {
 
 	// Optional It may be left out.
 	Optional bool `json:"optional,omitempty"`
+}
+
+// DecideAppealRequest defines model for DecideAppealRequest.
+type DecideAppealRequest struct {
+	// Reason The account sees it.
+	Reason string       `json:"reason"`
+	Status AppealStatus `json:"status"`
 }
 
 // DecideEvidenceRequest defines model for DecideEvidenceRequest.

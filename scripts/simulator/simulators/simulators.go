@@ -7,6 +7,7 @@ import (
 
 	"contactcenter/scripts/simulator/edna"
 	"contactcenter/scripts/simulator/twiliosms"
+	"contactcenter/scripts/simulator/whatsappcloud"
 )
 
 // Simulator is a Communication Provider's stand-in.
@@ -23,6 +24,7 @@ type Simulator struct {
 func All() []Simulator {
 	return []Simulator{
 		{"edna", edna.Settings, edna.Start},
+		{"whatsapp_cloud", whatsappcloud.Settings, whatsappcloud.Start},
 		{"twilio_sms", twiliosms.Settings, twiliosms.Start},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/twiliosms"
+	"contactcenter/shared/provider/whatsappcloud"
 )
 
 // entry is one provider: what it can carry, and how its adapter is made from the environment.
@@ -20,6 +21,9 @@ func list() []entry {
 		{edna.ID, edna.Capabilities, func(getenv func(string) string) provider.Adapter { return edna.New(edna.ConfigFrom(getenv)) }},
 		{twiliosms.ID, twiliosms.Capabilities, func(getenv func(string) string) provider.Adapter {
 			return twiliosms.New(twiliosms.ConfigFrom(getenv))
+		}},
+		{whatsappcloud.ID, whatsappcloud.Capabilities, func(getenv func(string) string) provider.Adapter {
+			return whatsappcloud.New(whatsappcloud.ConfigFrom(getenv))
 		}},
 	}
 }
