@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/telemetry"
+	"contactcenter/shared/templates"
 	"contactcenter/shared/usage"
 	"contactcenter/shared/withdraw"
 )
@@ -50,6 +51,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	return &Handler{
 		Purge: Purge{
 			Closures: accounts, Channels: &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}, Senders: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+			Templates:  &templates.Purger{DB: db, Table: env["CHANNELS_TABLE"]},
 			Recipients: &recipient.Purger{DB: db, Table: env["RECIPIENTS_TABLE"]},
 		},
 		Jobs: &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Now: now}, Messages: messages,

@@ -10,6 +10,7 @@ import (
 	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/message"
+	"contactcenter/shared/withdraw"
 )
 
 const (
@@ -39,6 +40,11 @@ type Senders interface {
 	FreeSender(ctx context.Context, providerID, senderID, channelID string) (bool, error)
 }
 
+// Templates takes away what is kept of a channel's templates.
+type Templates interface {
+	Purge(ctx context.Context, channelID string) error
+}
+
 // Recipients takes away what is kept of an account's recipients.
 type Recipients interface {
 	Purge(ctx context.Context, accountID string) (int, error)
@@ -49,6 +55,7 @@ type Recipients interface {
 type Purge struct {
 	Closures   Closures
 	Channels   Channels
+	Templates  Templates
 	Senders    Senders
 	Recipients Recipients
 }
@@ -116,7 +123,7 @@ func (h *Handler) close(ctx context.Context, c *account.Closure) error {
 				return err
 			}
 		}
-		if err := h.Purge.Channels.Purge(ctx, ch.ID); err != nil {
+		if err := errors.Join(h.Purge.Templates.Purge(ctx, ch.ID), h.Purge.Channels.Purge(ctx, ch.ID)); err != nil {
 			return err
 		}
 	}
@@ -153,7 +160,8 @@ func (h *Handler) conversations(ctx context.Context, c *account.Closure, channel
 	}
 }
 
-// conversation purges one, if nothing of it is in a dispatcher's hand.
+// conversation purges one, if nothing of it is in a dispatcher's hand. It goes from the list when all of it is gone, so that
+// a job that was cut off finds it again.
 func (h *Handler) conversation(ctx context.Context, c *account.Closure, l message.Listing) (stays bool, err error) {
 	for cursor := ""; ; {
 		p, err := h.Messages.Part(ctx, c.AccountID, l.Conversation, cursor, h.Now())
@@ -161,12 +169,17 @@ func (h *Handler) conversation(ctx context.Context, c *account.Closure, l messag
 			return false, err
 		}
 		for _, m := range p.Messages {
-			r, err := h.message(ctx, m)
-			if err != nil {
-				return false, err
+			if m.Final() {
+				continue
 			}
-			c.Canceled += r.canceled
-			stays = stays || r.left
+			switch _, err := h.Withdraw.Withdraw(ctx, m.AccountID, m.ID); {
+			case errors.Is(err, withdraw.ErrNotWaiting):
+				stays = true // a dispatcher has it in hand, or just had
+			case err != nil:
+				return false, err
+			default:
+				c.Canceled++
+			}
 		}
 		if cursor = p.Cursor; cursor == "" {
 			break

@@ -11,7 +11,10 @@ import (
 	"contactcenter/shared/attr"
 )
 
-// List gives an account's recipients, the earliest first. Two requests for a page of at most 100. The index follows the
+// ListPage is the most that List gives at once.
+const ListPage = 100
+
+// List gives an account's recipients, the earliest first. Two requests for a page of at most ListPage. The index follows the
 // table within moments; those that are erased are left out.
 func (s *Store) List(ctx context.Context, accountID string, p attr.Page) ([]Recipient, string, error) {
 	start, err := attr.Start(p.Token, map[string]string{attrListKey: accountID}, attrListSort, attrPK, attrSK)
