@@ -413,7 +413,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		code               string
 		header             []string
 	}{
-		{name: "no body", method: "POST", path: "/v1/messages", body: raw(""), status: 400, code: "invalid_request"},
+		{name: "no body", method: "POST", path: "/v1/messages", body: raw(""), status: 422, code: "invalid_request"},
 		{name: "bad JSON", method: "POST", path: "/v1/messages", body: raw("{"), status: 400, code: "invalid_request"},
 		{name: "two JSON values", method: "POST", path: "/v1/messages", body: raw("{} {}"), status: 400, code: "invalid_request"},
 		{name: "a list", method: "POST", path: "/v1/messages", body: raw("[]"), status: 422, code: "invalid_request"},

@@ -1065,6 +1065,9 @@ type EmailContent struct {
 	} `json:"attachments,omitempty"`
 	HTML *string `json:"html,omitempty"`
 
+	// Source On replies: the whole letter as it came, where it has more than the rest says, for example attachments.
+	Source *[]byte `json:"source,omitempty"`
+
 	// Subject On replies it may be empty.
 	Subject string           `json:"subject"`
 	Text    *string          `json:"text,omitempty"`
@@ -1680,6 +1683,9 @@ type PutOperatorAccountRequest struct {
 
 // PutPlanRequest defines model for PutPlanRequest.
 type PutPlanRequest struct {
+	// ID That of the path, if it is given.
+	ID string `json:"id,omitempty"`
+
 	// Limit Messages in a period.
 	Limit int64 `json:"limit"`
 
@@ -1691,12 +1697,18 @@ type PutPlanRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PutProviderRequest defines model for PutProviderRequest.
+// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and are refused if they are not the present ones.
 type PutProviderRequest struct {
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields,omitempty"`
 	Documents        []ProviderDocument `json:"documents"`
-	LegalEntity      string             `json:"legal_entity"`
+
+	// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
+	Health *Health `json:"health,omitempty"`
+
+	// ID That of the path, if it is given.
+	ID          string `json:"id,omitempty"`
+	LegalEntity string `json:"legal_entity"`
 
 	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
 	Limits *ProviderLimits `json:"limits,omitempty"`
@@ -1706,7 +1718,12 @@ type PutProviderRequest struct {
 	Onboarding Onboarding `json:"onboarding"`
 
 	// Reason Kept with this version of the entry and in the audit log.
-	Reason            string         `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since             *Time          `json:"since,omitempty"`
 	Status            ProviderStatus `json:"status"`
 	TermsVersion      string         `json:"terms_version"`
 	TransferCountries []string       `json:"transfer_countries"`

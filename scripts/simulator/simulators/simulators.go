@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"contactcenter/scripts/simulator/edna"
+	"contactcenter/scripts/simulator/emailses"
 	"contactcenter/scripts/simulator/twiliosms"
 	"contactcenter/scripts/simulator/whatsappcloud"
 )
@@ -24,6 +25,7 @@ type Simulator struct {
 func All() []Simulator {
 	return []Simulator{
 		{"edna", edna.Settings, edna.Start},
+		{"email_ses", emailses.Settings, emailses.Start},
 		{"whatsapp_cloud", whatsappcloud.Settings, whatsappcloud.Start},
 		{"twilio_sms", twiliosms.Settings, twiliosms.Start},
 	}

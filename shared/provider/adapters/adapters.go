@@ -5,6 +5,7 @@ package adapters
 import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/emailses"
 	"contactcenter/shared/provider/twiliosms"
 	"contactcenter/shared/provider/whatsappcloud"
 )
@@ -19,6 +20,7 @@ type entry struct {
 func list() []entry {
 	return []entry{
 		{edna.ID, edna.Capabilities, func(getenv func(string) string) provider.Adapter { return edna.New(edna.ConfigFrom(getenv)) }},
+		{emailses.ID, emailses.Capabilities, func(getenv func(string) string) provider.Adapter { return emailses.New(emailses.ConfigFrom(getenv)) }},
 		{twiliosms.ID, twiliosms.Capabilities, func(getenv func(string) string) provider.Adapter {
 			return twiliosms.New(twiliosms.ConfigFrom(getenv))
 		}},

@@ -128,9 +128,9 @@ func meaningOf(code int) (meaning, bool) {
 	case 130472:
 		return refusedBy(provider.FaultProvider, "the provider keeps marketing messages from this recipient as a part of an experiment"), true
 	case 131050:
-		m := refusedBy(provider.FaultRecipient, "the recipient wants no marketing messages from this sender")
-		m.optedOut = true
-		return m, true
+		return meaning{
+			kind: provider.Permanent, code: "recipient_opted_out", fault: provider.FaultRecipient, detail: "the recipient wants no marketing messages from this sender", optedOut: true,
+		}, true
 	case 131051:
 		return refusedBy(provider.FaultCustomer, "the provider does not carry this type of message"), true
 	case 131052, 131053:
