@@ -727,6 +727,9 @@ type Capabilities struct {
 
 	// Statuses What the provider reports after it took a message. None: `sent` is the last that is heard of it.
 	Statuses []MessageStatus `json:"statuses"`
+
+	// UserIDPattern Of the provider's own ids of people whose address it does not tell: a reply's `from` may be one, and `to` may be too. Absent: it tells every address.
+	UserIDPattern string `json:"user_id_pattern,omitempty"`
 }
 
 // Capacity In whose name the user accepts.
@@ -1545,7 +1548,8 @@ type Provider struct {
 	ID          string `json:"id"`
 	LegalEntity string `json:"legal_entity"`
 
-	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+	// Limits The provider's own limits, as far as it documents any: `rate` for all accounts together, `per_sender` for each channel, `per_recipient`
+	// for a channel and a recipient. What is above them waits.
 	Limits *ProviderLimits `json:"limits,omitempty"`
 	Name   string          `json:"name"`
 
@@ -1601,10 +1605,14 @@ type ProviderLatency struct {
 	P95 int64 `json:"p95"`
 }
 
-// ProviderLimits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+// ProviderLimits The provider's own limits, as far as it documents any: `rate` for all accounts together, `per_sender` for each channel, `per_recipient`
+// for a channel and a recipient. What is above them waits.
 type ProviderLimits struct {
 	// PerRecipient Messages of one channel to one recipient.
 	PerRecipient *PairLimit `json:"per_recipient,omitempty"`
+
+	// PerSender Never more than `limit` messages in any window of that length.
+	PerSender *ProviderRate `json:"per_sender,omitempty"`
 
 	// Rate Never more than `limit` messages in any window of that length.
 	Rate *ProviderRate `json:"rate,omitempty"`
@@ -1710,7 +1718,8 @@ type PutProviderRequest struct {
 	ID          string `json:"id,omitempty"`
 	LegalEntity string `json:"legal_entity"`
 
-	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
+	// Limits The provider's own limits, as far as it documents any: `rate` for all accounts together, `per_sender` for each channel, `per_recipient`
+	// for a channel and a recipient. What is above them waits.
 	Limits *ProviderLimits `json:"limits,omitempty"`
 	Name   string          `json:"name"`
 
