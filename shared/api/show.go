@@ -35,10 +35,13 @@ func providerLimits(l registry.Limits) *ProviderLimits {
 	if l.Same(registry.Limits{}) {
 		return nil
 	}
-	out := &ProviderLimits{}
-	if l.Rate != nil {
-		out.Rate = &ProviderRate{Limit: l.Rate.Limit, WindowSeconds: l.Rate.WindowSeconds, Burst: &l.Rate.Burst}
+	rate := func(r *registry.Rate) *ProviderRate {
+		if r == nil {
+			return nil
+		}
+		return &ProviderRate{Limit: r.Limit, WindowSeconds: r.WindowSeconds, Burst: &r.Burst}
 	}
+	out := &ProviderLimits{Rate: rate(l.Rate), PerSender: rate(l.PerSender)}
 	if l.PerRecipientSeconds > 0 {
 		out.PerRecipient = &PairLimit{Limit: 1, WindowSeconds: l.PerRecipientSeconds}
 	}
