@@ -14,6 +14,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/usage"
 )
@@ -22,6 +23,7 @@ import (
 type Accounts interface {
 	Get(ctx context.Context, accountID string) (account.Account, error)
 	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
+	Restriction(ctx context.Context, restrictionID string) (restriction.Restriction, error)
 	SetRetention(ctx context.Context, accountID string, days int64, e audit.Event) (account.Account, error)
 }
 
@@ -55,10 +57,11 @@ type Handler struct {
 	Gates    Gates
 	Messages Messages
 	Rules    Rules
-	// Complaints and Sources are for everybody, Evidence for the account.
+	// Complaints and Sources are for everybody, Evidence and Appeals for the account.
 	Complaints Complaints
 	Sources    Sources
 	Evidence   Evidence
+	Appeals    Appeals
 	Audit      Audit
 	Keys       *idempotency.Middleware
 	IDs        id.Source
@@ -174,6 +177,13 @@ func (h *Handler) inFlight(ctx context.Context, accountID string, g usage.Gate) 
 		list = list[n:]
 	}
 	return g.InFlight(func(m id.Message) bool { return final[m] }), nil
+}
+
+// GetDocument answers GET /v1/openapi.json.
+func (h *Handler) GetDocument(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(api.DocumentJSON()) // the caller is gone: nobody is left to tell
 }
 
 // GetCurrentRules answers GET /v1/rules/current.

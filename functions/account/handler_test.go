@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -36,6 +37,7 @@ type world struct {
 	rules    *rules.Store
 	evidence *claim.Requests
 	claims   *claim.Complaints // the operator's
+	appeals  *claim.Appeals    // the operator's
 	audit    *audit.Log
 	ids      id.Source
 }
@@ -60,7 +62,9 @@ func newWorld(t *testing.T) *world {
 	w.audit = events
 	w.evidence = &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: w.audit, Now: clock.Now}
 	w.claims = &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: w.audit, Now: clock.Now}
+	w.appeals = &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: w.audit, Now: clock.Now}
 	h := &Handler{
+		Appeals:    &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Audit: w.audit, Now: clock.Now},
 		Complaints: &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Now: clock.Now}, Evidence: w.evidence,
 		Sources:  &claim.Sources{DB: env.DynamoDB, Table: complaints, Key: []byte("key"), Now: clock.Now},
 		Accounts: w.accounts, Gates: w.gates, Messages: w.messages, Rules: w.rules, Audit: events,
@@ -323,5 +327,19 @@ func TestTheAccountShowsTheAgreementOnProcessingThatItAccepted(t *testing.T) {
 	}
 	if got := w.User("acct_2", "user_9").Get("/v1/account").Want(t, "another account", 200, ""); got.Text("dpa_accepted") != "" {
 		t.Errorf("the other account is %s", got.Body)
+	}
+}
+
+// Whoever builds a client reads the contract where it is served; it is the document that the routes are made from.
+func TestTheDocumentIsServedAsJSON(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.As(nil).Get("/v1/openapi.json").Want(t, "the document", 200, "")
+	var document struct {
+		OpenAPI string         `json:"openapi"`
+		Paths   map[string]any `json:"paths"`
+	}
+	if err := json.Unmarshal([]byte(a.Body), &document); err != nil || document.OpenAPI != "3.0.3" || document.Paths["/v1/messages"] == nil {
+		t.Errorf("got %.80s, %v", a.Body, err)
 	}
 }

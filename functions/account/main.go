@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/claim"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -31,26 +30,24 @@ const timeout = 10 * time.Second
 
 func main() {
 	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv, log)
+	h, err := build(context.Background(), os.Getenv)
 	if err != nil {
 		log.Error("account can't start", "error", err.Error())
 		os.Exit(1)
 	}
-	lambda.Start(api.Handler(h))
+	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.AccountRoutes(h))))
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
-	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE", "AUDIT_TABLE", "SOURCE_KEY"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE", "AUDIT_TABLE", "SOURCE_KEY")
+	if err != nil {
+		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
-	// Complaints can be sealed here, and not opened.
+	// Complaints and appeals can be sealed here, and not opened.
 	sealer, err := seal.SealerFrom(getenv, seal.Complaints)
 	if err != nil {
 		return nil, err
@@ -58,9 +55,10 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
 	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
-	h := &Handler{
+	return &Handler{
 		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Now: now},
 		Sources:    &claim.Sources{DB: db, Table: env["COMPLAINTS_TABLE"], Key: []byte(env["SOURCE_KEY"]), Now: now},
+		Appeals:    &claim.Appeals{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Audit: events, Now: now},
 		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
 		Accounts:   &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events},
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
@@ -70,6 +68,5 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		Keys:       &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		IDs:        ids,
 		Now:        now,
-	}
-	return api.New(api.Config{Log: log, Now: now}, api.AccountRoutes(h)), nil
+	}, nil
 }

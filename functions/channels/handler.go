@@ -14,6 +14,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/cache"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -72,6 +73,9 @@ type Handler struct {
 	// Random makes the secrets of instructions.
 	Random io.Reader
 	Now    func() time.Time
+	Health Health
+	// Statuses keeps the page of the status for statusAge.
+	Statuses *cache.Cache[string, api.ServiceStatus]
 	// PublicBaseURL is where providers call back, without a final slash; "": the domain of the request.
 	PublicBaseURL string
 }
@@ -95,6 +99,9 @@ func (h *Handler) ListProviders(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list, err := h.Providers.List(r.Context())
+	if err == nil {
+		list, err = h.withHealth(r.Context(), list...)
+	}
 	if err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
@@ -121,13 +128,17 @@ func (h *Handler) ListProviders(w http.ResponseWriter, r *http.Request) {
 // GetProvider answers GET /v1/providers/{id}.
 func (h *Handler) GetProvider(w http.ResponseWriter, r *http.Request) {
 	e, err := h.Providers.Read(r.Context(), r.PathValue("id"))
+	list := []registry.Entry{e}
+	if err == nil {
+		list, err = h.withHealth(r.Context(), e)
+	}
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		api.WriteError(w, r, api.NewProblem(api.CodeNotFound).WithDetail("There is no such provider."))
 	case err != nil:
 		api.WriteError(w, r, api.TryAgain(r, err))
 	default:
-		api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
+		api.WriteJSON(w, http.StatusOK, api.ProviderOf(list[0]))
 	}
 }
 
@@ -332,6 +343,7 @@ func (h *Handler) ListChannels(w http.ResponseWriter, r *http.Request) {
 		}
 		out.Items = append(out.Items, h.show(r, c, e))
 	}
+	h.addHealth(r.Context(), out.Items)
 	api.WriteJSON(w, http.StatusOK, out)
 }
 
@@ -415,7 +427,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, do func(context
 		api.WriteError(w, r, err)
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, h.show(r, c, e))
+	out := []api.Channel{h.show(r, c, e)}
+	h.addHealth(r.Context(), out)
+	api.WriteJSON(w, http.StatusOK, out[0])
 }
 
 // own gives the channel of the path, if it is the caller's.

@@ -21,12 +21,14 @@ import (
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit/audittest"
+	"contactcenter/shared/cache"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
@@ -78,6 +80,7 @@ type world struct {
 	table     string // of channels
 	db        *dynamodb.Client
 	accounts  *account.Store
+	health    *health.Store
 }
 
 func ednaEntry() registry.Entry {
@@ -128,7 +131,9 @@ func newWorld(t *testing.T, senders int) *world {
 		DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo",
 		Audit: audittest.New(t, env),
 	}
+	w.health = &health.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable())}
 	h := &Handler{
+		Health: health.NewReader(w.health, clock.Now), Statuses: cache.New[string, api.ServiceStatus](statusAge, 1, clock.Now),
 		Credentials: sealtest.Sealer(seal.Credentials),
 		Accounts:    w.accounts, Rules: w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna, "toy": w.toy},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
@@ -245,7 +250,7 @@ func TestCreateRefusesWhatItCanNotMake(t *testing.T) {
 		status      int
 		code, field string
 	}{
-		{"no body", ``, 415, "unsupported_media_type", ""},
+		{"no body", ``, 422, "invalid_request", "body"},
 		{"no object", `[]`, 422, "invalid_request", "body"},
 		{"bad JSON", `{"provider_id":`, 400, "invalid_request", ""},
 		{"nothing in it", `{}`, 422, "invalid_request", "name"},
@@ -606,4 +611,56 @@ func TestProvidersAreShownAsTheContractSays(t *testing.T) {
 	}
 	user.Get("/v1/providers/nobody/capabilities").Want(t, "of no provider", 404, "not_found")
 	user.Do("PUT", "/v1/providers/edna", `{}`).Want(t, "another method", 405, "method_not_allowed")
+}
+
+// R-7.1: anybody sees how the providers work; the provider's and the channel's own page say the same.
+func TestTheStatusShowsHowProvidersWork(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	user := w.User("acct_1", "user_7")
+	channelID := w.create(t, user)
+	off := ednaEntry()
+	off.ID, off.Status = "off", registry.Disabled
+	w.put(t, off)
+	gone := ednaEntry()
+	gone.ID, gone.Status = "gone", registry.Removed
+	w.put(t, gone)
+	wantStatus(t, w, map[string]string{"edna": "operational", "off": "disabled"})
+	w.fail(t, channelID, 6)
+	w.clock.Pass(10 * time.Second)
+	a := wantStatus(t, w, map[string]string{"edna": "outage", "off": "disabled"})
+	edna := a.JSON["providers"].([]any)[0].(map[string]any)
+	if edna["error_rate"] != 1.0 || edna["calls"] != 5.0 || edna["since"] != "2026-11-24T10:00:00.000Z" || edna["latency_ms"].(map[string]any)["p95"] == nil {
+		t.Errorf("edna is %v", edna)
+	}
+	wantMembers(t, "the provider", user.Get("/v1/providers/edna"), map[string]any{"health": "outage", "since": "2026-11-24T10:00:00.000Z"})
+	wantMembers(t, "the channel", user.Get("/v1/channels/"+channelID), map[string]any{"health": "outage", "status": "inactive"})
+	w.clock.Pass(health.Idle + time.Minute)
+	wantStatus(t, w, map[string]string{"edna": "operational", "off": "disabled"})
+}
+
+// fail makes calls that fail by edna's fault, as a dispatcher does.
+func (w *world) fail(t *testing.T, channelID string, n int) {
+	t.Helper()
+	m := &health.Monitor{Records: w.health, Log: slog.New(slog.DiscardHandler), Now: w.clock.Now, Random: func() uint64 { return 7 }}
+	for range n {
+		if p, wait := m.Enter(t.Context(), "edna", channelID); wait == 0 {
+			m.Done(t.Context(), p, w.clock.Now(), health.Failed, health.Failed)
+		}
+	}
+	m.Flush(t.Context())
+}
+
+func wantStatus(t *testing.T, w *world, want map[string]string) apitest.Answer {
+	t.Helper()
+	a := w.As(nil).Get("/v1/status").Want(t, "status", 200, "")
+	got := map[string]string{}
+	for _, p := range a.JSON["providers"].([]any) {
+		p := p.(map[string]any)
+		got[p["id"].(string)] = p["status"].(string)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the status is %v, want %v", got, want)
+	}
+	return a
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
@@ -17,11 +19,15 @@ import (
 )
 
 const (
-	// maxAttempts bounds the calls for one message: with the waits between them, some two minutes of a provider's
-	// outage. Waiting for a paused channel counts as none.
+	// maxAttempts bounds the calls for one message: with the waits between them, some two minutes. Waiting for a paused channel
+	// counts as none, nor do calls while nothing gets through to the provider.
 	maxAttempts = 8
 	// lostAfter is when a reference without a record is dropped: twice the time that intake may take.
 	lostAfter = 20 * time.Second
+	// longestOutage is how long a message waits in the queue for a provider to which nothing gets through.
+	longestOutage = 24 * time.Hour
+	// patience is how long a message whose answer is missing keeps its place where places are few.
+	patience = time.Minute
 	// orderTries is how often a message comes back for one before it that is held, before it is held itself.
 	orderTries = 4
 )
@@ -255,6 +261,10 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		}
 		return hold(a.aside, until)
 	}
+	if d := a.Health.Look(ctx, ch.ProviderID, ch.ID); d > 0 {
+		v, s, err := a.outage(ctx, d)
+		return v, s, true, err
+	}
 	if p := tail.Previous; p != nil && p.Outcome.Waiting() && !a.resumed {
 		receives := a.byMessage[a.m.ID].receives
 		if p.Outcome == message.Held && receives >= orderTries {
@@ -270,8 +280,8 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 	if a.m.NotBefore.After(now) {
 		return wait(a.m.NotBefore.Sub(now))
 	}
-	if pause := a.pause(ch, now); pause > 0 {
-		return wait(pause)
+	if ch.PausedUntil.After(now) {
+		return wait(ch.PausedUntil.Sub(now))
 	}
 	if !a.timeFor(ctx, callTime) {
 		return wait(time.Second)
@@ -324,12 +334,44 @@ func (a *attempt) provider(ctx context.Context, providerID string) (registry.Ent
 	return entry, err
 }
 
-func (a *attempt) pause(ch channel.Channel, now time.Time) time.Duration {
-	until := a.Breakers.Until(ch.ID, now)
-	if ch.PausedUntil.After(until) {
-		until = ch.PausedUntil
+// outage keeps a message waiting while nothing gets through to its provider: no attempt is used up, until it expires or has waited for
+// longer than anybody should.
+func (a *attempt) outage(ctx context.Context, d time.Duration) (verdict, *usage.Standing, error) {
+	if a.waitedTooLong() || a.crowds() {
+		if a.resumed {
+			return a.end(ctx, message.Unknown, problemUnknown(), false)
+		}
+		return a.end(ctx, message.Failed, problemOutage(), false)
 	}
-	return until.Sub(now)
+	if !a.m.ExpiresAt.IsZero() {
+		d = min(d, max(a.m.ExpiresAt.Sub(a.Now()), time.Second))
+	}
+	v, s := a.later(d)
+	return v, s, nil
+}
+
+// crowds reports whether the message is one of too many of its account whose answers are missing. They keep their places among those that
+// are on their way, so that the account's messages to other providers would find none: some are given up then, after a while.
+func (a *attempt) crowds() bool {
+	failed := slices.IndexFunc(a.m.Steps, func(s message.Step) bool { return s.Status == message.Queued && s.Reason != message.StepReleased })
+	return a.resumed && a.unanswered() > a.terms.InFlight/2 && failed >= 0 && a.Now().Sub(a.m.Steps[failed].At) > patience
+}
+
+// unanswered counts the account's messages that were taken over from another holder: nobody knows whether their providers have them.
+func (a *attempt) unanswered() int {
+	n := 0
+	for _, e := range a.gate.Entries {
+		if e.Counts() && e.Lease != e.Claim {
+			n++
+		}
+	}
+	return n
+}
+
+// waitedTooLong reports whether the message is in the queue for longer than an outage is waited for.
+func (a *attempt) waitedTooLong() bool {
+	queued := a.byMessage[a.m.ID].queuedAt
+	return queued.Unix() > 0 && a.Now().Sub(queued) > longestOutage
 }
 
 // later gives the message back for a while. After a takeover the unit stays with it: the provider may have it.
@@ -381,13 +423,20 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 		return v, s, nil
 	}
 	for {
+		if !a.resumed && a.Health.Out(ch.ProviderID, ch.ID) && a.unanswered() > a.terms.InFlight/4 && a.Random()%64 > 0 {
+			return a.outage(ctx, health.Lease) // better one tries of those whose answer is missing already
+		}
+		pass, d := a.Health.Enter(ctx, ch.ProviderID, ch.ID)
+		if d > 0 {
+			return a.outage(ctx, d)
+		}
 		started := a.Now()
 		receipt, err := adapter.Send(ctx, account,
 			provider.Message{ID: a.m.ID.String(), To: a.m.Address, Content: a.m.Content, ReplyTo: answered})
 		failure := new(provider.Error)
 		switch {
 		case err == nil:
-			a.Breakers.Success(ch.ID)
+			a.Health.Done(ctx, pass, started, health.Answered, health.Answered)
 			a.Log.InfoContext(ctx, "handed over", "account_id", a.accountID, "message_id", a.m.ID.String(), "provider_id", ch.ProviderID, "provider_ms", a.Now().Sub(started).Milliseconds(), "duplicate", receipt.Duplicate)
 			if can.OwnIDsOnly {
 				a.keepID(ctx, receipt)
@@ -396,8 +445,10 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 		case !errors.As(err, &failure):
 			failure = &provider.Error{Kind: provider.Ambiguous, Code: "provider_unavailable", Fault: provider.FaultPlatform, Err: err}
 		}
+		ofProvider, ofChannel := health.Outcomes(failure)
+		out := a.Health.Done(ctx, pass, started, ofProvider, ofChannel)
 		a.Log.WarnContext(ctx, "not handed over", "account_id", a.accountID, "message_id", a.m.ID.String(), "provider_id", ch.ProviderID, "code", failure.Code, "provider_code", failure.ProviderCode, "kind", int(failure.Kind), "error", failure.Error())
-		if failure.Kind == provider.Ambiguous && repeatSafe && !a.resumed && a.timeFor(ctx, callTime) {
+		if failure.Kind == provider.Ambiguous && repeatSafe && !a.resumed && out == 0 && a.timeFor(ctx, callTime) {
 			a.resumed = true // the same key makes a repeat safe; from here on the provider may have the message
 			if a.registered, err = a.provider(ctx, ch.ProviderID); err != nil {
 				return verdict{}, nil, err
@@ -411,7 +462,7 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 				continue
 			}
 		}
-		return a.failed(ctx, ch, failure, repeatSafe)
+		return a.failed(ctx, ch, failure, repeatSafe, out)
 	}
 }
 
@@ -459,8 +510,9 @@ func (a *attempt) open(ctx context.Context) (unchanged bool, err error) {
 	return err == nil && sum == a.m.ContentSHA256, nil
 }
 
-// failed sorts a failed call into an end and another attempt.
-func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Error, repeatSafe bool) (verdict, *usage.Standing, error) {
+// failed sorts a failed call into an end and another attempt. Out is how long nothing gets through to the provider, as far as is known now; 0:
+// it does.
+func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Error, repeatSafe bool, out time.Duration) (verdict, *usage.Standing, error) {
 	now := a.Now()
 	p := message.Problem{Code: f.Code, Detail: f.Detail, FaultDomain: string(f.Fault), ProviderCode: f.ProviderCode, Permanent: f.Kind == provider.Permanent}
 	if f.OptedOut {
@@ -477,13 +529,11 @@ func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Er
 		return a.end(ctx, message.Failed, problemCredentials(), true)
 	}
 	if f.Kind == provider.Permanent {
-		a.Breakers.Success(ch.ID)
 		return a.end(ctx, message.Failed, p, true)
 	}
 	if f.Kind == provider.Ambiguous && !repeatSafe {
 		return a.end(ctx, message.Unknown, problemUnknown(), true)
 	}
-	a.Breakers.Failure(ch.ID, now)
 	if f.RetryAfter > 0 {
 		if err := a.Channels.Pause(ctx, ch.ID, now.Add(f.RetryAfter)); err != nil {
 			a.Log.WarnContext(ctx, "channel not paused", "channel_id", ch.ID, "error", err.Error())
@@ -492,14 +542,23 @@ func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Er
 	if f.Kind == provider.Ambiguous {
 		a.resumed = true
 	}
-	if a.m.Attempts+1 >= maxAttempts {
+	if out == 0 && a.m.Attempts+1-a.m.Spared >= maxAttempts || out > 0 && (a.waitedTooLong() || a.crowds()) {
 		if a.resumed {
 			return a.end(ctx, message.Unknown, problemUnknown(), true)
 		}
 		return a.end(ctx, message.Failed, p, true)
 	}
-	delay := max(f.RetryAfter, a.apart(), jittered(retryDelay(a.m.Attempts+1), a.Random()))
-	w, err := a.Messages.Retry(ctx, a.accountID, a.m.ID, a.entry.Lease, now, f.Code, now.Add(delay))
+	delay := max(f.RetryAfter, a.apart(), jittered(retryDelay(a.m.Attempts+1-a.m.Spared), a.Random()))
+	record := func() (message.Written, error) {
+		return a.Messages.Retry(ctx, a.accountID, a.m.ID, a.entry.Lease, now, f.Code, now.Add(delay))
+	}
+	if out > 0 {
+		delay = max(f.RetryAfter, a.apart(), out)
+		record = func() (message.Written, error) {
+			return a.Messages.Spare(ctx, a.m, a.entry.Lease, now, f.Code, now.Add(delay))
+		}
+	}
+	w, err := record()
 	if err != nil {
 		return verdict{}, nil, err
 	}

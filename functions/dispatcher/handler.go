@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
@@ -48,6 +49,7 @@ type Messages interface {
 	End(ctx context.Context, accountID string, mid id.Message, lease int64, e message.Ending) (message.Written, error)
 	Hold(ctx context.Context, m message.Message, lease int64, at time.Time, reason string, releaseAt time.Time) (message.Written, error)
 	Retry(ctx context.Context, accountID string, mid id.Message, lease int64, at time.Time, reason string, notBefore time.Time) (message.Written, error)
+	Spare(ctx context.Context, m message.Message, lease int64, at time.Time, reason string, notBefore time.Time) (message.Written, error)
 	Touch(ctx context.Context, m message.Message) error
 	KeepProviderID(ctx context.Context, accountID, channelID, providerMessageID string, m id.Message) error
 }
@@ -104,6 +106,16 @@ type Pace interface {
 	Take(ctx context.Context, providerID string, r pace.Rate, horizon time.Duration) (at time.Time, taken bool, err error)
 }
 
+// Health knows which providers and channels are better left alone for a while, and learns it from calls.
+type Health interface {
+	Look(ctx context.Context, providerID, channelID string) time.Duration
+	Out(providerID, channelID string) bool
+	Enter(ctx context.Context, providerID, channelID string) (health.Pass, time.Duration)
+	Leave(ctx context.Context, p health.Pass)
+	Done(ctx context.Context, p health.Pass, began time.Time, ofProvider, ofChannel health.Outcome) time.Duration
+	Flush(ctx context.Context)
+}
+
 // Visibility is what the dispatcher needs of SQS: to let a message come again when its time has come.
 type Visibility interface {
 	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
@@ -128,7 +140,7 @@ type Dispatcher struct {
 	Credentials channel.Opener
 	SQS         Visibility
 	QueueURL    string
-	Breakers    *Breakers
+	Health      Health
 	Hints       *Hints
 	Log         *slog.Logger
 	Now         func() time.Time
@@ -190,6 +202,7 @@ func (d *Dispatcher) Handle(ctx context.Context, event events.SQSEvent) (events.
 	if err := group.Wait(); err != nil {
 		return events.SQSEventResponse{}, err
 	}
+	d.Health.Flush(ctx)
 	close(verdicts)
 	all := map[string]verdict{}
 	for v := range verdicts {

@@ -24,6 +24,7 @@ import (
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
@@ -86,6 +87,9 @@ type scriptedProvider struct {
 	repeatSafe bool
 	ownIDsOnly bool
 	during     func(id string)
+	// outage fails every call, poison those for one message.
+	outage error
+	poison string
 }
 
 func (p *scriptedProvider) Send(_ context.Context, ch provider.Channel, m provider.Message) (provider.Receipt, error) {
@@ -101,7 +105,10 @@ func (p *scriptedProvider) Send(_ context.Context, ch provider.Channel, m provid
 	if p.repeatSafe && slices.Contains(p.accepted, m.ID) {
 		return provider.Receipt{Duplicate: true}, nil
 	}
-	var answer error
+	answer := p.outage
+	if m.ID == p.poison {
+		answer = refusal(provider.Retry)
+	}
 	if len(p.answers) > 0 {
 		answer, p.answers = p.answers[0], p.answers[1:]
 	}
@@ -160,7 +167,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	b.d = &Dispatcher{
 		Gates: b.gates, Messages: b.messages, Accounts: b.accounts, Channels: &pausableChannels{store: b.channels, cache: &channel.Cache{Store: b.channels, Now: b.Now}},
 		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Stops: b.stops, Scopes: &usage.Scopes{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
-		Breakers: &Breakers{}, Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
+		Health: b.monitor(env), Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
 		Sleep: func(_ context.Context, d time.Duration) error {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -773,5 +780,13 @@ func TestNoContentAndNoAddressIsLogged(t *testing.T) {
 		if strings.Contains(b.logs.String(), canary) {
 			t.Errorf("%q stands in the log", canary)
 		}
+	}
+}
+
+// monitor is one process's part of the providers' health.
+func (b *bench) monitor(env *awstest.Env) *health.Monitor {
+	return &health.Monitor{
+		Records: &health.Store{DB: env.DynamoDB, Table: b.gates.Table}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
+		Random: func() uint64 { b.mu.Lock(); defer b.mu.Unlock(); b.seed++; return b.seed },
 	}
 }

@@ -15,9 +15,11 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
@@ -42,11 +44,9 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
-	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
+	if err != nil {
+		return nil, err
 	}
 	opener, err := openers.Content(ctx, cfg, getenv)
 	if err != nil {
@@ -61,11 +61,12 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		return nil, fmt.Errorf("read CONVERSATION_KEY: %w", err)
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	monitor := &health.Monitor{Records: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Log: log, Now: now, Random: rand.Uint64}
 	channels := &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}
 	return &Dispatcher{
 		Gates:       &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages:    &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
-		Accounts:    &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
+		Accounts:    &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Channels:    &pausableChannels{store: channels, cache: &channel.Cache{Store: channels, Now: now}},
 		Providers:   &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Pace:        &pace.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
@@ -77,7 +78,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Adapters:    adapters.All(getenv),
 		Credentials: credentials,
 		SQS:         awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],
-		Breakers: &Breakers{}, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,
+		Health: monitor, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,
 	}, nil
 }
 

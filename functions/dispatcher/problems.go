@@ -33,6 +33,10 @@ func problemLimit() message.Problem {
 	return message.Problem{Code: "usage_limit_reached", Detail: "The number of messages that the account may send in the period, or that a restriction leaves it here, is used up.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
 }
 
+func problemOutage() message.Problem {
+	return message.Problem{Code: "provider_unavailable", Detail: "Nothing got through to the provider for a day.", FaultDomain: string(provider.FaultProvider), Permanent: false}
+}
+
 func problemUnknown() message.Problem {
 	return message.Problem{Code: "outcome_unknown", Detail: "The provider may have taken the message and can't be asked. It is counted and not sent again.", FaultDomain: string(provider.FaultProvider), Permanent: true}
 }

@@ -13,6 +13,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/message"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/telemetry"
@@ -31,11 +32,9 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
-	env := map[string]string{}
-	for _, name := range []string{"RECIPIENTS_TABLE", "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "ERASURE_QUEUE_URL", "DEFAULT_PLAN_ID"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+	env, err := environment.Require(getenv, "RECIPIENTS_TABLE", "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "ERASURE_QUEUE_URL", "DEFAULT_PLAN_ID")
+	if err != nil {
+		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/rules"
@@ -47,6 +48,11 @@ type Channels interface {
 	Peek(ctx context.Context, channelID string) (channel.Channel, error)
 	Get(ctx context.Context, channelID string) (channel.Channel, error)
 	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
+}
+
+// Health tells how well providers and channels work, a few seconds old.
+type Health interface {
+	States(ctx context.Context, of ...health.Subject) (map[health.Subject]health.Report, error)
 }
 
 // Providers gives entries of the registry, at most 5 s old by Get and as they are by Read, and what one said at a version.
@@ -85,6 +91,7 @@ type Handler struct {
 	Accounts   Accounts
 	Channels   Channels
 	Providers  Providers
+	Health     Health
 	Recipients Recipients
 	OptOuts    OptOuts
 	// Capabilities are what each provider's adapter can carry, by provider.

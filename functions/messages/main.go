@@ -16,10 +16,12 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/recipient"
@@ -41,11 +43,9 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
-	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
+	if err != nil {
+		return nil, err
 	}
 	conversations, err := id.NewConversationKeyer([]byte(env["CONVERSATION_KEY"]))
 	if err != nil {
@@ -73,6 +73,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Rules:        &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 		Accounts:     &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Channels:     &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		Health:       health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
 		Providers:    &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Recipients:   &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: conversations, Seal: sealer, IDs: ids, Now: now},
 		OptOuts:      &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},

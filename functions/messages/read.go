@@ -14,6 +14,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/restriction"
@@ -80,16 +81,18 @@ func (h *Handler) find(ctx context.Context, r *http.Request) (message.Message, e
 }
 
 // where tells where queued messages are: in a dispatcher's hands, or waiting for what keeps them from going, a restriction or a
-// provider that is switched off, whether their turn to be set aside has come or not. Nothing is read for it unless one of them
+// provider that is switched off or can't be reached, whether their turn to be set aside has come or not. Nothing is read for it unless one of them
 // is queued.
 func (h *Handler) where(ctx context.Context, accountID string, list ...message.Message) (func(message.Message) api.Place, error) {
 	off := map[string]bool{}
 	var to []string
+	var ways []health.Subject
 	for _, m := range list {
 		if m.Status() != message.Queued || m.Scheduled(h.Now()) {
 			continue
 		}
 		to = append(to, m.Address)
+		ways = append(ways, health.OfProvider(m.ProviderID), health.OfChannel(m.ChannelID))
 		if _, asked := off[m.ProviderID]; asked {
 			continue
 		}
@@ -113,6 +116,10 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 			return nil, err
 		}
 	}
+	healths, err := h.Health.States(ctx, ways...)
+	if err != nil {
+		return nil, err
+	}
 	return func(m message.Message) api.Place {
 		if m.Scheduled(now) {
 			return api.NotDue
@@ -126,6 +133,9 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 		}
 		if off[m.ProviderID] {
 			return api.SwitchedOff
+		}
+		if healths[health.OfProvider(m.ProviderID)].State == health.Outage || healths[health.OfChannel(m.ChannelID)].State == health.Outage {
+			return api.Unreachable
 		}
 		return api.InLine
 	}, nil

@@ -34,6 +34,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/recipient"
@@ -55,6 +56,7 @@ var errInjected = errors.New("injected")
 
 // stack is the function on engines of its own, with a clock that stands until it is moved.
 type stack struct {
+	health   *health.Store
 	t        *testing.T
 	h        *Handler
 	http     http.Handler
@@ -100,6 +102,8 @@ func newStack(t *testing.T) *stack {
 		Capabilities: map[string]provider.Capabilities{edna.ID: (*edna.Adapter)(nil).Capabilities()},
 		IDs:          id.Source{Now: s.clock, Random: rand.Reader}, Conversations: keyer, Now: s.clock, Random: mathrand.Uint32,
 	}
+	s.health = &health.Store{DB: db, Table: gates}
+	s.h.Health = health.NewReader(s.health, s.clock)
 	recipients := env.Table(ctx, awstest.RecipientsTable())
 	s.recipients = &recipient.Store{
 		DB: db, Table: recipients, Keys: keyer, Seal: sealtest.Sealer(seal.Content), Open: sealtest.Opener(seal.Content), IDs: s.h.IDs, Now: s.clock,

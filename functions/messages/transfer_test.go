@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/usage"
 )
@@ -68,5 +70,29 @@ func TestAnEnabledProviderTakesMessagesAtOnce(t *testing.T) {
 	s.must(err)
 	if a := s.call(testAccount, "POST", "/v1/messages", s.text("x")); a.status != 202 {
 		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
+// a message that waits because nothing gets through to its provider is shown as held, and as queued when that is over.
+func TestAMessageThatWaitsForAnOutageIsShownAsHeld(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	m, of := s.send("hello"), health.OfProvider(edna.ID)
+	_, opened, err := s.health.Open(t.Context(), of, s.clock(), s.clock(), s.clock().Add(2*time.Second))
+	if s.must(err); !opened {
+		t.Fatal("the breaker is not open")
+	}
+	if got := s.get(m.ID); got.Status != message.Held || got.HeldReason != message.HeldProviderOutage {
+		t.Errorf("it is %s for %q", got.Status, got.HeldReason)
+	}
+	s.advance(5 * time.Second)
+	if _, claimed, err := s.health.Claim(t.Context(), of, s.clock(), 7); err != nil || !claimed {
+		t.Fatal(err)
+	}
+	if _, closed, err := s.health.Close(t.Context(), of, s.clock(), 7); err != nil || !closed {
+		t.Fatal(err)
+	}
+	if got := s.get(m.ID); got.Status != message.Queued || got.HeldReason != "" {
+		t.Errorf("it is %s for %q", got.Status, got.HeldReason)
 	}
 }

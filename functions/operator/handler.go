@@ -82,9 +82,10 @@ type Handler struct {
 	Release   Release
 	Channels  Channels
 	Rules     Rules
-	// Complaints and Evidence are for what third parties reported.
+	// Complaints and Evidence are for what third parties reported, Appeals for what accounts say to restrictions.
 	Complaints Complaints
 	Evidence   Evidence
+	Appeals    Appeals
 	Audit      Audit
 	Keys       *idempotency.Middleware
 	IDs        id.Source
@@ -93,13 +94,21 @@ type Handler struct {
 
 // PutProvider answers PUT /v1/operator/providers/{id}.
 func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
-	e, reason, err := providerFrom(r)
+	var req api.PutProviderRequest
+	if err := api.DecodeJSON(r, &req); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	e, err := providerFrom(r, req)
+	if err == nil {
+		err = h.asItIs(r, req)
+	}
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
 	by := api.AuditEvent(r.Context())
-	by.Reason = reason
+	by.Reason = req.Reason
 	if e, err = h.Providers.Put(r.Context(), e, by); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
@@ -112,6 +121,22 @@ func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
+}
+
+// asItIs refuses a health that is not the provider's: what a GET answered may come back, and nobody sets it.
+func (h *Handler) asItIs(r *http.Request, req api.PutProviderRequest) error {
+	if req.Health == nil && req.Since == nil {
+		return nil
+	}
+	e, err := h.Providers.Read(r.Context(), r.PathValue("id"))
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return api.TryAgain(r, err)
+	}
+	is := api.ProviderOf(e)
+	var f form
+	f.check(req.Health == nil || err == nil && *req.Health == is.Health, "health", "is not the provider's present health, and can't be set: leave it out")
+	f.check(req.Since == nil || is.Since != nil && req.Since.Equal(is.Since.Time), "since", "is not the time since when the provider's health is what it is, and can't be set: leave it out")
+	return f.errs.Err()
 }
 
 // GetOperatorProvider answers GET /v1/operator/providers/{id}.

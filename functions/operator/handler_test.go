@@ -38,6 +38,7 @@ type world struct {
 	ids       id.Source
 	evidence  *claim.Requests
 	claims    *claim.Complaints
+	appeals   *claim.Appeals
 	released  *released
 	audit     *audit.Log
 }
@@ -81,6 +82,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		evidence:  &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: events, Now: clock.Now},
 		claims:    &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: events, Now: clock.Now},
+		appeals:   &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: events, Now: clock.Now},
 		clock:     clock,
 		accounts:  &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo"},
 		gates:     &usage.Store{DB: env.DynamoDB, Table: gates, Now: clock.Now},
@@ -91,7 +93,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.audit = events
 	h := &Handler{
-		Complaints: w.claims, Evidence: w.evidence,
+		Complaints: w.claims, Evidence: w.evidence, Appeals: w.appeals,
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
 		Channels: w.channels, IDs: w.ids,
 		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events,
@@ -302,6 +304,23 @@ func TestBadPutsAreRefusedByField(t *testing.T) {
 	}
 	op.Get("/v1/operator/plans/p").Want(t, "a refused plan", 404, "not_found")
 	op.Get("/v1/operator/providers/p").Want(t, "a refused provider", 404, "not_found")
+}
+
+// what a GET answers can be put back, changed or not; an id that is not the path's is refused.
+func TestWhatIsReadCanBePutBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	op := w.Operator()
+	for path, body := range map[string]string{"/v1/operator/providers/edna": ednaBody, "/v1/operator/plans/demo": plan10} {
+		op.Do("PUT", path, body).Want(t, "put", 200, "")
+		read := op.Get(path).Want(t, "read", 200, "")
+		if again := op.Do("PUT", path, read.Body).Want(t, "put back", 200, ""); again.Body != read.Body {
+			t.Errorf("%s was %s and is %s", path, read.Body, again.Body)
+		}
+		if got := op.Do("PUT", path+"x", read.Body).Want(t, "put elsewhere", 422, "invalid_request"); got.Field() != "id" {
+			t.Errorf("%s: the problem is about %q", path, got.Field())
+		}
+	}
 }
 
 //

@@ -52,7 +52,7 @@ func (h *Handler) VerifyCallback(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff") // the body is what the caller asked for
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
+		_, _ = w.Write(body) //nolint:gosec // G705: plain text that no browser takes for anything else, and only after the proof
 	}
 }
 
@@ -137,7 +137,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (int, error) {
 	if err != nil {
 		return 0, api.TryAgain(r, fmt.Errorf("store callback: %w", err))
 	}
-	log.InfoContext(ctx, "callback stored", "forward", done.forward, "replies", done.replies, "repeated", done.repeated, "unknown", done.unknown, "opt_outs", done.optOuts)
+	log.InfoContext(ctx, "callback stored", "forward", done.forward, "replies", done.replies, "repeated", done.repeated, "unknown", done.unknown, "opt_outs", done.optOuts, "template_news", done.news)
 	return max(can.CallbackStatus, http.StatusOK), nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
@@ -23,6 +23,7 @@ import (
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
+	keep "contactcenter/shared/templates"
 )
 
 func main() {
@@ -32,15 +33,13 @@ func main() {
 		log.Error("webhook can't start", "error", err.Error())
 		os.Exit(1)
 	}
-	lambda.Start(api.Handler(h))
+	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.WebhookRoutes(h))))
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
-	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "RECIPIENTS_TABLE", "CONVERSATION_KEY"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "RECIPIENTS_TABLE", "CONVERSATION_KEY")
+	if err != nil {
+		return nil, err
 	}
 	keyer, err := id.NewConversationKeyer([]byte(env["CONVERSATION_KEY"]))
 	if err != nil {
@@ -60,18 +59,18 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	stored := known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}
-	h := &Handler{
+	return &Handler{
 		channels: &channel.Cache{Store: stored, Now: now}, stored: stored,
 		adapters: adapters.All(getenv),
 		log:      log, credentials: credentials, publicBaseURL: getenv("PUBLIC_BASE_URL"),
 		recorder: recorder{
-			messages: &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
-			accounts: &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
-			stops:    &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
-			keyer:    keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
+			messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer},
+			accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+			stops:     &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
+			templates: &keep.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+			keyer:     keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
 		},
-	}
-	return api.New(api.Config{Log: log, Now: now}, api.WebhookRoutes(h)), nil
+	}, nil
 }
 
 // known gives every channel that ever was, for the cache.

@@ -41,21 +41,27 @@ type accounts interface {
 	Retention(ctx context.Context, accountID string) (time.Duration, error)
 }
 
+// templates notes that what is kept of a channel's templates is old.
+type templates interface {
+	Changed(ctx context.Context, channelID string, at time.Time) error
+}
+
 // recorder stores what callbacks tell.
 type recorder struct {
-	messages messages
-	accounts accounts
-	stops    stops
-	keyer    id.ConversationKeyer
-	ids      id.Source
-	log      *slog.Logger
+	messages  messages
+	accounts  accounts
+	stops     stops
+	templates templates
+	keyer     id.ConversationKeyer
+	ids       id.Source
+	log       *slog.Logger
 }
 
 // tally counts what became of a callback's events.
 type tally struct {
 	// forward are the statuses that moved a message, replies those that are new; repeated changed nothing; unknown are
-	// about messages that this channel does not have; optOuts were given or taken back.
-	forward, replies, repeated, unknown, optOuts int
+	// about messages that this channel does not have; optOuts were given or taken back; news is that a template changed.
+	forward, replies, repeated, unknown, optOuts, news int
 }
 
 func (t *tally) add(u tally) {
@@ -64,6 +70,7 @@ func (t *tally) add(u tally) {
 	t.repeated += u.repeated
 	t.unknown += u.unknown
 	t.optOuts += u.optOuts
+	t.news += u.news
 }
 
 // conversationsAtOnce bounds how many conversations of one callback are stored side by side.
@@ -136,6 +143,11 @@ func (rec recorder) event(ctx context.Context, ch channel.Channel, can provider.
 		return rec.reply(ctx, ch, can, *e.Reply)
 	case e.OptOut != nil:
 		return rec.optOut(ctx, ch, *e.OptOut)
+	case e.TemplatesChanged:
+		if err := rec.templates.Changed(ctx, ch.ID, rec.ids.Now()); err != nil {
+			return tally{}, fmt.Errorf("news of templates of channel %s: %w", ch.ID, err)
+		}
+		return tally{news: 1}, nil
 	}
 	return tally{}, nil
 }

@@ -31,6 +31,7 @@ import (
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
+	keep "contactcenter/shared/templates"
 )
 
 const (
@@ -92,19 +93,20 @@ func (b *buffer) String() string {
 
 // world is a webhook with edna's adapter, stores over the wire, and two channels of one account.
 type world struct {
-	t        testing.TB
-	env      *awstest.Env
-	db       *flaky
-	clock    *apitest.Clock
-	messages *message.Store
-	channels *channel.Store
-	accounts *account.Store
-	flags    *recipient.Flags
-	keyer    id.ConversationKeyer
-	ids      id.Source
-	handler  *Handler
-	server   *apitest.Server
-	log      *buffer
+	t         testing.TB
+	env       *awstest.Env
+	db        *flaky
+	clock     *apitest.Clock
+	messages  *message.Store
+	channels  *channel.Store
+	templates *keep.Store
+	accounts  *account.Store
+	flags     *recipient.Flags
+	keyer     id.ConversationKeyer
+	ids       id.Source
+	handler   *Handler
+	server    *apitest.Server
+	log       *buffer
 	// first and second are ids of channels.
 	first, second string
 }
@@ -116,6 +118,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{t: t, env: env, db: &flaky{DynamoDB: env.DynamoDB}, clock: apitest.NewClock(noon), log: &buffer{}}
 	w.messages = &message.Store{DB: w.db, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 	w.channels = &channel.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.ChannelsTable()), Audit: audittest.New(t, env)}
+	w.templates = &keep.Store{DB: w.db, Table: w.channels.Table, Sealer: sealtest.Sealer(seal.Credentials), Opener: sealtest.Opener(seal.Credentials)}
 	w.ids = id.Source{Now: w.clock.Now, Random: rand.Reader}
 	var err error
 	if w.keyer, err = id.NewConversationKeyer([]byte("0123456789abcdef")); err != nil {
@@ -129,7 +132,7 @@ func newWorld(t testing.TB) *world {
 	h := &Handler{
 		channels: &channel.Cache{Store: known{w.channels}, Now: w.clock.Now}, stored: known{w.channels},
 		adapters: map[string]provider.Adapter{edna.ID: edna.New(edna.Config{APIKey: "k", WebhookKeys: []string{hookKey}, Now: w.clock.Now})},
-		recorder: recorder{messages: w.messages, accounts: w.accounts, stops: &recipient.Stops{DB: env.DynamoDB, Table: recipients, Keys: w.keyer}, keyer: w.keyer, ids: w.ids, log: log},
+		recorder: recorder{messages: w.messages, accounts: w.accounts, stops: &recipient.Stops{DB: env.DynamoDB, Table: recipients, Keys: w.keyer}, templates: w.templates, keyer: w.keyer, ids: w.ids, log: log},
 		log:      log,
 	}
 	w.handler = h

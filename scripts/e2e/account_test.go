@@ -27,6 +27,17 @@ type content struct {
 	Latitude  *float64          `json:"latitude,omitempty"`
 	Longitude *float64          `json:"longitude,omitempty"`
 	Address   string            `json:"address,omitempty"`
+	Kind      string            `json:"kind,omitempty"`
+	URL       string            `json:"url,omitempty"`
+	Filename  string            `json:"filename,omitempty"`
+	Caption   string            `json:"caption,omitempty"`
+	MediaID   string            `json:"media_id,omitempty"`
+	MIMEType  string            `json:"mime_type,omitempty"`
+	SizeBytes int64             `json:"size_bytes,omitempty"`
+	Buttons   []any             `json:"buttons,omitempty"`
+	List      map[string]any    `json:"list,omitempty"`
+	ExpiresAt *timestamp        `json:"expires_at,omitempty"`
+	Payload   string            `json:"payload,omitempty"`
 	Raw       json.RawMessage   `json:"raw,omitempty"`
 }
 
@@ -141,6 +152,13 @@ type channel struct {
 	ActivatedBy string     `json:"activated_by"`
 	ActivatedAt *timestamp `json:"activated_at"`
 	CreatedAt   *timestamp `json:"created_at"`
+	Health      string     `json:"health"`
+	// SetupSteps are left to do by hand at the provider.
+	SetupSteps []struct {
+		Title  string `json:"title"`
+		Detail string `json:"detail"`
+		Value  string `json:"value"`
+	} `json:"setup_steps"`
 
 	ConfirmationRequired bool            `json:"confirmation_required"`
 	Confirmations        json.RawMessage `json:"confirmations"`

@@ -78,7 +78,10 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 	})
 
 	restricted := w.operator(operator, "POST /v1/operator/accounts/{id}/restrictions", "/v1/operator/accounts/"+a.id+"/restrictions", map[string]any{"kind": "limit", "limit": 5, "reason": "a test", "clause": "13"})
-	w.operator(operator, "DELETE /v1/operator/restrictions/{id}", restricted.header.Get("Location"), nil)
+	lift := restricted.header.Get("Location")
+	w.user("POST /v1/account/restrictions/{id}/appeals", "/v1/account/restrictions/"+strings.TrimPrefix(lift, "/v1/operator/restrictions/")+"/appeals", map[string]any{"text": "x"})
+	w.operator(operator, "PATCH /v1/operator/appeals/{id}", "/v1/operator/appeals/"+w.last, map[string]any{"status": "accepted", "reason": "a test"})
+	w.operator(operator, "DELETE /v1/operator/restrictions/{id}", lift, nil)
 
 	w.caller(&caller{stack: s}, "POST /v1/complaints", "/v1/complaints", map[string]any{"category": "spam", "description": "x"})
 	w.operator(operator, "PATCH /v1/operator/complaints/{id}", "/v1/operator/complaints/"+w.last, map[string]any{"status": "dismissed", "reason": "a test"})
@@ -136,6 +139,8 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 	// No events, and why.
 	for route, why := range map[string]string{
 		"POST /v1/messages":                             "the message itself says who made it and when, and is kept: created_by, timeline",
+		"POST /v1/messages/batch":                       "as POST /v1/messages",
+		"PATCH /v1/messages/{id}":                       "the message's timeline has it",
 		"POST /v1/messages/{id}/cancel":                 "the message's timeline has it",
 		"POST /v1/callbacks/{provider_id}/{channel_id}": "a provider's, not a person's",
 		"HEAD /v1/callbacks/{provider_id}/{channel_id}": "changes nothing",

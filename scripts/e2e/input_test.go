@@ -167,8 +167,11 @@ func attempts() map[string]attempt {
 		"POST /v1/channels":                   {path: at("/v1/channels"), body: object(map[string]any{"provider_id": "nobody", "name": "x"})},
 		"GET /v1/channels":                    {path: at("/v1/channels"), body: noBody},
 		"GET /v1/channels/{id}":               {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
-		"PATCH /v1/channels/{id}":             {path: one, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "channel_not_found"},
-		"DELETE /v1/channels/{id}":            {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
+		"GET /v1/channels/{id}/templates": {
+			path: func(v *victim) string { return one(v) + "/templates" }, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found",
+		},
+		"PATCH /v1/channels/{id}":  {path: one, body: object(map[string]any{"name": "taken over"}), foreign: http.StatusNotFound, code: "channel_not_found"},
+		"DELETE /v1/channels/{id}": {path: one, body: noBody, foreign: http.StatusNotFound, code: "channel_not_found"},
 		"POST /v1/channels/{id}/activate": {
 			path: func(v *victim) string { return one(v) + "/activate" }, foreign: http.StatusNotFound, code: "channel_not_found",
 			body: func(_ *testing.T, v *victim) any { return v.confirmations(v.sent.RulesVersion) },
@@ -187,6 +190,8 @@ func attempts() map[string]attempt {
 		"GET /v1/operator/audit-events":         {path: func(v *victim) string { return "/v1/operator/audit-events?account_id=" + v.id }, body: noBody},
 		"GET /v1/account":                       {path: at("/v1/account"), body: noBody},
 		"GET /v1/usage":                         {path: at("/v1/usage"), body: noBody},
+		"GET /v1/status":                        {path: at("/v1/status"), body: noBody},
+		"GET /v1/openapi.json":                  {path: at("/v1/openapi.json"), body: noBody},
 		"GET /v1/rules/current":                 {path: at("/v1/rules/current"), body: noBody},
 		"GET /v1/rules":                         {path: at("/v1/rules"), body: noBody},
 		"GET /v1/rules/current/prohibited-uses": {path: at("/v1/rules/current/prohibited-uses"), body: noBody},
@@ -197,6 +202,11 @@ func attempts() map[string]attempt {
 		"GET /v1/evidence-requests":                   {path: at("/v1/evidence-requests"), body: noBody},
 		"GET /v1/evidence-requests/{id}":              {path: func(v *victim) string { return "/v1/evidence-requests/" + v.asked }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"POST /v1/evidence-requests/{id}/submissions": {path: func(v *victim) string { return "/v1/evidence-requests/" + v.asked + "/submissions" }, body: object(map[string]any{"statement": "x", "documents": []any{}}), foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/account/restrictions/{id}/appeals":  {path: at("/v1/account/restrictions/rst_0000000000000001/appeals"), body: object(map[string]any{"text": "x"}), foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/account/restrictions/{id}/appeals":   {path: at("/v1/account/restrictions/rst_0000000000000001/appeals"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/operator/appeals":                    {path: at("/v1/operator/appeals"), body: noBody},
+		"GET /v1/operator/appeals/{id}":               {path: at("/v1/operator/appeals/apl_0000000000000001"), body: noBody},
+		"PATCH /v1/operator/appeals/{id}":             {path: at("/v1/operator/appeals/apl_0000000000000001"), body: object(map[string]any{"status": "accepted", "reason": "x"})},
 		"GET /v1/operator/complaints":                 {path: at("/v1/operator/complaints"), body: noBody},
 		"GET /v1/operator/complaints/{id}":            {path: at("/v1/operator/complaints/cmp_0000000000000001"), body: noBody},
 		"PATCH /v1/operator/complaints/{id}":          {path: at("/v1/operator/complaints/cmp_0000000000000001"), body: object(map[string]any{"status": "dismissed", "reason": "x"})},
@@ -398,7 +408,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		code               string
 		header             []string
 	}{
-		{name: "no body", method: "POST", path: "/v1/messages", body: raw(""), status: 400, code: "invalid_request"},
+		{name: "no body", method: "POST", path: "/v1/messages", body: raw(""), status: 422, code: "invalid_request"},
 		{name: "bad JSON", method: "POST", path: "/v1/messages", body: raw("{"), status: 400, code: "invalid_request"},
 		{name: "two JSON values", method: "POST", path: "/v1/messages", body: raw("{} {}"), status: 400, code: "invalid_request"},
 		{name: "a list", method: "POST", path: "/v1/messages", body: raw("[]"), status: 422, code: "invalid_request"},

@@ -454,11 +454,12 @@ func TestMessagesToOnePersonKeepTheirOrder(t *testing.T) {
 func TestSampleEventsRun(t *testing.T) {
 	t.Parallel()
 	s := common.shared
-	for file, function := range map[string]string{
-		"messages": "MessagesFunction", "channels": "ChannelsFunction", "account": "AccountFunction", "operator": "OperatorFunction",
+	samples := map[string]string{
+		"messages": "MessagesFunction", "channels": "ChannelsFunction", "templates": "TemplatesFunction", "account": "AccountFunction", "operator": "OperatorFunction",
 		"dispatcher": "DispatcherFunction", "webhook": "WebhookFunction", "quotareset": "QuotaResetFunction", "release": "QuotaResetFunction",
 		"recipients": "RecipientsFunction", "erasure": "ErasureFunction",
-	} {
+	}
+	for file, function := range samples {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			path := "events/" + file + ".json"
@@ -482,7 +483,7 @@ func TestSampleEventsRun(t *testing.T) {
 		})
 	}
 	entries, err := os.ReadDir(common.root + "/events")
-	if err != nil || len(entries) != 10 {
+	if err != nil || len(entries) != len(samples) {
 		t.Errorf("%d sample events: %v", len(entries), err)
 	}
 }

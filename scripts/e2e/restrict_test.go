@@ -114,6 +114,43 @@ func TestABlockOfOneChannelLeavesAnotherAloneAndEndsByItself(t *testing.T) {
 	a.until(after.ID, 20*time.Second, "read", status("read"))
 }
 
+// R-13.4: a blocked account appeals, is told what the operator says to that, and sends again when the block is lifted.
+func TestARestrictionIsAppealedAndLifted(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a, ch := ready(t, s, plan{Limit: 100})
+	op := s.operator(t)
+	rst := a.restrict(s, map[string]any{"kind": "block", "scope": map[string]any{"provider_id": "edna"}})
+	a.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text(unique("text ")))).refused(t, http.StatusForbidden, "account_restricted")
+	path := "/v1/account/restrictions/" + rst + "/appeals"
+	made := decode[appeal](t, a.call(t, http.MethodPost, path, map[string]any{"text": "It was not us."}), http.StatusCreated)
+	a.call(t, http.MethodPost, path, map[string]any{"text": "Again."}).refused(t, http.StatusConflict, "conflict")
+	if got := decode[appeal](t, op.call(t, http.MethodGet, "/v1/operator/appeals/"+made.ID, nil), http.StatusOK); got.Statement != "It was not us." || got.RestrictionID != rst || got.AccountID != a.id {
+		t.Errorf("the operator reads %+v", got)
+	}
+	decode[appeal](t, op.call(t, http.MethodPatch, "/v1/operator/appeals/"+made.ID, map[string]any{"status": "accepted", "reason": "You are right."}), http.StatusOK)
+	own := decode[list[appeal]](t, a.call(t, http.MethodGet, path, nil), http.StatusOK)
+	if len(own.Items) != 1 || own.Items[0].Status != "accepted" || own.Items[0].Reason != "You are right." || own.Items[0].Statement != "" {
+		t.Errorf("the account reads %+v", own)
+	}
+	if got := op.call(t, http.MethodDelete, "/v1/operator/restrictions/"+rst, nil); got.status != http.StatusNoContent {
+		t.Fatal(got)
+	}
+	a.until(a.send(order(ch, person(), text(unique("text ")))).ID, 20*time.Second, "read", status("read"))
+}
+
+type appeal struct {
+	ID            string     `json:"id"`
+	AccountID     string     `json:"account_id"`
+	RestrictionID string     `json:"restriction_id"`
+	Status        string     `json:"status"`
+	Statement     string     `json:"statement"`
+	Reason        string     `json:"reason"`
+	CreatedBy     string     `json:"created_by"`
+	CreatedAt     timestamp  `json:"created_at"`
+	UpdatedAt     *timestamp `json:"updated_at"`
+}
+
 // R-13.2, R-8.7, R-8.8: the restriction's number holds in place of the plan's, in usage, in the 429 and for what is handed over;
 // what is held goes when it is lifted.
 func TestALowerLimitThanThePlansHoldsUntilItIsLifted(t *testing.T) {

@@ -35,6 +35,8 @@ type inbound struct {
 	Text     string `json:"text"`
 	ID       int64  `json:"id,omitempty"`
 	ReplyTo  string `json:"reply_to_request_id,omitempty"`
+	// Content takes the place of a text, in the provider's form.
+	Content json.RawMessage `json:"content,omitempty"`
 }
 
 func (s *stack) inbound(t *testing.T, in inbound) {

@@ -18,10 +18,11 @@ func TestOnlyTheOperatorsFunctionMayReadAComplaint(t *testing.T) {
 			"ComplaintsTable/index/account": "Query",
 		},
 		"AccountFunction": {
-			"ComplaintsTable if LeadingKeys cmp_*":                    "PutItem",
-			"ComplaintsTable if LeadingKeys source#*":                 "UpdateItem",
-			"ComplaintsTable if LeadingKeys evr_*":                    "GetItem PutItem Query UpdateItem",
-			"ComplaintsTable/index/account if LeadingKeys evidence#*": "Query",
+			"ComplaintsTable if LeadingKeys cmp_*":                             "PutItem",
+			"ComplaintsTable if LeadingKeys source#*":                          "UpdateItem",
+			"ComplaintsTable if LeadingKeys evr_*":                             "GetItem PutItem Query UpdateItem",
+			"ComplaintsTable if LeadingKeys apl_* appealed#*":                  "PutItem",
+			"ComplaintsTable/index/account if LeadingKeys evidence#* appeal#*": "Query",
 		},
 	}
 	for name, f := range functions(t) {

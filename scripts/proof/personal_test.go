@@ -35,7 +35,7 @@ func TestWhatIsKeptOfAMessageWasEnteredOrHappened(t *testing.T) {
 		"ChannelID": "request: channel_id; reply: the callback's URL", "Address": "request: to; reply: who wrote", "Content": "request: content; reply: what was written",
 		"ClientReference": "request: client_reference", "OnLimit": "request: on_limit", "ExpiresAt": "request: expires_at", "SendAt": "request: send_at", "ReplyTo": "request: reply_to; reply: what it answers",
 		"ID": "ours", "KeptFor": "account: retention_days", "ErasedAt": "ours", "Direction": "ours", "ProviderID": "ours: the channel's", "ContentSHA256": "ours: the content's hash", "RulesVersion": "ours: what was in force",
-		"Outcome": "ours", "Claim": "ours", "Fence": "ours", "Attempts": "ours", "TransferCompletedAt": "ours", "ProviderVersion": "ours: the registry", "HeldReason": "ours", "HeldBy": "ours: the restriction", "HeldLease": "ours", "ReleaseAt": "ours", "NotBefore": "ours",
+		"Outcome": "ours", "Claim": "ours", "Fence": "ours", "Attempts": "ours", "Spared": "ours", "TransferCompletedAt": "ours", "ProviderVersion": "ours: the registry", "HeldReason": "ours", "HeldBy": "ours: the restriction", "HeldLease": "ours", "ReleaseAt": "ours", "NotBefore": "ours",
 		"OutcomeError": "ours", "Steps": "ours", "External": "ours", "sealed": "ours: address and content, sealed",
 		"Report": "provider: status", "ProviderMessageID": "provider: its id", "ReportedError": "provider: status",
 	}

@@ -189,7 +189,7 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 	want := map[string][]string{
 		"COMPLAINTS_SEAL_PRIVATE":  {"OperatorFunction"},
 		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction", "RecipientsFunction"},
-		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "WebhookFunction"},
+		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
 	}
 	got := map[string][]string{}
 	for name, f := range functions(t) {
@@ -214,7 +214,7 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 func TestEveryRouteAsksForItsScope(t *testing.T) {
 	t.Parallel()
 	public := []string{
-		"GET /v1/rules", "GET /v1/rules/current", "GET /v1/rules/{version}", "GET /v1/rules/current/prohibited-uses", "POST /v1/complaints", "GET /v1/status",
+		"GET /v1/rules", "GET /v1/rules/current", "GET /v1/rules/{version}", "GET /v1/rules/current/prohibited-uses", "POST /v1/complaints", "GET /v1/status", "GET /v1/openapi.json",
 		"GET /v1/callbacks/{provider_id}/{channel_id}", "HEAD /v1/callbacks/{provider_id}/{channel_id}", "POST /v1/callbacks/{provider_id}/{channel_id}",
 	}
 	n := 0

@@ -15,6 +15,10 @@ type AccountServer interface {
 	GetAccount(w http.ResponseWriter, r *http.Request)
 	// UpdateAccount answers PATCH /v1/account.
 	UpdateAccount(w http.ResponseWriter, r *http.Request)
+	// ListAppeals answers GET /v1/account/restrictions/{id}/appeals.
+	ListAppeals(w http.ResponseWriter, r *http.Request)
+	// AppealRestriction answers POST /v1/account/restrictions/{id}/appeals.
+	AppealRestriction(w http.ResponseWriter, r *http.Request)
 	// ListOwnAuditEvents answers GET /v1/audit-events.
 	ListOwnAuditEvents(w http.ResponseWriter, r *http.Request)
 	// FileComplaint answers POST /v1/complaints.
@@ -25,6 +29,8 @@ type AccountServer interface {
 	GetEvidenceRequest(w http.ResponseWriter, r *http.Request)
 	// SubmitEvidence answers POST /v1/evidence-requests/{id}/submissions.
 	SubmitEvidence(w http.ResponseWriter, r *http.Request)
+	// GetDocument answers GET /v1/openapi.json.
+	GetDocument(w http.ResponseWriter, r *http.Request)
 	// ListRules answers GET /v1/rules.
 	ListRules(w http.ResponseWriter, r *http.Request)
 	// ListAcceptances answers GET /v1/rules/acceptances.
@@ -48,8 +54,11 @@ func AccountRoutes(s AccountServer) []Route {
 	return []Route{
 		{Method: "GET", Path: "/v1/account", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetAccount},
 		{Method: "PATCH", Path: "/v1/account", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.UpdateAccount},
+		{Method: "GET", Path: "/v1/account/restrictions/{id}/appeals", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListAppeals},
+		{Method: "POST", Path: "/v1/account/restrictions/{id}/appeals", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.AppealRestriction},
 		{Method: "GET", Path: "/v1/audit-events", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListOwnAuditEvents},
 		{Method: "GET", Path: "/v1/usage", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetUsage},
+		{Method: "GET", Path: "/v1/openapi.json", Handle: s.GetDocument},
 		{Method: "GET", Path: "/v1/rules/current", Handle: s.GetCurrentRules},
 		{Method: "GET", Path: "/v1/rules/current/prohibited-uses", Handle: s.GetProhibitedUses},
 		{Method: "GET", Path: "/v1/rules", Handle: s.ListRules},

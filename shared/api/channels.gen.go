@@ -37,6 +37,8 @@ type ChannelsServer interface {
 	GetProvider(w http.ResponseWriter, r *http.Request)
 	// GetCapabilities answers GET /v1/providers/{id}/capabilities.
 	GetCapabilities(w http.ResponseWriter, r *http.Request)
+	// GetStatus answers GET /v1/status.
+	GetStatus(w http.ResponseWriter, r *http.Request)
 }
 
 // Parameters and bodies are read by the handlers themselves: see Query, DecodeJSON and http.Request.PathValue.
@@ -46,6 +48,7 @@ func ChannelsRoutes(s ChannelsServer) []Route {
 	return []Route{
 		{Method: "GET", Path: "/v1/providers", Authorizer: "CrmJwt", Scopes: []string{"channels:read"}, Handle: s.ListProviders},
 		{Method: "GET", Path: "/v1/providers/{id}", Authorizer: "CrmJwt", Scopes: []string{"channels:read"}, Handle: s.GetProvider},
+		{Method: "GET", Path: "/v1/status", Handle: s.GetStatus},
 		{Method: "GET", Path: "/v1/providers/{id}/capabilities", Authorizer: "CrmJwt", Scopes: []string{"channels:read"}, Handle: s.GetCapabilities},
 		{Method: "GET", Path: "/v1/channels", Authorizer: "CrmJwt", Scopes: []string{"channels:read"}, Handle: s.ListChannels},
 		{Method: "POST", Path: "/v1/channels", Authorizer: "CrmJwt", Scopes: []string{"channels:write"}, Handle: s.CreateChannel},

@@ -9,12 +9,21 @@ import _ "embed"
 //go:generate go tool oapi-codegen -config codegen/messages.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/channels.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/recipients.yaml openapi.yaml
+//go:generate go tool oapi-codegen -config codegen/templates.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/account.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/operator.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/webhook.yaml openapi.yaml
 
+//go:generate go run contactcenter/scripts/document openapi.yaml openapi.gen.json
+
 //go:embed openapi.yaml
 var document []byte
 
+//go:embed openapi.gen.json
+var documentJSON []byte
+
 // Document gives the OpenAPI document, as YAML.
 func Document() []byte { return append([]byte(nil), document...) }
+
+// DocumentJSON gives the OpenAPI document, as JSON.
+func DocumentJSON() []byte { return append([]byte(nil), documentJSON...) }

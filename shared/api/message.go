@@ -43,6 +43,8 @@ const (
 	InHand
 	// SwitchedOff: its provider is, so it waits for that, wherever its reference is.
 	SwitchedOff
+	// Unreachable: nothing gets through to its provider, so it waits for that.
+	Unreachable
 	// Blocked: a restriction keeps it from going, wherever its reference is.
 	Blocked
 	// NotDue: its time has not come.
@@ -91,6 +93,8 @@ func (p Place) reason() string {
 	switch p {
 	case SwitchedOff:
 		return message.HeldProviderDisabled
+	case Unreachable:
+		return message.HeldProviderOutage
 	case Blocked:
 		return message.HeldAccountRestricted
 	}

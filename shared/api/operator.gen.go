@@ -19,6 +19,12 @@ type OperatorServer interface {
 	ListRestrictions(w http.ResponseWriter, r *http.Request)
 	// CreateRestriction answers POST /v1/operator/accounts/{id}/restrictions.
 	CreateRestriction(w http.ResponseWriter, r *http.Request)
+	// ListOperatorAppeals answers GET /v1/operator/appeals.
+	ListOperatorAppeals(w http.ResponseWriter, r *http.Request)
+	// GetOperatorAppeal answers GET /v1/operator/appeals/{id}.
+	GetOperatorAppeal(w http.ResponseWriter, r *http.Request)
+	// DecideAppeal answers PATCH /v1/operator/appeals/{id}.
+	DecideAppeal(w http.ResponseWriter, r *http.Request)
 	// ListAuditEvents answers GET /v1/operator/audit-events.
 	ListAuditEvents(w http.ResponseWriter, r *http.Request)
 	// ListComplaints answers GET /v1/operator/complaints.
@@ -80,6 +86,9 @@ func OperatorRoutes(s OperatorServer) []Route {
 		{Method: "GET", Path: "/v1/operator/complaints", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListComplaints},
 		{Method: "GET", Path: "/v1/operator/complaints/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetComplaint},
 		{Method: "PATCH", Path: "/v1/operator/complaints/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ReviewComplaint},
+		{Method: "GET", Path: "/v1/operator/appeals", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListOperatorAppeals},
+		{Method: "GET", Path: "/v1/operator/appeals/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorAppeal},
+		{Method: "PATCH", Path: "/v1/operator/appeals/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.DecideAppeal},
 		{Method: "GET", Path: "/v1/operator/evidence-requests", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListOperatorEvidenceRequests},
 		{Method: "POST", Path: "/v1/operator/evidence-requests", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.CreateEvidenceRequest},
 		{Method: "GET", Path: "/v1/operator/evidence-requests/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorEvidenceRequest},

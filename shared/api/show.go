@@ -99,6 +99,14 @@ func Restricted(r restriction.Restriction) *Problem {
 	return p
 }
 
+// AppealOf shows an appeal, without its text.
+func AppealOf(a claim.Appeal) Appeal {
+	return Appeal{
+		ID: a.ID, AccountID: a.AccountID, RestrictionID: a.RestrictionID, Status: AppealStatus(a.Status), Reason: a.Reason, CreatedBy: a.CreatedBy,
+		CreatedAt: At(a.CreatedAt), UpdatedAt: OptionalTime(a.ChangedAt),
+	}
+}
+
 // EvidenceRequestOf shows an evidence request, with the answers to it that are given.
 func EvidenceRequestOf(e claim.Evidence, subs []claim.Submission, now time.Time) EvidenceRequest {
 	out := EvidenceRequest{

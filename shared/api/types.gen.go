@@ -26,6 +26,27 @@ func (e AcceptanceKind) Valid() bool {
 	}
 }
 
+// Defines values for AppealStatus.
+const (
+	AppealStatusAccepted AppealStatus = "accepted"
+	AppealStatusDeclined AppealStatus = "declined"
+	AppealStatusOpen     AppealStatus = "open"
+)
+
+// Valid indicates whether the value is a known member of the AppealStatus enum.
+func (e AppealStatus) Valid() bool {
+	switch e {
+	case AppealStatusAccepted:
+		return true
+	case AppealStatusDeclined:
+		return true
+	case AppealStatusOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AuditActorKind.
 const (
 	AuditActorKindOperator AuditActorKind = "operator"
@@ -320,6 +341,30 @@ func (e PeriodKind) Valid() bool {
 	}
 }
 
+// Defines values for ProviderHealthStatus.
+const (
+	ProviderHealthStatusDegraded    ProviderHealthStatus = "degraded"
+	ProviderHealthStatusDisabled    ProviderHealthStatus = "disabled"
+	ProviderHealthStatusOperational ProviderHealthStatus = "operational"
+	ProviderHealthStatusOutage      ProviderHealthStatus = "outage"
+)
+
+// Valid indicates whether the value is a known member of the ProviderHealthStatus enum.
+func (e ProviderHealthStatus) Valid() bool {
+	switch e {
+	case ProviderHealthStatusDegraded:
+		return true
+	case ProviderHealthStatusDisabled:
+		return true
+	case ProviderHealthStatusOperational:
+		return true
+	case ProviderHealthStatusOutage:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProviderStatus.
 const (
 	ProviderStatusDisabled ProviderStatus = "disabled"
@@ -395,6 +440,36 @@ func (e RulesDocumentID) Valid() bool {
 	case RulesDocumentIDRules:
 		return true
 	case RulesDocumentIDTerms:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TemplateStatus.
+const (
+	TemplateStatusApproved TemplateStatus = "approved"
+	TemplateStatusDisabled TemplateStatus = "disabled"
+	TemplateStatusDraft    TemplateStatus = "draft"
+	TemplateStatusPaused   TemplateStatus = "paused"
+	TemplateStatusPending  TemplateStatus = "pending"
+	TemplateStatusRejected TemplateStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the TemplateStatus enum.
+func (e TemplateStatus) Valid() bool {
+	switch e {
+	case TemplateStatusApproved:
+		return true
+	case TemplateStatusDisabled:
+		return true
+	case TemplateStatusDraft:
+		return true
+	case TemplateStatusPaused:
+		return true
+	case TemplateStatusPending:
+		return true
+	case TemplateStatusRejected:
 		return true
 	default:
 		return false
@@ -495,6 +570,48 @@ type ActivationInstruction struct {
 	// Instruction The single-use token; only in the first answer.
 	Instruction string `json:"instruction,omitempty"`
 }
+
+// Appeal defines model for Appeal.
+type Appeal struct {
+	AccountID string `json:"account_id"`
+
+	// CreatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	CreatedAt Time   `json:"created_at"`
+	CreatedBy string `json:"created_by"`
+	ID        string `json:"id"`
+
+	// Reason The operator's words to the last decision.
+	Reason        string `json:"reason,omitempty"`
+	RestrictionID string `json:"restriction_id"`
+
+	// Statement The `text` of the account. Shown to the operator only; not in lists.
+	Statement string       `json:"statement,omitempty"`
+	Status    AppealStatus `json:"status"`
+
+	// UpdatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	UpdatedAt *Time `json:"updated_at,omitempty"`
+}
+
+// AppealList defines model for AppealList.
+type AppealList struct {
+	Items []Appeal `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// AppealRequest defines model for AppealRequest.
+type AppealRequest struct {
+	// Text Kept sealed; the operator reads it.
+	Text string `json:"text"`
+}
+
+// AppealStatus defines model for AppealStatus.
+type AppealStatus string
 
 // AuditActor defines model for AuditActor.
 type AuditActor struct {
@@ -616,10 +733,13 @@ type Channel struct {
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	CreatedAt  *Time  `json:"created_at,omitempty"`
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	ProviderID string `json:"provider_id"`
+	CreatedAt *Time `json:"created_at,omitempty"`
+
+	// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
+	Health     *Health `json:"health,omitempty"`
+	ID         string  `json:"id"`
+	Name       string  `json:"name"`
+	ProviderID string  `json:"provider_id"`
 
 	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it.
 	SetupSteps []SetupStep   `json:"setup_steps,omitempty"`
@@ -848,6 +968,13 @@ type CredentialField struct {
 	Optional bool `json:"optional,omitempty"`
 }
 
+// DecideAppealRequest defines model for DecideAppealRequest.
+type DecideAppealRequest struct {
+	// Reason The account sees it.
+	Reason string       `json:"reason"`
+	Status AppealStatus `json:"status"`
+}
+
 // DecideEvidenceRequest defines model for DecideEvidenceRequest.
 type DecideEvidenceRequest struct {
 	// Note The account sees it.
@@ -864,6 +991,9 @@ type EmailContent struct {
 		SizeBytes int64   `json:"size_bytes"`
 	} `json:"attachments,omitempty"`
 	HTML *string `json:"html,omitempty"`
+
+	// Source On replies: the whole letter as it came, where it has more than the rest says, for example attachments.
+	Source *[]byte `json:"source,omitempty"`
 
 	// Subject On replies it may be empty.
 	Subject string           `json:"subject"`
@@ -1036,7 +1166,7 @@ type FollowedInstruction struct {
 	Status        ChannelStatus `json:"status"`
 }
 
-// Health defines model for Health.
+// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
 type Health string
 
 // InstructActivationRequest defines model for InstructActivationRequest.
@@ -1317,9 +1447,11 @@ type Provider struct {
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields"`
 	Documents        []ProviderDocument `json:"documents"`
-	Health           Health             `json:"health"`
-	ID               string             `json:"id"`
-	LegalEntity      string             `json:"legal_entity"`
+
+	// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
+	Health      Health `json:"health"`
+	ID          string `json:"id"`
+	LegalEntity string `json:"legal_entity"`
 
 	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
 	Limits *ProviderLimits `json:"limits,omitempty"`
@@ -1344,6 +1476,37 @@ type Provider struct {
 type ProviderDocument struct {
 	Title string `json:"title"`
 	URL   string `json:"url"`
+}
+
+// ProviderHealth defines model for ProviderHealth.
+type ProviderHealth struct {
+	// Calls How many calls of the last minute the figures are of. Without any, they are 0.
+	Calls int64 `json:"calls"`
+
+	// ErrorRate The share of calls that failed by the provider's fault.
+	ErrorRate float64 `json:"error_rate"`
+	ID        string  `json:"id"`
+
+	// LatencyMs How long the provider takes to answer, in milliseconds; 6000 stands for all that is longer.
+	LatencyMs ProviderLatency `json:"latency_ms"`
+	Name      string          `json:"name"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since *Time `json:"since,omitempty"`
+
+	// Status `disabled`: the operator has switched it off.
+	Status ProviderHealthStatus `json:"status"`
+}
+
+// ProviderHealthStatus `disabled`: the operator has switched it off.
+type ProviderHealthStatus string
+
+// ProviderLatency How long the provider takes to answer, in milliseconds; 6000 stands for all that is longer.
+type ProviderLatency struct {
+	P50 int64 `json:"p50"`
+	P95 int64 `json:"p95"`
 }
 
 // ProviderLimits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
@@ -1428,6 +1591,9 @@ type PutOperatorAccountRequest struct {
 
 // PutPlanRequest defines model for PutPlanRequest.
 type PutPlanRequest struct {
+	// ID That of the path, if it is given.
+	ID string `json:"id,omitempty"`
+
 	// Limit Messages in a period.
 	Limit int64 `json:"limit"`
 
@@ -1439,12 +1605,18 @@ type PutPlanRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PutProviderRequest defines model for PutProviderRequest.
+// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and are refused if they are not the present ones.
 type PutProviderRequest struct {
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields,omitempty"`
 	Documents        []ProviderDocument `json:"documents"`
-	LegalEntity      string             `json:"legal_entity"`
+
+	// Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
+	Health *Health `json:"health,omitempty"`
+
+	// ID That of the path, if it is given.
+	ID          string `json:"id,omitempty"`
+	LegalEntity string `json:"legal_entity"`
 
 	// Limits The provider's own limits, as far as it documents any. They hold for all accounts together; what is above them waits.
 	Limits *ProviderLimits `json:"limits,omitempty"`
@@ -1454,7 +1626,12 @@ type PutProviderRequest struct {
 	Onboarding Onboarding `json:"onboarding"`
 
 	// Reason Kept with this version of the entry and in the audit log.
-	Reason            string         `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since             *Time          `json:"since,omitempty"`
 	Status            ProviderStatus `json:"status"`
 	TermsVersion      string         `json:"terms_version"`
 	TransferCountries []string       `json:"transfer_countries"`
@@ -1656,6 +1833,16 @@ type Sender struct {
 	ProviderID string `json:"provider_id"`
 }
 
+// ServiceStatus defines model for ServiceStatus.
+type ServiceStatus struct {
+	Providers []ProviderHealth `json:"providers"`
+
+	// UpdatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	UpdatedAt Time `json:"updated_at"`
+}
+
 // SetupStep defines model for SetupStep.
 type SetupStep struct {
 	// Detail Where.
@@ -1673,6 +1860,46 @@ type SubmitEvidenceRequest struct {
 	Documents []EvidenceDocument `json:"documents"`
 	Statement string             `json:"statement"`
 }
+
+// Template defines model for Template.
+type Template struct {
+	// Category As the provider calls it, for example `utility`.
+	Category string `json:"category,omitempty"`
+
+	// Language What `content.language` is.
+	Language string `json:"language"`
+
+	// Name What `content.name` of a message of type `template` is.
+	Name string `json:"name"`
+
+	// ProviderTemplateID The provider's own.
+	ProviderTemplateID string `json:"provider_template_id"`
+
+	// Status Only an approved one can be sent. `draft` was not given to be approved yet.
+	Status TemplateStatus `json:"status"`
+
+	// Text The body with its placeholders.
+	Text string `json:"text"`
+
+	// Variables The names that `content.variables` must have.
+	Variables []string `json:"variables"`
+}
+
+// TemplateList defines model for TemplateList.
+type TemplateList struct {
+	Items []Template `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// SyncedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	SyncedAt *Time `json:"synced_at,omitempty"`
+}
+
+// TemplateStatus Only an approved one can be sent. `draft` was not given to be approved yet.
+type TemplateStatus string
 
 // TermsInForce What is in force now, and is to be confirmed to activate the channel.
 type TermsInForce struct {

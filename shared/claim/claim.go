@@ -1,5 +1,5 @@
-// Package claim knows what third parties complain of, and what evidence the operator asks of an account. What a claimant
-// wrote is sealed: only the operator opens it, and no account ever sees it. It decides nothing: restrictions are the
+// Package claim knows what third parties complain of, what evidence the operator asks of an account, and what an account says
+// against a restriction. What a claimant wrote is sealed: only the operator opens it, and no account ever sees it. It decides nothing: restrictions are the
 // operator's own act.
 package claim
 
@@ -127,8 +127,8 @@ type Document struct {
 }
 
 var (
-	// ErrNotFound: there is no such complaint or evidence request.
-	ErrNotFound = errors.New("complaint or evidence request not found")
+	// ErrNotFound: there is no such complaint, evidence request or appeal.
+	ErrNotFound = errors.New("complaint, evidence request or appeal not found")
 	// ErrStatus: it does not stand where this may be done.
 	ErrStatus = errors.New("not in this status")
 	// ErrChanged: somebody else changed it meanwhile.

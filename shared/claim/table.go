@@ -14,9 +14,10 @@ import (
 )
 
 // Items: pk complaint id, sk "complaint": a complaint. pk evidence request id, sk "evidence": an evidence request; sk
-// "submission#<n>": an answer to it. pk "source#<key>", sk "source": how many complaints came from there. Index "listed": lk
-// "complaint#<status>" or "evidence#<status>", ls id. Index "account": ak "complaint#<account>" or "evidence#<account>", as id;
-// the kind comes first, so that a policy can tell them apart.
+// "submission#<n>": an answer to it. pk "source#<key>", sk "source": how many complaints came from there. pk appeal id, sk
+// "appeal": an appeal. pk "appealed#<restriction id>", sk "appealed": which appeal against it is open. Index "listed": lk
+// "complaint#<status>", "evidence#<status>" or "appeal#<status>", ls id. Index "account": ak "complaint#<account>" and so on, as
+// id; the kind comes first, so that a policy can tell them apart.
 const (
 	attrPK        = "pk"
 	attrSK        = "sk"

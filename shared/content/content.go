@@ -131,8 +131,10 @@ type Email struct {
 	Subject string `json:"subject"`
 	Text    string `json:"text,omitempty"`
 	HTML    string `json:"html,omitempty"`
-	// Attachments are told of replies only.
+	// Attachments and Source are told of replies only. Source is the whole letter as it came (RFC 5322), of one that has more
+	// than the rest says: attachments, other readers, parts that can't be read.
 	Attachments []Attachment `json:"attachments,omitempty"`
+	Source      []byte       `json:"source,omitempty"`
 }
 
 // Attachment describes a file that came with a letter.
@@ -170,6 +172,7 @@ type wire struct {
 	Subject     *string      `json:"subject,omitempty"`
 	HTML        string       `json:"html,omitempty"`
 	Attachments []Attachment `json:"attachments,omitempty"`
+	Source      []byte       `json:"source,omitempty"`
 
 	Payload string          `json:"payload,omitempty"`
 	Raw     json.RawMessage `json:"raw,omitempty"`
@@ -201,7 +204,7 @@ func (c Content) MarshalJSON() ([]byte, error) {
 		}
 	case TypeEmail:
 		if e := c.Email; e != nil {
-			w.Subject, w.HTML, w.Attachments = &e.Subject, e.HTML, e.Attachments
+			w.Subject, w.HTML, w.Attachments, w.Source = &e.Subject, e.HTML, e.Attachments, e.Source
 			if e.Text != "" {
 				w.Text = &e.Text
 			}
@@ -249,7 +252,7 @@ func (c *Content) UnmarshalJSON(b []byte) error {
 	case TypeInteractive:
 		c.Interactive = &Interactive{Text: value(w.Text), Header: w.Header, Footer: w.Footer, Buttons: w.Buttons, List: w.List}
 	case TypeEmail:
-		c.Email = &Email{Subject: value(w.Subject), Text: value(w.Text), HTML: w.HTML, Attachments: w.Attachments}
+		c.Email = &Email{Subject: value(w.Subject), Text: value(w.Text), HTML: w.HTML, Attachments: w.Attachments, Source: w.Source}
 	case TypeOther:
 		c.Raw = w.Raw
 	default:

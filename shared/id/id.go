@@ -29,6 +29,7 @@ const (
 	ComplaintPrefix    = "cmp_"
 	EvidencePrefix     = "evr_"
 	RestrictionPrefix  = "rst_"
+	AppealPrefix       = "apl_"
 )
 
 // ErrMalformed: the text is no id of the kind asked for.

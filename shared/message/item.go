@@ -36,6 +36,7 @@ const (
 	attrClaim      = "c"
 	attrFence      = "f"
 	attrAttempts   = "at"
+	attrSpared     = "sp"
 	attrProviderID = "pm"
 	attrTransfer   = "tc"
 	attrRegistry   = "gv" // version of the provider's entry that the message was handed over under
@@ -202,7 +203,7 @@ func decode(it item) (Message, error) {
 		ChannelID: text(it, attrChannel), ProviderID: text(it, attrProvider),
 		ClientReference: text(it, attrReference), OnLimit: Reject, ExpiresAt: millis(it, attrExpires), SendAt: millis(it, attrSendAt), RulesVersion: text(it, attrRules),
 		CreatedBy: text(it, attrCreatedBy), ReplyTo: text(it, attrReplyTo), Outcome: Status(text(it, attrOutcome)), Report: Status(text(it, attrReport)),
-		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), ProviderMessageID: text(it, attrProviderID),
+		Claim: number(it, attrClaim), Fence: number(it, attrFence), Attempts: int(number(it, attrAttempts)), Spared: int(number(it, attrSpared)), ProviderMessageID: text(it, attrProviderID),
 		TransferCompletedAt: millis(it, attrTransfer), ProviderVersion: number(it, attrRegistry), HeldReason: text(it, attrHeld), HeldBy: text(it, attrHeldBy), HeldLease: number(it, attrHeldLease), ReleaseAt: millis(it, attrRelease), NotBefore: millis(it, attrNotBefore),
 	}
 	if text(it, attrDirection) == "i" {

@@ -4,7 +4,7 @@ import "time"
 
 // Latency is where the time of an outbound message went, in whole milliseconds.
 type Latency struct {
-	// Queue is from its acceptance until its provider had it, without the time that it was held.
+	// Queue is from its acceptance, or from its send_at, until its provider had it, without the time that it was held.
 	Queue time.Duration
 	// Held is how long it was set aside before that.
 	Held time.Duration
@@ -14,7 +14,7 @@ type Latency struct {
 	Reported bool
 }
 
-// Total is the time between the first and the last step of the timeline.
+// Total is the time between the first and the last step of the timeline, from send_at on where the message had one.
 func (l Latency) Total() time.Duration { return l.Queue + l.Held + l.Provider }
 
 // Latency splits the message's time by its timeline. It reports false for a message that no provider is known to have taken.
@@ -36,6 +36,8 @@ func (m Message) Latency() (Latency, bool) {
 	for i := 1; i < len(steps); i++ {
 		took := time.Duration(steps[i].At.UnixMilli()-steps[i-1].At.UnixMilli()) * time.Millisecond
 		switch {
+		case steps[i-1].Status == Scheduled:
+			// It was not to go yet.
 		case i > taken:
 			l.Provider += took
 		case steps[i-1].Status == Held:

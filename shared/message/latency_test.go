@@ -1,11 +1,36 @@
 package message_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 )
+
+// the time before a message was to go is nobody's delay.
+func TestTheTimeBeforeSendAtIsNoLatency(t *testing.T) {
+	t.Parallel()
+	m := message.Message{
+		ID: id.Message{Unique: mid(0).Unique, Conversation: mid(0).Conversation}, Direction: message.Outbound, Outcome: message.Sent, Report: message.Delivered, SendAt: at(60), TransferCompletedAt: at(62),
+		Steps: []message.Step{{Status: message.Sent, At: at(62)}, {Status: message.Delivered, At: at(65)}},
+	}
+	var statuses []message.Status
+	for _, s := range m.Timeline() {
+		statuses = append(statuses, s.Status)
+	}
+	if want := []message.Status{message.Scheduled, message.Queued, message.Sent, message.Delivered}; !slices.Equal(statuses, want) {
+		t.Errorf("the timeline is %v", statuses)
+	}
+	if l, ok := m.Latency(); !ok || l.Queue != 2*time.Second || l.Provider != 3*time.Second || l.Total() != 5*time.Second {
+		t.Errorf("got %+v, %v", l, ok)
+	}
+	m.Outcome, m.Report, m.TransferCompletedAt, m.Steps = message.Canceled, "", time.Time{}, []message.Step{{Status: message.Canceled, At: at(30)}}
+	if steps := m.Timeline(); len(steps) != 2 || steps[0].Status != message.Scheduled {
+		t.Errorf("canceled before its time: %+v", steps)
+	}
+}
 
 // what is waiting for us, what is held and what the provider takes are told apart, and their sum is the timeline's.
 func TestTheTimelineSumsToTheTotal(t *testing.T) {

@@ -93,9 +93,14 @@ const (
 	HeldAccountRestricted = "account_restricted"
 	HeldProviderDisabled  = "provider_disabled"
 	HeldChannelInactive   = "channel_inactive"
+	// HeldProviderOutage: nothing gets through to the provider. It is shown, and never stored.
+	HeldProviderOutage = "provider_outage"
 	// HeldOrder: an earlier message of the same conversation is held.
 	HeldOrder = "earlier_message_held"
 )
+
+// StepReleased is the reason of the step by which a held message goes on.
+const StepReleased = "released"
 
 // Problem says why a message came to a bad end, and whose fault that is.
 type Problem struct {
@@ -146,8 +151,10 @@ type Message struct {
 	// Claim is the claim under which the message is counted; 0: it is not counted.
 	Claim int64
 	// Fence is the lease of the last holder that took the message over; 0: none did.
-	Fence               int64
-	Attempts            int
+	Fence    int64
+	Attempts int
+	// Spared are those of the attempts that failed while nothing got through to the provider.
+	Spared              int
 	ProviderMessageID   string
 	TransferCompletedAt time.Time
 	// ProviderVersion is the version of the provider's entry in the registry that the message was handed over under, which
@@ -254,9 +261,13 @@ func (m Message) Timeline() []Step {
 		first.Status = Scheduled
 	}
 	steps := []Step{first}
+	if !m.SendAt.IsZero() && len(m.Steps) > 0 && !m.Steps[0].At.Before(m.SendAt) {
+		steps = append(steps, Step{Status: Queued, At: m.SendAt})
+	}
+	own := len(steps) // what stands before the steps that were written
 	for n, s := range m.Steps {
 		i := len(steps)
-		for i > 1 && m.overtook(steps[i-1], n) {
+		for i > own && m.overtook(steps[i-1], n) {
 			i--
 		}
 		steps = slices.Insert(steps, i, s)

@@ -446,7 +446,7 @@ func (s *Store) Hold(ctx context.Context, m Message, lease int64, at time.Time, 
 func (s *Store) Release(ctx context.Context, m Message, at time.Time) (Written, error) {
 	w := newWrite()
 	w.set(attrOutcome, str(string(Queued)))
-	w.step(Step{Status: Queued, At: at, Reason: "released"})
+	w.step(Step{Status: Queued, At: at, Reason: StepReleased})
 	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrHeldBy, attrRelease)
 	w.outcome(Held)
 	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrHeldLease), w.value("seen", num(m.HeldLease))))
@@ -462,6 +462,20 @@ func (s *Store) Retry(ctx context.Context, accountID string, mid id.Message, lea
 	w.step(Step{Status: Queued, At: at, Reason: reason})
 	w.waiting(lease)
 	return s.update(ctx, accountID, mid, w)
+}
+
+// Spare records an attempt as Retry does, which does not count against the message: its provider took nothing of anybody. Of many the timeline
+// has the first. The message is given as the caller saw it.
+func (s *Store) Spare(ctx context.Context, m Message, lease int64, at time.Time, reason string, notBefore time.Time) (Written, error) {
+	w := newWrite()
+	w.add(attrAttempts, 1)
+	w.add(attrSpared, 1)
+	w.set(attrNotBefore, num(notBefore.UnixMilli()))
+	if m.Spared == 0 {
+		w.step(Step{Status: Queued, At: at, Reason: reason})
+	}
+	w.waiting(lease)
+	return s.update(ctx, m.AccountID, m.ID, w)
 }
 
 // Report is a provider's word on a message's delivery.

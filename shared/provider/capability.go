@@ -279,7 +279,7 @@ func (k *checker) email(m *content.Email, l Limits) {
 		k.refuse("text", "is empty, and there is no html")
 	case m.HTML != "" && l.NoHTML:
 		k.refuse("html", "can't be carried by this channel")
-	case len(m.Attachments) > 0:
+	case len(m.Attachments) > 0 || len(m.Source) > 0:
 		k.refuse("attachments", "can't be sent")
 	}
 	k.bounded("text", m.Text, l.MaxTextRunes)

@@ -171,7 +171,8 @@ type StatusReport struct {
 	ProviderMessageID string
 	// Status is "sent", "delivered", "read" or "failed". Other reports of a provider are not passed on.
 	Status string
-	At     time.Time
+	// At is the provider's own time of it; zero: it does not say.
+	At time.Time
 	// Code, ProviderCode, Detail and Fault explain a failure. Code is one of ours.
 	Code, ProviderCode, Detail string
 	Fault                      Fault
@@ -233,6 +234,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// OptedOut: the failure says that the recipient has opted out of the channel.
 	OptedOut bool
+	// Throttled: the provider works and asks for a slower pace, by a 429 or a code of its own. It is no sign of an outage.
+	Throttled bool
 	// Err is the cause, for logs. Adapters keep URLs with secrets, bodies and addresses out of it.
 	Err error
 }

@@ -6,6 +6,10 @@ import (
 	"net/http"
 
 	"contactcenter/scripts/simulator/edna"
+	"contactcenter/scripts/simulator/emailses"
+	"contactcenter/scripts/simulator/telegram"
+	"contactcenter/scripts/simulator/twiliosms"
+	"contactcenter/scripts/simulator/whatsappcloud"
 )
 
 // Simulator is a Communication Provider's stand-in.
@@ -22,5 +26,9 @@ type Simulator struct {
 func All() []Simulator {
 	return []Simulator{
 		{"edna", edna.Settings, edna.Start},
+		{"email_ses", emailses.Settings, emailses.Start},
+		{"whatsapp_cloud", whatsappcloud.Settings, whatsappcloud.Start},
+		{"telegram", telegram.Settings, telegram.Start},
+		{"twilio_sms", twiliosms.Settings, twiliosms.Start},
 	}
 }

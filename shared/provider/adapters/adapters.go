@@ -5,6 +5,10 @@ package adapters
 import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
+	"contactcenter/shared/provider/emailses"
+	"contactcenter/shared/provider/telegram"
+	"contactcenter/shared/provider/twiliosms"
+	"contactcenter/shared/provider/whatsappcloud"
 )
 
 // entry is one provider: what it can carry, and how its adapter is made from the environment.
@@ -17,6 +21,14 @@ type entry struct {
 func list() []entry {
 	return []entry{
 		{edna.ID, edna.Capabilities, func(getenv func(string) string) provider.Adapter { return edna.New(edna.ConfigFrom(getenv)) }},
+		{emailses.ID, emailses.Capabilities, func(getenv func(string) string) provider.Adapter { return emailses.New(emailses.ConfigFrom(getenv)) }},
+		{telegram.ID, telegram.Capabilities, func(getenv func(string) string) provider.Adapter { return telegram.New(telegram.ConfigFrom(getenv)) }},
+		{twiliosms.ID, twiliosms.Capabilities, func(getenv func(string) string) provider.Adapter {
+			return twiliosms.New(twiliosms.ConfigFrom(getenv))
+		}},
+		{whatsappcloud.ID, whatsappcloud.Capabilities, func(getenv func(string) string) provider.Adapter {
+			return whatsappcloud.New(whatsappcloud.ConfigFrom(getenv))
+		}},
 	}
 }
 

@@ -217,7 +217,7 @@ func Refusal(a Answer, now time.Time) *provider.Error {
 	case s == http.StatusUnauthorized || s == http.StatusForbidden:
 		e.Kind, e.Code, e.Detail = provider.Credentials, "credentials_invalid", "the provider does not accept the credentials"
 	case s == http.StatusTooManyRequests:
-		e.Kind, e.Detail = provider.Retry, "the provider asks for a slower pace"
+		e.Kind, e.Throttled, e.Detail = provider.Retry, true, "the provider asks for a slower pace"
 	case s == http.StatusBadGateway || s == http.StatusGatewayTimeout:
 		e.Kind, e.Detail = provider.Ambiguous, "something before the provider answered in its place"
 	case s == http.StatusRequestTimeout || s >= 500 || s >= 300 && s < 400:

@@ -59,7 +59,9 @@ type Kit struct {
 	// Status and Reply make callbacks that carry the provider's proof. from is as a reply's From would be. Status is not
 	// called for what the capabilities say is never reported.
 	Status func(messageID, status string) *provider.Request
-	Reply  func(id, from, text string) *provider.Request
+	// Timeless: the provider's statuses tell no time. A report then has none.
+	Timeless bool
+	Reply    func(id, from, text string) *provider.Request
 	// Sign proves a callback whose body was changed, where the proof covers the body; nil: it doesn't.
 	Sign func(r *provider.Request)
 	// Unproven are ways to spoil the proof, besides leaving out all headers.
@@ -761,8 +763,8 @@ func statuses(t *testing.T, k Kit) {
 			t.Errorf("%s: got %+v", status, e.Status)
 			continue
 		}
-		if e.Status.At.IsZero() {
-			t.Errorf("%s: without a time", status)
+		if e.Status.At.IsZero() != k.Timeless {
+			t.Errorf("%s: the time is %v", status, e.Status.At)
 		}
 		if failed := status == "failed"; failed != (e.Status.Code != "") || failed != (e.Status.Fault != "") {
 			t.Errorf("%s: code %q, fault %q", status, e.Status.Code, e.Status.Fault)

@@ -35,7 +35,7 @@ const (
 // HealthState is how a provider works at present.
 type HealthState string
 
-// Operational is the state of a provider of which nothing else is known.
+// Operational is the state of a provider of which nothing else is known. Package health knows what is known.
 const Operational HealthState = "operational"
 
 // Health is a provider's health, and since when.

@@ -21,6 +21,7 @@ func TestOnlyTheFunctionsOfTheTableMakeOpeners(t *testing.T) {
 		"functions/messages":   {"Content"},
 		"functions/dispatcher": {"Content", "Credentials"},
 		"functions/webhook":    {"Credentials"},
+		"functions/templates":  {"Credentials"},
 		"functions/recipients": {"Content"},
 		"functions/operator":   {"Complaints"},
 	}

@@ -14,7 +14,7 @@ import (
 // mayOpen is who may open what: the functions that get the private keys and whose roles KMS lets decrypt them.
 var mayOpen = map[seal.Group][]string{
 	seal.Content:     {"DispatcherFunction", "MessagesFunction", "RecipientsFunction"},
-	seal.Credentials: {"DispatcherFunction", "WebhookFunction"},
+	seal.Credentials: {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
 	seal.Complaints:  {"OperatorFunction"},
 }
 

@@ -1,0 +1,32 @@
+// Command document writes the OpenAPI document as JSON, as GET /v1/openapi.json gives it.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/goccy/go-yaml"
+)
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "document: want the names of the YAML and of the JSON file")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "document:", err)
+		os.Exit(1)
+	}
+}
+
+func run(from, to string) error {
+	document, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	out, err := yaml.YAMLToJSON(document)
+	if err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	return os.WriteFile(to, out, 0o644)
+}
