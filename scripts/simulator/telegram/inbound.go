@@ -88,12 +88,10 @@ func (s *Simulator) write(b *bot, c *chat, in inbound) (stage.Callback, map[stri
 		m["reply_to_message"] = quoted(answered)
 	}
 	kind := "message"
-	switch {
-	case in.ID == 0:
+	if in.ID == 0 {
 		in.ID = b.keep(c, m)
-	default:
-		m["message_id"] = in.ID
-		c.messages[in.ID] = m
+	} else {
+		m["message_id"], c.messages[in.ID] = in.ID, m
 	}
 	if in.Edited {
 		kind, m["edit_date"] = "edited_message", s.stage.Now().Unix()
