@@ -100,15 +100,20 @@ func limitsFrom(f *form, req *api.ProviderLimits) (l registry.Limits) {
 	within := func(field string, n, most int64) {
 		f.check(n >= 1 && n <= most, field, fmt.Sprintf("must lie between 1 and %d", most))
 	}
-	if r := req.Rate; r != nil {
-		l.Rate = &registry.Rate{Limit: r.Limit, WindowSeconds: r.WindowSeconds, Burst: 1}
-		if r.Burst != nil {
-			l.Rate.Burst = *r.Burst
+	rate := func(field string, r *api.ProviderRate) *registry.Rate {
+		if r == nil {
+			return nil
 		}
-		within("limits.rate.limit", r.Limit, account.MaxRate)
-		within("limits.rate.window_seconds", r.WindowSeconds, account.MaxWindowSeconds)
-		within("limits.rate.burst", l.Rate.Burst, r.Limit)
+		out := &registry.Rate{Limit: r.Limit, WindowSeconds: r.WindowSeconds, Burst: 1}
+		if r.Burst != nil {
+			out.Burst = *r.Burst
+		}
+		within(field+".limit", r.Limit, account.MaxRate)
+		within(field+".window_seconds", r.WindowSeconds, account.MaxWindowSeconds)
+		within(field+".burst", out.Burst, r.Limit)
+		return out
 	}
+	l.Rate, l.PerSender = rate("limits.rate", req.Rate), rate("limits.per_sender", req.PerSender)
 	if p := req.PerRecipient; p != nil {
 		f.check(p.Limit == 1, "limits.per_recipient.limit", "must be 1")
 		within("limits.per_recipient.window_seconds", p.WindowSeconds, registry.MaxRecipientSeconds)

@@ -216,6 +216,18 @@ func TestWhatsAppCloudRepliesWindowAndOptOuts(t *testing.T) {
 	if sends := s.whatsappSends(t, answer.ID); len(sends) != 1 || !strings.Contains(sends[0], `"context":{"message_id":"wamid.`) {
 		t.Errorf("the answer went as %s", sends)
 	}
+	// So can a person whose number is not told.
+	nameless := "CY." + unique("")
+	s.writes(t, number, nameless, "hello")
+	hello := a.send(order(ch, nameless, text("welcome")))
+	a.until(hello.ID, 20*time.Second, "read", status("read"))
+	if sends := s.whatsappSends(t, hello.ID); len(sends) != 1 || !strings.Contains(sends[0], `"recipient":"`+nameless+`"`) {
+		t.Errorf("to a person without a number it went as %s", sends)
+	}
+	if replies := a.messages("conversation_id=" + hello.ConversationID); len(replies) != 2 || replies[1].From != nameless {
+		t.Errorf("the conversation is %v", replies)
+	}
+	a.call(t, http.MethodPost, "/v1/messages", order(ch, "cy.1349", text("x"))).refused(t, http.StatusUnprocessableEntity, "recipient_invalid")
 	s.writes(t, number, to, "STOP")
 	a.call(t, http.MethodPost, "/v1/messages", order(ch, to, text("more"))).refused(t, http.StatusUnprocessableEntity, "recipient_opted_out")
 

@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -876,6 +877,9 @@ func capabilities(t *testing.T, k Kit) {
 	}
 	if !slices.Contains([]string{"phone", "email", "user_id"}, c.AddressKind) {
 		t.Errorf("address kind %q", c.AddressKind)
+	}
+	if _, err := regexp.Compile(c.UserID); err != nil || c.KnowsAs(k.to()) {
+		t.Errorf("the pattern of the provider's own ids: %v; an address is one: %v", err, c.KnowsAs(k.to()))
 	}
 	for _, s := range c.Statuses {
 		if !slices.Contains([]string{"sent", "delivered", "read", "failed"}, s) {
