@@ -250,7 +250,7 @@ func TestCreateRefusesWhatItCanNotMake(t *testing.T) {
 		status      int
 		code, field string
 	}{
-		{"no body", ``, 415, "unsupported_media_type", ""},
+		{"no body", ``, 422, "invalid_request", "body"},
 		{"no object", `[]`, 422, "invalid_request", "body"},
 		{"bad JSON", `{"provider_id":`, 400, "invalid_request", ""},
 		{"nothing in it", `{}`, 422, "invalid_request", "name"},

@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/cache"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/adapters"
@@ -33,19 +32,18 @@ const timeout = 29 * time.Second
 
 func main() {
 	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv, log)
+	h, err := build(context.Background(), os.Getenv)
 	if err != nil {
 		log.Error("channels can't start", "error", err.Error())
 		os.Exit(1)
 	}
-	lambda.Start(api.Handler(h))
+	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.ChannelsRoutes(h))))
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
-	accounts, channels, events := getenv("ACCOUNTS_TABLE"), getenv("CHANNELS_TABLE"), getenv("AUDIT_TABLE")
-	usages := getenv("USAGE_TABLE")
-	if accounts == "" || channels == "" || events == "" || usages == "" {
-		return nil, fmt.Errorf("the environment variables ACCOUNTS_TABLE, CHANNELS_TABLE, AUDIT_TABLE and USAGE_TABLE must be set")
+func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+	env, err := environment.Require(getenv, "ACCOUNTS_TABLE", "CHANNELS_TABLE", "AUDIT_TABLE", "USAGE_TABLE")
+	if err != nil {
+		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
@@ -57,20 +55,19 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
-	h := &Handler{
-		Accounts:      &account.Store{DB: db, Table: accounts, Now: now},
-		Rules:         &rules.Store{DB: db, Table: accounts, Now: now},
-		Providers:     &registry.Store{DB: db, Table: channels, Now: now},
-		Channels:      &channel.Store{DB: db, Table: channels, Audit: &audit.Log{DB: db, Table: events, IDs: ids, Now: now}},
+	return &Handler{
+		Accounts:      &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+		Rules:         &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
+		Providers:     &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Channels:      &channel.Store{DB: db, Table: env["CHANNELS_TABLE"], Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}},
 		Credentials:   credentials,
 		Adapters:      adapters.All(getenv),
-		Keys:          &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: accounts, Now: now}, Timeout: timeout},
+		Keys:          &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		IDs:           ids,
 		Random:        rand.Reader,
 		Now:           now,
-		Health:        health.NewReader(&health.Store{DB: db, Table: usages}, now),
+		Health:        health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
 		Statuses:      cache.New[string, api.ServiceStatus](statusAge, 1, now),
 		PublicBaseURL: getenv("PUBLIC_BASE_URL"),
-	}
-	return api.New(api.Config{Log: log, Now: now}, api.ChannelsRoutes(h)), nil
+	}, nil
 }

@@ -26,8 +26,12 @@ const (
 	lostAfter = 20 * time.Second
 	// longestOutage is how long a message waits in the queue for a provider to which nothing gets through.
 	longestOutage = 24 * time.Hour
+	// recovering is how long after an outage messages that wait for others ask more often.
+	recovering = 2 * time.Minute
 	// patience is how long a message whose answer is missing keeps its place where places are few.
 	patience = time.Minute
+	// lookAround is for how long at a time a message stays away that has its place in a sender's line.
+	lookAround = 15 * time.Minute
 	// orderTries is how often a message comes back for one before it that is held, before it is held itself.
 	orderTries = 4
 )
@@ -50,6 +54,8 @@ type attempt struct {
 	m message.Message
 	// registered is what the registry says of its provider, once notNow has looked.
 	registered registry.Entry
+	// behind: it had to wait for the one before it in its conversation, which waited in its sender's line if there was one.
+	behind bool
 	// resumed: an earlier holder may have reached the provider, so the message may no longer end as if it had not.
 	resumed bool
 }
@@ -270,7 +276,17 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		if p.Outcome == message.Held && receives >= orderTries {
 			return hold(message.HeldOrder, p.ReleaseAt)
 		}
-		return wait(max(p.NotBefore.Sub(now), a.apart(), min(retryDelay(receives), 8*time.Second)))
+		turn := min(retryDelay(receives), 8*time.Second)
+		if now.Sub(a.Health.Recovered(ch.ProviderID, ch.ID)) < recovering {
+			turn = min(turn, time.Second) // it was received so often because of the outage
+		}
+		if p.NotBefore.After(now) {
+			turn = max(turn, a.inLine(p.NotBefore, now))
+		}
+		return wait(max(turn, a.apart()))
+	}
+	if p := tail.Previous; p != nil {
+		a.behind = a.m.CreatedAt().Before(p.UpdatedHere())
 	}
 	if p := tail.Previous; p != nil && a.apart() > 0 {
 		if d := p.UpdatedHere().Add(a.apart()).Sub(now); d > 0 {
@@ -278,7 +294,7 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 		}
 	}
 	if a.m.NotBefore.After(now) {
-		return wait(a.m.NotBefore.Sub(now))
+		return wait(a.inLine(a.m.NotBefore, now))
 	}
 	if ch.PausedUntil.After(now) {
 		return wait(ch.PausedUntil.Sub(now))
@@ -294,34 +310,97 @@ func (a *attempt) apart() time.Duration {
 	return time.Duration(a.registered.Limits.PerRecipientSeconds) * time.Second
 }
 
-// slot waits for the provider's next slot, where it bounds what it takes of all accounts together, or says after what time
-// the message should come again. A slot that begins soon is waited for; the switch is looked at again then.
-func (a *attempt) slot(ctx context.Context) (time.Duration, error) {
-	bound := a.registered.Limits.Rate
-	if bound == nil {
-		return 0, nil
+// slot waits for the next slots of the message's sender and of its provider, where these bound what they take, or gives the message back
+// until it should come again: then done is set. Slots that begin soon are waited for; the switch is looked at again then.
+func (a *attempt) slot(ctx context.Context) (v verdict, s *usage.Standing, done bool, err error) {
+	limits := a.registered.Limits
+	// The sender's first: its slot is lost when the provider has none, which is nobody else's loss.
+	bounds := []bound{
+		{pace.Subject{ProviderID: a.registered.ID, ChannelID: a.m.ChannelID}, limits.PerSender, true},
+		{pace.Subject{ProviderID: a.registered.ID}, limits.Rate, false},
 	}
-	rate := pace.Rate{Limit: bound.Limit, Window: time.Duration(bound.WindowSeconds) * time.Second, Burst: bound.Burst}
-	at, taken, err := a.Pace.Take(ctx, a.registered.ID, rate, maxNap)
-	if err != nil {
-		return 0, err
-	}
-	if !taken {
-		// Longer when it did not help before: each time is a receive, and SQS counts them.
-		return max(at.Sub(a.Now()), time.Second) + jittered(retryDelay(a.byMessage[a.m.ID].receives/4), a.Random()), nil
-	}
-	if d := at.Sub(a.Now()); d > 0 {
-		if err := a.Sleep(ctx, d); err != nil {
-			return 0, err
+	var slots []time.Time
+	horizon := maxNap
+	for _, b := range bounds {
+		if b.rate == nil {
+			continue
 		}
+		waited := !b.lines || a.behind || a.resumed || lined(a.m)
+		at, taken, err := a.Pace.Take(ctx, b.of, b.pace(), horizon, waited)
+		switch {
+		case err != nil:
+			return v, nil, true, err
+		case !taken && !waited:
+			v, s, err := a.lineUp(ctx, b)
+			return v, s, true, err
+		case !taken:
+			// Longer when it did not help before: each time is a receive, and SQS counts them.
+			v, s := a.later(max(at.Sub(a.Now()), time.Second) + jittered(retryDelay(a.byMessage[a.m.ID].receives/4), a.Random()))
+			return v, s, true, nil
+		}
+		if d := at.Sub(a.Now()); d > 0 {
+			if err := a.Sleep(ctx, d); err != nil {
+				return v, nil, true, err
+			}
+		}
+		slots, horizon = append(slots, at), pace.Guard/2 // the call must leave soon after the first
+	}
+	if len(slots) == 0 {
+		return v, nil, false, nil
 	}
 	if a.registered, err = a.provider(ctx, a.registered.ID); err != nil {
-		return 0, err
+		return v, nil, true, err
 	}
-	if a.registered.Status != registry.Enabled || a.Now().Sub(at) > pace.Guard {
-		return time.Second, nil // the slot is lost
+	now := a.Now()
+	if a.registered.Status != registry.Enabled || slices.ContainsFunc(slots, func(at time.Time) bool { return now.Sub(at) > pace.Guard }) {
+		v, s := a.later(time.Second) // the slots are lost
+		return v, s, true, nil
 	}
-	return 0, nil
+	return v, nil, false, nil
+}
+
+// bound is a limit on how many messages a provider or one of its senders takes. Messages for a sender line up; those for a provider don't:
+// one account's many would stand before another's one.
+type bound struct {
+	of    pace.Subject
+	rate  *registry.Rate
+	lines bool
+}
+
+func (b bound) pace() pace.Rate {
+	return pace.Rate{Limit: b.rate.Limit, Window: time.Duration(b.rate.WindowSeconds) * time.Second, Burst: b.rate.Burst}
+}
+
+// lined reports whether the message had a place in its sender's line.
+func lined(m message.Message) bool {
+	return slices.ContainsFunc(m.Steps, func(s message.Step) bool { return s.Reason == message.StepLined })
+}
+
+// lineUp gives the message a place in its sender's line, once, and keeps it there: whoever comes after it in its conversation waits as long.
+func (a *attempt) lineUp(ctx context.Context, b bound) (verdict, *usage.Standing, error) {
+	place, err := a.Pace.Line(ctx, b.of, b.pace())
+	if err != nil {
+		return verdict{}, nil, err
+	}
+	now := a.Now()
+	w, err := a.Messages.Await(ctx, a.m, a.entry.Lease, now, place)
+	if err != nil {
+		return verdict{}, nil, err
+	}
+	if !w.Applied {
+		return a.refused(w)
+	}
+	v, s := a.later(a.inLine(place, now))
+	return v, s, nil
+}
+
+// inLine is how long a message with a place waits at a time: it looks around now and then, for it may be expired, withdrawn or held by then.
+func (a *attempt) inLine(place, now time.Time) time.Duration {
+	d := min(place.Sub(now), lookAround)
+	if !a.m.ExpiresAt.IsZero() {
+		d = min(d, a.m.ExpiresAt.Sub(now))
+	}
+	return max(d, time.Second)
 }
 
 // provider gives the entry of the message's provider. Before a message is kept waiting, it looks again: what has just been
@@ -353,7 +432,9 @@ func (a *attempt) outage(ctx context.Context, d time.Duration) (verdict, *usage.
 // crowds reports whether the message is one of too many of its account whose answers are missing. They keep their places among those that
 // are on their way, so that the account's messages to other providers would find none: some are given up then, after a while.
 func (a *attempt) crowds() bool {
-	failed := slices.IndexFunc(a.m.Steps, func(s message.Step) bool { return s.Status == message.Queued && s.Reason != message.StepReleased })
+	failed := slices.IndexFunc(a.m.Steps, func(s message.Step) bool {
+		return s.Status == message.Queued && s.Reason != message.StepReleased && s.Reason != message.StepLined
+	})
 	return a.resumed && a.unanswered() > a.terms.InFlight/2 && failed >= 0 && a.Now().Sub(a.m.Steps[failed].At) > patience
 }
 
@@ -415,12 +496,8 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 	if err != nil {
 		return verdict{}, nil, err
 	}
-	switch d, err := a.slot(ctx); {
-	case err != nil:
-		return verdict{}, nil, err
-	case d > 0:
-		v, s := a.later(d)
-		return v, s, nil
+	if v, s, done, err := a.slot(ctx); done {
+		return v, s, err
 	}
 	for {
 		if !a.resumed && a.Health.Out(ch.ProviderID, ch.ID) && a.unanswered() > a.terms.InFlight/4 && a.Random()%64 > 0 {

@@ -49,6 +49,7 @@ type Messages interface {
 	End(ctx context.Context, accountID string, mid id.Message, lease int64, e message.Ending) (message.Written, error)
 	Hold(ctx context.Context, m message.Message, lease int64, at time.Time, reason string, releaseAt time.Time) (message.Written, error)
 	Retry(ctx context.Context, accountID string, mid id.Message, lease int64, at time.Time, reason string, notBefore time.Time) (message.Written, error)
+	Await(ctx context.Context, m message.Message, lease int64, at time.Time, notBefore time.Time) (message.Written, error)
 	Spare(ctx context.Context, m message.Message, lease int64, at time.Time, reason string, notBefore time.Time) (message.Written, error)
 	Touch(ctx context.Context, m message.Message) error
 	KeepProviderID(ctx context.Context, accountID, channelID, providerMessageID string, m id.Message) error
@@ -101,15 +102,17 @@ type Waiting interface {
 	Mark(ctx context.Context, accountID, providerID string, version int64) error
 }
 
-// Pace gives slots of a provider that bounds what it takes of all accounts together.
+// Pace gives slots of a provider that bounds what it takes, of all accounts together or of one sender, and places in the line for them.
 type Pace interface {
-	Take(ctx context.Context, providerID string, r pace.Rate, horizon time.Duration) (at time.Time, taken bool, err error)
+	Take(ctx context.Context, of pace.Subject, r pace.Rate, horizon time.Duration, waited bool) (at time.Time, taken bool, err error)
+	Line(ctx context.Context, of pace.Subject, r pace.Rate) (time.Time, error)
 }
 
 // Health knows which providers and channels are better left alone for a while, and learns it from calls.
 type Health interface {
 	Look(ctx context.Context, providerID, channelID string) time.Duration
 	Out(providerID, channelID string) bool
+	Recovered(providerID, channelID string) time.Time
 	Enter(ctx context.Context, providerID, channelID string) (health.Pass, time.Duration)
 	Leave(ctx context.Context, p health.Pass)
 	Done(ctx context.Context, p health.Pass, began time.Time, ofProvider, ofChannel health.Outcome) time.Duration

@@ -15,6 +15,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
@@ -43,11 +44,9 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
-	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
+	if err != nil {
+		return nil, err
 	}
 	opener, err := openers.Content(ctx, cfg, getenv)
 	if err != nil {
@@ -67,7 +66,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	return &Dispatcher{
 		Gates:       &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages:    &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
-		Accounts:    &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")},
+		Accounts:    &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Channels:    &pausableChannels{store: channels, cache: &channel.Cache{Store: channels, Now: now}},
 		Providers:   &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Pace:        &pace.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},

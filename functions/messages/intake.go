@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/restriction"
@@ -261,18 +262,18 @@ func (in *intake) supported(ch channel.Channel, to string) error {
 	if b, err := json.Marshal(in.req.Content); err != nil || len(b) > maxContent {
 		return api.NewProblem(api.CodeContentNotSupported).WithField("content", "is too large")
 	}
-	return deliverable(can.AddressKind, to)
+	return deliverable(can, to)
 }
 
 // deliverable checks an address. It is never repaired: a repaired one may be somebody else's.
-func deliverable(kind, to string) error {
+func deliverable(can provider.Capabilities, to string) error {
 	refuse := func(detail string) error { return api.NewProblem(api.CodeRecipientInvalid).WithField("to", detail) }
 	if len(to) > maxAddress || strings.ContainsFunc(to, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return refuse("is too long, or holds control characters")
 	}
-	switch kind {
+	switch can.AddressKind {
 	case "phone":
-		if !recipient.E164(to) {
+		if !recipient.E164(to) && !can.KnowsAs(to) {
 			return refuse("must be an E.164 number: + and 7 to 15 digits, country code first, without spaces, for example +35799123456")
 		}
 	case "email":

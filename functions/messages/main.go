@@ -16,6 +16,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -42,11 +43,9 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
-	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
+	if err != nil {
+		return nil, err
 	}
 	conversations, err := id.NewConversationKeyer([]byte(env["CONVERSATION_KEY"]))
 	if err != nil {

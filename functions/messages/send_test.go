@@ -71,7 +71,7 @@ func TestWhatCannotBeAcceptedIsRefusedAndChangesNothing(t *testing.T) {
 		{"an account that did not accept the Rules, with a bad body", "acct_3", "{", nil, 403, api.CodeRulesNotAccepted, ""},
 		{"an account id that is none", "acct#1", s.text("x"), nil, 403, api.CodeForbidden, ""},
 		{"bad JSON", testAccount, "{", nil, 400, api.CodeInvalidRequest, ""},
-		{"no body", testAccount, "", nil, 415, api.CodeUnsupportedMediaType, ""},
+		{"no body", testAccount, "", nil, 422, api.CodeInvalidRequest, "body"},
 		{"an unknown field", testAccount, s.textTo(testAddress, "x", `,"dry_run":true`), nil, 422, api.CodeInvalidRequest, "dry_run"},
 		{"neither channel nor conversation", testAccount, `{"content":{"type":"text","text":"x"}}`, nil, 422, api.CodeInvalidRequest, "channel_id"},
 		{"channel and conversation", testAccount, s.textTo(testAddress, "x", `,"conversation_id":"cnv_0123456789abcdef"`), nil, 422, api.CodeInvalidRequest, "channel_id"},

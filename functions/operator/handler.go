@@ -37,8 +37,7 @@ type Accounts interface {
 // Gates keeps the accounts' gates.
 type Gates interface {
 	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
-	AdoptTerms(ctx context.Context, g usage.Gate, terms usage.Terms) (usage.Gate, error)
-	Create(ctx context.Context, accountID string, terms usage.Terms) error
+	Bring(ctx context.Context, accountID string, terms usage.Terms) error
 }
 
 // Release makes what is held go as soon as there is room for it again.
@@ -94,13 +93,21 @@ type Handler struct {
 
 // PutProvider answers PUT /v1/operator/providers/{id}.
 func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
-	e, reason, err := providerFrom(r)
+	var req api.PutProviderRequest
+	if err := api.DecodeJSON(r, &req); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	e, err := providerFrom(r, req)
+	if err == nil {
+		err = h.asItIs(r, req)
+	}
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
 	by := api.AuditEvent(r.Context())
-	by.Reason = reason
+	by.Reason = req.Reason
 	if e, err = h.Providers.Put(r.Context(), e, by); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
@@ -113,6 +120,22 @@ func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
+}
+
+// asItIs refuses a health that is not the provider's: what a GET answered may come back, and nobody sets it.
+func (h *Handler) asItIs(r *http.Request, req api.PutProviderRequest) error {
+	if req.Health == nil && req.Since == nil {
+		return nil
+	}
+	e, err := h.Providers.Read(r.Context(), r.PathValue("id"))
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return api.TryAgain(r, err)
+	}
+	is := api.ProviderOf(e)
+	var f form
+	f.check(req.Health == nil || err == nil && *req.Health == is.Health, "health", "is not the provider's present health, and can't be set: leave it out")
+	f.check(req.Since == nil || is.Since != nil && req.Since.Equal(is.Since.Time), "since", "is not the time since when the provider's health is what it is, and can't be set: leave it out")
+	return f.errs.Err()
 }
 
 // GetOperatorProvider answers GET /v1/operator/providers/{id}.

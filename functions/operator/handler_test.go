@@ -306,6 +306,23 @@ func TestBadPutsAreRefusedByField(t *testing.T) {
 	op.Get("/v1/operator/providers/p").Want(t, "a refused provider", 404, "not_found")
 }
 
+// what a GET answers can be put back, changed or not; an id that is not the path's is refused.
+func TestWhatIsReadCanBePutBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	op := w.Operator()
+	for path, body := range map[string]string{"/v1/operator/providers/edna": ednaBody, "/v1/operator/plans/demo": plan10} {
+		op.Do("PUT", path, body).Want(t, "put", 200, "")
+		read := op.Get(path).Want(t, "read", 200, "")
+		if again := op.Do("PUT", path, read.Body).Want(t, "put back", 200, ""); again.Body != read.Body {
+			t.Errorf("%s was %s and is %s", path, read.Body, again.Body)
+		}
+		if got := op.Do("PUT", path+"x", read.Body).Want(t, "put elsewhere", 422, "invalid_request"); got.Field() != "id" {
+			t.Errorf("%s: the problem is about %q", path, got.Field())
+		}
+	}
+}
+
 //
 func TestAProviderIsPutWholeAndItsSwitchWakesItsAccounts(t *testing.T) {
 	t.Parallel()

@@ -6,8 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/registry"
@@ -35,20 +34,18 @@ const timeout = 10 * time.Second
 
 func main() {
 	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv, log)
+	h, err := build(context.Background(), os.Getenv)
 	if err != nil {
 		log.Error("operator can't start", "error", err.Error())
 		os.Exit(1)
 	}
-	lambda.Start(api.Handler(h))
+	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.OperatorRoutes(h))))
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
-	env := map[string]string{}
-	for _, name := range []string{"USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "AUDIT_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+	env, err := environment.Require(getenv, "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "AUDIT_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE")
+	if err != nil {
+		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
@@ -65,7 +62,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
 	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
-	h := &Handler{
+	return &Handler{
 		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Opener: opener, Audit: events, Now: now},
 		Appeals:    &claim.Appeals{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Opener: opener, Audit: events, Now: now},
 		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
@@ -79,6 +76,5 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		Audit:      events,
 		Keys:       &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		Now:        now,
-	}
-	return api.New(api.Config{Log: log, Now: now}, api.OperatorRoutes(h)), nil
+	}, nil
 }

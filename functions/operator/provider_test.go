@@ -17,8 +17,8 @@ func TestAProvidersVersionsTellWhatItSaidAndWhy(t *testing.T) {
 	with := func(extra string) string { return strings.TrimSuffix(ednaBody, "}") + "," + extra + "}" }
 	op.Get(path+"/versions").Want(t, "an unknown provider", 404, "not_found")
 	op.Do("PUT", path, with(`"reason":"we begin"`)).Want(t, "add", 200, "")
-	limited := op.Do("PUT", path, with(`"limits":{"rate":{"limit":80,"window_seconds":1},"per_recipient":{"limit":1,"window_seconds":6}},"reason":"they wrote it down"`)).Want(t, "limit", 200, "")
-	if want := `"limits":{"per_recipient":{"limit":1,"window_seconds":6},"rate":{"burst":1,"limit":80,"window_seconds":1}}`; !strings.Contains(limited.Body, want) {
+	limited := op.Do("PUT", path, with(`"limits":{"rate":{"limit":80,"window_seconds":1},"per_sender":{"limit":30,"window_seconds":1,"burst":3},"per_recipient":{"limit":1,"window_seconds":6}},"reason":"they wrote it down"`)).Want(t, "limit", 200, "")
+	if want := `"limits":{"per_recipient":{"limit":1,"window_seconds":6},"per_sender":{"burst":3,"limit":30,"window_seconds":1},"rate":{"burst":1,"limit":80,"window_seconds":1}}`; !strings.Contains(limited.Body, want) {
 		t.Errorf("the answer is %s, want %s", limited.Body, want)
 	}
 	op.Do("PUT", path, strings.Replace(ednaBody, "enabled", "disabled", 1)).Want(t, "disable", 200, "")
@@ -47,11 +47,13 @@ func TestAProvidersVersionsTellWhatItSaidAndWhy(t *testing.T) {
 	w.User("acct_1", "user_1").Do("PUT", path, ednaBody).Want(t, "a customer", 403, "")
 
 	for name, extra := range map[string]string{
-		"a limit of two to one recipient": `"limits":{"per_recipient":{"limit":2,"window_seconds":6}}`,
-		"a burst above the limit":         `"limits":{"rate":{"limit":5,"window_seconds":1,"burst":6}}`,
-		"a window of nothing":             `"limits":{"rate":{"limit":5,"window_seconds":0}}`,
-		"an unknown limit":                `"limits":{"per_day":5}`,
-		"a long reason":                   `"reason":"` + strings.Repeat("x", 257) + `"`,
+		"a limit of two to one recipient":  `"limits":{"per_recipient":{"limit":2,"window_seconds":6}}`,
+		"a burst above the limit":          `"limits":{"rate":{"limit":5,"window_seconds":1,"burst":6}}`,
+		"a window of nothing":              `"limits":{"rate":{"limit":5,"window_seconds":0}}`,
+		"a sender's burst above its limit": `"limits":{"per_sender":{"limit":5,"window_seconds":1,"burst":6}}`,
+		"a sender that may send nothing":   `"limits":{"per_sender":{"limit":0,"window_seconds":1}}`,
+		"an unknown limit":                 `"limits":{"per_day":5}`,
+		"a long reason":                    `"reason":"` + strings.Repeat("x", 257) + `"`,
 	} {
 		op.Do("PUT", path, with(extra)).Want(t, name, 422, "invalid_request")
 	}

@@ -56,17 +56,19 @@ func (f *form) list(field string, least int, names []string) {
 func matches(pattern, s string) bool { return regexp.MustCompile(pattern).MatchString(s) }
 
 // providerFrom reads an entry, and the reason for the change.
-func providerFrom(r *http.Request) (registry.Entry, string, error) {
-	var req api.PutProviderRequest
-	if err := api.DecodeJSON(r, &req); err != nil {
-		return registry.Entry{}, "", err
-	}
+// sameID refuses an id in the body that is another than the path's; "" is left out.
+func (f *form) sameID(r *http.Request, given string) {
+	f.check(given == "" || given == r.PathValue("id"), "id", "is not the id in the path")
+}
+
+func providerFrom(r *http.Request, req api.PutProviderRequest) (registry.Entry, error) {
 	e := registry.Entry{
 		ID: r.PathValue("id"), Name: req.Name, LegalEntity: req.LegalEntity, Website: req.Website, Onboarding: registry.Onboarding(req.Onboarding),
 		ChannelTypes: req.ChannelTypes, TransferCountries: req.TransferCountries, TermsVersion: req.TermsVersion, Status: registry.Status(req.Status),
 	}
 	var f form
 	f.check(registry.ValidID(e.ID), "id", "must be a slug: a lower-case letter, then letters, digits and _")
+	f.sameID(r, req.ID)
 	f.text("name", e.Name)
 	f.text("legal_entity", e.LegalEntity)
 	f.url("website", e.Website)
@@ -88,7 +90,7 @@ func providerFrom(r *http.Request) (registry.Entry, string, error) {
 	credentialFields(&f, &e, req.CredentialFields)
 	e.Limits = limitsFrom(&f, req.Limits)
 	f.reason(req.Reason)
-	return e, req.Reason, f.errs.Err()
+	return e, f.errs.Err()
 }
 
 func limitsFrom(f *form, req *api.ProviderLimits) (l registry.Limits) {
@@ -98,15 +100,20 @@ func limitsFrom(f *form, req *api.ProviderLimits) (l registry.Limits) {
 	within := func(field string, n, most int64) {
 		f.check(n >= 1 && n <= most, field, fmt.Sprintf("must lie between 1 and %d", most))
 	}
-	if r := req.Rate; r != nil {
-		l.Rate = &registry.Rate{Limit: r.Limit, WindowSeconds: r.WindowSeconds, Burst: 1}
-		if r.Burst != nil {
-			l.Rate.Burst = *r.Burst
+	rate := func(field string, r *api.ProviderRate) *registry.Rate {
+		if r == nil {
+			return nil
 		}
-		within("limits.rate.limit", r.Limit, account.MaxRate)
-		within("limits.rate.window_seconds", r.WindowSeconds, account.MaxWindowSeconds)
-		within("limits.rate.burst", l.Rate.Burst, r.Limit)
+		out := &registry.Rate{Limit: r.Limit, WindowSeconds: r.WindowSeconds, Burst: 1}
+		if r.Burst != nil {
+			out.Burst = *r.Burst
+		}
+		within(field+".limit", r.Limit, account.MaxRate)
+		within(field+".window_seconds", r.WindowSeconds, account.MaxWindowSeconds)
+		within(field+".burst", out.Burst, r.Limit)
+		return out
 	}
+	l.Rate, l.PerSender = rate("limits.rate", req.Rate), rate("limits.per_sender", req.PerSender)
 	if p := req.PerRecipient; p != nil {
 		f.check(p.Limit == 1, "limits.per_recipient.limit", "must be 1")
 		within("limits.per_recipient.window_seconds", p.WindowSeconds, registry.MaxRecipientSeconds)
@@ -160,6 +167,7 @@ func planFrom(r *http.Request) (account.Plan, string, error) {
 		f.check(n >= least && n <= most, field, fmt.Sprintf("must lie between %d and %d", least, most))
 	}
 	f.check(account.ValidID(p.ID), "id", "must have 1 to 128 letters, digits, _, -, . and :")
+	f.sameID(r, req.ID)
 	within("limit", p.Limit, 0, account.MaxLimit)
 	within("rate.limit", p.Rate.Limit, 1, account.MaxRate)
 	within("rate.window_seconds", p.Rate.WindowSeconds, 1, account.MaxWindowSeconds)

@@ -16,6 +16,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
@@ -38,11 +39,9 @@ func main() {
 const writesAtOnce = 8
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
-	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "RELEASE_QUEUE_URL"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "RELEASE_QUEUE_URL", "DEFAULT_PLAN_ID")
+	if err != nil {
+		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
@@ -50,7 +49,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	client := awsclient.NewSQS(cfg)
-	accounts := &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: getenv("DEFAULT_PLAN_ID")}
+	accounts := &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]}
 	providers := &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now}
 	waiting := &release.Store{DB: db, Table: env["USAGE_TABLE"], Now: now}
 	jobs := Jobs{Waiting: waiting, Members: accounts, Providers: providers, Queue: &release.Queue{SQS: client, URL: env["RELEASE_QUEUE_URL"]}}

@@ -105,7 +105,28 @@ func (h *Handler) create(r *http.Request, recipientID string, repeated bool) (ma
 		}
 	}
 	made, err = h.Recipients.Create(ctx, recipient.Recipient{AccountID: p.AccountID, ID: recipientID, Addresses: req.Addresses, Name: name, CreatedBy: p.UserID}, api.AuditEvent(ctx))
+	if errors.Is(err, recipient.ErrTaken) {
+		err = h.takenBy(ctx, p.AccountID, req.Addresses)
+	}
 	return made, false, err
+}
+
+// takenBy says who has one of the addresses: another recipient, or nobody any more. Of a recipient that was erased while it was
+// restricted the addresses' keys stay, so that the restriction holds for them.
+func (h *Handler) takenBy(ctx context.Context, accountID string, addresses []string) error {
+	found, err := h.Recipients.Of(ctx, accountID, addresses...)
+	if err != nil {
+		return err
+	}
+	for _, a := range addresses {
+		if found[a] == "" {
+			continue
+		}
+		if _, err := h.Recipients.Get(ctx, accountID, found[a]); errors.Is(err, recipient.ErrNotFound) {
+			return api.NewProblem(api.CodeConflict).WithDetail("One of these addresses was erased while its recipient was restricted. What the restriction was about stays out of use: the address can't be entered again.")
+		}
+	}
+	return recipient.ErrTaken
 }
 
 func checkAddresses(list []string, errs *api.FieldErrors) {
@@ -251,6 +272,9 @@ func (h *Handler) UpdateRecipient(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		changed, err := h.Recipients.Change(r.Context(), of, addresses, name, api.AuditEvent(r.Context()))
+		if errors.Is(err, recipient.ErrTaken) {
+			err = h.takenBy(r.Context(), of.AccountID, addresses)
+		}
 		if err != nil {
 			return err
 		}

@@ -540,7 +540,14 @@ func TestARestrictedRecipientKeepsItsAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.clock.Pass(time.Hour)
-	w.user().Do("POST", "/v1/recipients", `{"addresses":["`+anna+`"]}`).Want(t, "enter it again", 409, "conflict")
+	for name, got := range map[string]apitest.Answer{
+		"enter it again":      w.user().Do("POST", "/v1/recipients", `{"addresses":["+35799000007","`+anna+`"]}`),
+		"give it to somebody": w.user().Do("PATCH", "/v1/recipients/"+w.enter(`{"addresses":["+35799000006"]}`).Text("id"), `{"addresses":["`+anna+`"]}`),
+	} {
+		if got.Want(t, name, 409, "conflict"); !strings.Contains(got.Text("detail"), "was erased while its recipient was restricted") {
+			t.Errorf("%s: the detail is %q", name, got.Text("detail"))
+		}
+	}
 	w.user().Do("POST", "/v1/recipients/lookup", `{"address":"`+anna+`"}`).Want(t, "look it up", 404, "not_found")
 	found, err := w.store.Of(t.Context(), acct, anna, email)
 	if err != nil || found[anna] != made || found[email] != made {

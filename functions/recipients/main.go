@@ -6,8 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -33,20 +32,18 @@ const timeout = 10 * time.Second
 
 func main() {
 	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv, log)
+	h, err := build(context.Background(), os.Getenv)
 	if err != nil {
 		log.Error("recipients can't start", "error", err.Error())
 		os.Exit(1)
 	}
-	lambda.Start(api.Handler(h))
+	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.RecipientsRoutes(h))))
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
-	env := map[string]string{}
-	for _, name := range []string{"RECIPIENTS_TABLE", "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "AUDIT_TABLE", "ERASURE_QUEUE_URL", "CONVERSATION_KEY"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+	env, err := environment.Require(getenv, "RECIPIENTS_TABLE", "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "AUDIT_TABLE", "ERASURE_QUEUE_URL", "CONVERSATION_KEY")
+	if err != nil {
+		return nil, err
 	}
 	keyer, err := id.NewConversationKeyer([]byte(env["CONVERSATION_KEY"]))
 	if err != nil {
@@ -66,7 +63,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
-	h := &Handler{
+	return &Handler{
 		Recipients: &recipient.Store{
 			DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer, Seal: sealer, Open: opener, IDs: ids, Now: now,
 			Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now},
@@ -78,6 +75,5 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		Queue:     &recipient.Queue{SQS: awsclient.NewSQS(cfg), URL: env["ERASURE_QUEUE_URL"]},
 		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		IDs:       ids, Conversations: keyer, Now: now,
-	}
-	return api.New(api.Config{Log: log, Now: now}, api.RecipientsRoutes(h)), nil
+	}, nil
 }

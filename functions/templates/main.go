@@ -5,8 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/provider/adapters"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/seal"
@@ -25,18 +24,18 @@ import (
 
 func main() {
 	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv, log)
+	h, err := build(context.Background(), os.Getenv)
 	if err != nil {
 		log.Error("templates can't start", "error", err.Error())
 		os.Exit(1)
 	}
-	lambda.Start(api.Handler(h))
+	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.TemplatesRoutes(h))))
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
-	table := getenv("CHANNELS_TABLE")
-	if table == "" {
-		return nil, fmt.Errorf("the environment variable CHANNELS_TABLE is not set")
+func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+	env, err := environment.Require(getenv, "CHANNELS_TABLE")
+	if err != nil {
+		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
@@ -51,13 +50,12 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 		return nil, err
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
-	h := &Handler{
-		Channels:    &channel.Store{DB: db, Table: table},
-		Providers:   &registry.Store{DB: db, Table: table, Now: now},
-		Templates:   &templates.Store{DB: db, Table: table, Sealer: sealer, Opener: opener},
+	return &Handler{
+		Channels:    &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		Providers:   &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Templates:   &templates.Store{DB: db, Table: env["CHANNELS_TABLE"], Sealer: sealer, Opener: opener},
 		Credentials: opener,
 		Adapters:    adapters.All(getenv),
 		Now:         now,
-	}
-	return api.New(api.Config{Log: log, Now: now}, api.TemplatesRoutes(h)), nil
+	}, nil
 }

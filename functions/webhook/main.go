@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
@@ -33,15 +33,13 @@ func main() {
 		log.Error("webhook can't start", "error", err.Error())
 		os.Exit(1)
 	}
-	lambda.Start(api.Handler(h))
+	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.WebhookRoutes(h))))
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (http.Handler, error) {
-	env := map[string]string{}
-	for _, name := range []string{"MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "RECIPIENTS_TABLE", "CONVERSATION_KEY"} {
-		if env[name] = getenv(name); env[name] == "" {
-			return nil, fmt.Errorf("the environment variable %s is not set", name)
-		}
+func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "RECIPIENTS_TABLE", "CONVERSATION_KEY")
+	if err != nil {
+		return nil, err
 	}
 	keyer, err := id.NewConversationKeyer([]byte(env["CONVERSATION_KEY"]))
 	if err != nil {
@@ -61,7 +59,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	stored := known{&channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}}
-	h := &Handler{
+	return &Handler{
 		channels: &channel.Cache{Store: stored, Now: now}, stored: stored,
 		adapters: adapters.All(getenv),
 		log:      log, credentials: credentials, publicBaseURL: getenv("PUBLIC_BASE_URL"),
@@ -72,8 +70,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (h
 			templates: &keep.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 			keyer:     keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
 		},
-	}
-	return api.New(api.Config{Log: log, Now: now}, api.WebhookRoutes(h)), nil
+	}, nil
 }
 
 // known gives every channel that ever was, for the cache.

@@ -36,6 +36,7 @@ type content struct {
 	SizeBytes int64             `json:"size_bytes,omitempty"`
 	Buttons   []any             `json:"buttons,omitempty"`
 	List      map[string]any    `json:"list,omitempty"`
+	ExpiresAt *timestamp        `json:"expires_at,omitempty"`
 	Payload   string            `json:"payload,omitempty"`
 	Raw       json.RawMessage   `json:"raw,omitempty"`
 

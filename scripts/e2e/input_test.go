@@ -191,6 +191,11 @@ func attempts() map[string]attempt {
 		"GET /v1/account":                       {path: at("/v1/account"), body: noBody},
 		"GET /v1/usage":                         {path: at("/v1/usage"), body: noBody},
 		"GET /v1/status":                        {path: at("/v1/status"), body: noBody},
+		"GET /v1/recipients":                    {path: at("/v1/recipients"), body: noBody},
+		"GET /v1/account/processing-record":     {path: at("/v1/account/processing-record"), body: noBody},
+		"POST /v1/account/closure":              {path: at("/v1/account/closure"), body: func(*testing.T, *victim) any { return map[string]any{"confirm": "acct_nobody"} }},
+		"GET /v1/account/closure":               {path: at("/v1/account/closure"), body: noBody},
+		"DELETE /v1/account/closure":            {path: at("/v1/account/closure"), body: noBody},
 		"GET /v1/openapi.json":                  {path: at("/v1/openapi.json"), body: noBody},
 		"GET /v1/rules/current":                 {path: at("/v1/rules/current"), body: noBody},
 		"GET /v1/rules":                         {path: at("/v1/rules"), body: noBody},
@@ -408,7 +413,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		code               string
 		header             []string
 	}{
-		{name: "no body", method: "POST", path: "/v1/messages", body: raw(""), status: 400, code: "invalid_request"},
+		{name: "no body", method: "POST", path: "/v1/messages", body: raw(""), status: 422, code: "invalid_request"},
 		{name: "bad JSON", method: "POST", path: "/v1/messages", body: raw("{"), status: 400, code: "invalid_request"},
 		{name: "two JSON values", method: "POST", path: "/v1/messages", body: raw("{} {}"), status: 400, code: "invalid_request"},
 		{name: "a list", method: "POST", path: "/v1/messages", body: raw("[]"), status: 422, code: "invalid_request"},

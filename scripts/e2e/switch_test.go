@@ -191,3 +191,40 @@ func TestLimitsOfTheProviderHoldForAllAccountsTogether(t *testing.T) {
 	}
 	acceptedOnce(t, calls)
 }
+
+// each sender keeps to what its provider takes of one; another sender does not wait for it, and nothing is refused.
+func TestASendersOwnPaceIsKeptAndAnotherDoesNotWait(t *testing.T) {
+	t.Parallel()
+	const (
+		many, few = 30, 3
+		limit     = 2
+	)
+	s := ownStack(t, nil)
+	s.putEntry(t, s.registryEntry(t), map[string]any{"limits": map[string]any{"per_sender": map[string]any{"limit": limit, "window_seconds": 1}}})
+	time.Sleep(4 * time.Second) // until every dispatcher knows
+	busy, busyChannel := ready(t, s, plan{Limit: 1000})
+	other, otherChannel := ready(t, s, plan{Limit: 1000})
+	busy.flood(many, 20, func(int) map[string]any { return order(busyChannel, person(), text(unique("text "))) })
+	begun := time.Now()
+	for range few {
+		other.send(order(otherChannel, person(), text(unique("text "))))
+	}
+	other.untilUsed(20*time.Second, few)
+	t.Logf("%d messages of another sender took %v", few, time.Since(begun))
+	busy.untilUsed(time.Minute, many)
+	for sender, want := range map[int64]int{busyChannel.sender(t): many, otherChannel.sender(t): few} {
+		calls := s.sendsBy(t, sender, 0)
+		slices.SortFunc(calls, func(x, y providerCall) int { return x.At.Compare(y.At) })
+		for i := limit; i < len(calls); i++ {
+			if gap := calls[i].At.Sub(calls[i-limit].At); gap < time.Second {
+				t.Errorf("%d calls of sender %d within %v", limit+1, sender, gap)
+			}
+		}
+		if n := acceptedOnce(t, calls); n != want || len(calls) != want {
+			t.Errorf("sender %d: %d calls, %d taken, want %d", sender, len(calls), n, want)
+		}
+		if want == many {
+			t.Logf("%d messages at %d a second took %v", many, limit, calls[many-1].At.Sub(calls[0].At))
+		}
+	}
+}

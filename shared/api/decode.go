@@ -33,13 +33,16 @@ func ReadBody(r *http.Request) ([]byte, error) { return ReadBodyOf(r, MaxBody) }
 
 // ReadBodyOf reads a JSON body of at most limit bytes.
 func ReadBodyOf(r *http.Request, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return nil, badJSON("The body could not be read.")
+	}
+	if len(b) == 0 { // whatever its type is said to be
+		return nil, emptyBody()
+	}
 	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
 		return nil, NewProblem(CodeUnsupportedMediaType)
-	}
-	b, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	if err != nil {
-		return nil, NewProblem(CodeInvalidRequest).WithStatus(http.StatusBadRequest).WithDetail("The body could not be read.")
 	}
 	if int64(len(b)) > limit {
 		return nil, NewProblem(CodeRequestTooLarge).WithDetail(fmt.Sprintf("Send at most %d KiB.", limit>>10))
@@ -123,6 +126,13 @@ func DecodeEach(body []byte, field string, limit int, each func(i int) any) (pro
 	return problems, nil
 }
 
+// emptyBody is the problem of a body that is not there: whatever is required is missing.
+func emptyBody() error {
+	var errs FieldErrors
+	errs.Add("body", FieldRequired, "is empty: send a JSON object")
+	return errs.Err()
+}
+
 func badJSON(detail string) error {
 	return NewProblem(CodeInvalidRequest).WithStatus(http.StatusBadRequest).WithDetail(detail)
 }
@@ -154,6 +164,9 @@ func (n *node) get(name string) *node {
 // parse reads a JSON document without losing anything: encoding/json would replace what is not UTF-8 and keep the last
 // of repeated fields.
 func parse(body []byte) (*node, FieldErrors, error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, nil, emptyBody()
+	}
 	if !utf8.Valid(body) {
 		return nil, nil, NewProblem(CodeInvalidRequest).WithDetail("The body is not valid UTF-8. It is not repaired: that would change the message.")
 	}

@@ -35,10 +35,13 @@ func providerLimits(l registry.Limits) *ProviderLimits {
 	if l.Same(registry.Limits{}) {
 		return nil
 	}
-	out := &ProviderLimits{}
-	if l.Rate != nil {
-		out.Rate = &ProviderRate{Limit: l.Rate.Limit, WindowSeconds: l.Rate.WindowSeconds, Burst: &l.Rate.Burst}
+	rate := func(r *registry.Rate) *ProviderRate {
+		if r == nil {
+			return nil
+		}
+		return &ProviderRate{Limit: r.Limit, WindowSeconds: r.WindowSeconds, Burst: &r.Burst}
 	}
+	out := &ProviderLimits{Rate: rate(l.Rate), PerSender: rate(l.PerSender)}
 	if l.PerRecipientSeconds > 0 {
 		out.PerRecipient = &PairLimit{Limit: 1, WindowSeconds: l.PerRecipientSeconds}
 	}
@@ -158,7 +161,7 @@ func rateOf(r usage.Rate) Rate {
 // CapabilitiesOf shows what a provider can carry.
 func CapabilitiesOf(providerID string, c provider.Capabilities) Capabilities {
 	out := Capabilities{
-		ProviderID: providerID, ChannelTypes: c.ChannelTypes, AddressKind: c.AddressKind, Content: map[string]provider.Limits{},
+		ProviderID: providerID, ChannelTypes: c.ChannelTypes, AddressKind: c.AddressKind, UserIDPattern: c.UserID, Content: map[string]provider.Limits{},
 		ReplyTo: c.ReplyTo, Statuses: []message.Status{}, ReplyWindowSeconds: int64(c.ReplyWindow.Seconds()), RepeatSafe: c.RepeatSafe,
 	}
 	for t, l := range c.Content {

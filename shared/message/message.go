@@ -99,6 +99,9 @@ const (
 	HeldOrder = "earlier_message_held"
 )
 
+// StepLined is the reason of the step by which a message waits for its sender, which sends more slowly than messages come.
+const StepLined = "sender_rate"
+
 // StepReleased is the reason of the step by which a held message goes on.
 const StepReleased = "released"
 

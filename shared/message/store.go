@@ -478,6 +478,15 @@ func (s *Store) Spare(ctx context.Context, m Message, lease int64, at time.Time,
 	return s.update(ctx, m.AccountID, m.ID, w)
 }
 
+// Await records that the message waits for its sender's turn, and until when. No attempt was made. The conditions are those of End.
+func (s *Store) Await(ctx context.Context, m Message, lease int64, at, notBefore time.Time) (Written, error) {
+	w := newWrite()
+	w.set(attrNotBefore, num(notBefore.UnixMilli()))
+	w.step(Step{Status: Queued, At: at, Reason: StepLined})
+	w.waiting(lease)
+	return s.update(ctx, m.AccountID, m.ID, w)
+}
+
 // Report is a provider's word on a message's delivery.
 type Report struct {
 	Status            Status

@@ -128,6 +128,7 @@ func TestAWriteToAMissingMessageSaysThatItIsMissing(t *testing.T) {
 		},
 		"Release": func() (message.Written, error) { return s.Release(ctx, fresh(mid(1), ""), at(1)) },
 		"Retry":   func() (message.Written, error) { return s.Retry(ctx, account, mid(1), 1, at(1), "busy", at(2)) },
+		"Await":   func() (message.Written, error) { return s.Await(ctx, fresh(mid(1), ""), 1, at(1), at(2)) },
 		"Report": func() (message.Written, error) {
 			return s.Report(ctx, account, chn, mid(1), message.Report{Status: message.Delivered, At: at(1)})
 		},
@@ -189,6 +190,12 @@ func retry(lease int64, sec int) step {
 	}
 }
 
+func await(lease int64, sec int) step {
+	return func(t *testing.T, s *message.Store) (message.Written, error) {
+		return s.Await(t.Context(), get(t, s, mid(1)), lease, at(sec), at(sec+10))
+	}
+}
+
 func report(status message.Status, sec int) step {
 	return func(t *testing.T, s *message.Store) (message.Written, error) {
 		r := message.Report{Status: status, At: at(sec), ProviderMessageID: "p-1"}
@@ -208,6 +215,10 @@ func TestTheLifeOfAMessage(t *testing.T) {
 		status  message.Status
 	}
 	cases := map[string][]expect{
+		"waited for its sender, then sent": {
+			{await(1, 1), true, message.Queued}, {fence(3), true, message.Queued}, {await(2, 2), false, message.Queued}, {sent(4, 3), true, message.Sent},
+			{await(9, 4), false, message.Sent},
+		},
 		"sent, delivered, read": {
 			{sent(4, 1), true, message.Sent}, {report(message.Sent, 2), false, message.Sent}, {report(message.Delivered, 3), true, message.Delivered},
 			{report(message.Delivered, 4), false, message.Delivered}, {report(message.Read, 5), true, message.Read},

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ type Capabilities struct {
 	ChannelTypes []string
 	// AddressKind is what a recipient's address is: "phone" (E.164), "email" or "user_id".
 	AddressKind string
+	// UserID is a pattern (RE2) of the provider's own ids of people, which stand for an address that it does not tell; "": it
+	// tells every address.
+	UserID string
 	// Content lists the forms that can be carried exactly, with the provider's limits.
 	Content map[content.Type]Limits
 	// ReplyTo: a message can be sent as the answer to an earlier one.
@@ -111,6 +115,15 @@ type Mismatch struct {
 // Refusal is a Mismatch as the error of a Send.
 func (m *Mismatch) Refusal() *Error {
 	return &Error{Kind: Permanent, Code: "content_not_supported", Fault: FaultCustomer, Detail: m.Field + " " + m.Detail}
+}
+
+// KnowsAs reports whether to is the provider's own id of a person whose address it does not tell.
+func (c Capabilities) KnowsAs(to string) bool {
+	if c.UserID == "" {
+		return false
+	}
+	is, err := regexp.MatchString(`^(?:`+c.UserID+`)$`, to)
+	return err == nil && is
 }
 
 // Check compares a content with what can be carried exactly; nil: all of it. Nothing is shortened, split or left out to

@@ -137,3 +137,16 @@ func TestARefusalOfAFormSaysWhatWouldFit(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 }
+
+func TestAPersonIsKnownByTheProvidersOwnIdWhereItHasOne(t *testing.T) {
+	t.Parallel()
+	can := provider.Capabilities{UserID: `[A-Z]{2}\.[0-9]+|x`}
+	for to, want := range map[string]bool{"US.1349": true, "x": true, "US.1349x": false, "xUS.1349": false, "+35799123456": false, "": false, "US.1349\n": false} {
+		if got := can.KnowsAs(to); got != want {
+			t.Errorf("%q: %v", to, got)
+		}
+	}
+	if (provider.Capabilities{}).KnowsAs("") || (provider.Capabilities{UserID: "("}).KnowsAs("(") {
+		t.Error("known without a pattern")
+	}
+}

@@ -1,11 +1,16 @@
-// Package pace knows how fast messages may go to a provider that bounds what it takes of all accounts together. Each such
-// provider has one item; taking a slot is one conditional write of it, so the bound holds at any concurrency.
+// Package pace knows how fast messages may go to a provider that bounds what it takes: of all accounts together, or of one
+// sender. Each such bound has one item; taking a slot is one conditional write of it, so the bound holds at any concurrency.
+//
+// Where many wait for one sender, they line up: a place in the line is one write, and says when to come back. So whoever waits
+// does not try again and again.
 package pace
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,21 +20,28 @@ import (
 	"contactcenter/shared/attr"
 )
 
-// Items: pk "provider#<provider id>", sk "rate". It lies in the table of the gates, whose keys are account ids.
+// Items: pk "provider#<provider id>" or "provider#<provider id>#<channel id>", sk "rate". They lie in the table of the gates,
+// whose keys are account ids. Once idle they are of no use, and their time to live ends.
 const (
-	attrPK = "pk"
-	attrSK = "sk"
-	attrAt = "t" // when the next slot is free, in microseconds
+	attrPK  = "pk"
+	attrSK  = "sk"
+	attrAt  = "t" // when the next slot is free, in microseconds
+	attrTTL = "ttl"
+	// attrLine, with the interval in microseconds, is the last place that was given in the line. Another rate begins another line.
+	attrLine = "l"
 
 	prefix   = "provider#"
 	rateSort = "rate"
 	tries    = 4
+	keep     = 7 * 24 * time.Hour
+	// maxSeen bounds what a process remembers.
+	maxSeen = 10_000
 )
 
 // Guard is how long after its slot a call may leave. Slots lie so far apart that the bound holds all the same.
 const Guard = 200 * time.Millisecond
 
-// Rate is a provider's bound: never more than Limit messages in any Window. Burst of them may go at once after a pause; what
+// Rate is a bound: never more than Limit messages in any Window. Burst of them may go at once after a pause; what
 // they take at once is missing afterwards: Limit-Burst+1 of each window are left for a steady stream.
 type Rate struct {
 	Limit  int64
@@ -45,47 +57,126 @@ func (r Rate) interval() time.Duration {
 	return time.Duration(us) * time.Microsecond
 }
 
+// credit is how much of the time before now may still be used: the slots of a burst.
+func (r Rate) credit() time.Duration { return time.Duration(max(r.Burst, 1)-1) * r.interval() }
+
+// Subject is what has a pace of its own: a provider, or (ChannelID not "") one of its channels' senders.
+type Subject struct{ ProviderID, ChannelID string }
+
+func (s Subject) key() attr.Item {
+	pk := prefix + s.ProviderID
+	if s.ChannelID != "" {
+		pk += "#" + s.ChannelID
+	}
+	return attr.Item{attrPK: attr.String(pk), attrSK: attr.String(rateSort)}
+}
+
 // DynamoDB is what the store needs of the AWS client.
 type DynamoDB interface {
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 }
 
-// Store keeps the providers' slots.
+// Store keeps slots and lines. Make one per process: it remembers what it saw, which spares requests that would be refused.
 type Store struct {
 	DB    DynamoDB
 	Table string
 	Now   func() time.Time
+
+	mu   sync.Mutex
+	seen map[Subject]state
+}
+
+// state is a subject's item. Both times only ever grow, so what was seen of them is their least.
+type state struct {
+	free     time.Time // the next slot
+	line     time.Time // the last place in the line
+	interval time.Duration
+}
+
+func (s *Store) known(of Subject, r Rate) state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.seen[of]
+	if st.interval != r.interval() {
+		st.line = time.Time{}
+	}
+	return st
+}
+
+func (s *Store) remember(of Subject, st state) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen == nil || len(s.seen) >= maxSeen {
+		s.seen = map[Subject]state{}
+	}
+	if before := s.seen[of]; before.interval == st.interval { // answers may come in another order than they were made
+		st.free, st.line = later(before.free, st.free), later(before.line, st.line)
+	}
+	s.seen[of] = st
 }
 
 // Take takes the next slot, if it is free within the horizon, and says when it begins: the call may leave from then until
-// Guard later. Else taken is false, and at says when a slot is free at the earliest. One request while slots are in demand,
-// two after a pause.
-func (s *Store) Take(ctx context.Context, providerID string, r Rate, horizon time.Duration) (at time.Time, taken bool, err error) {
-	interval := r.interval()
-	// The burst is credit: slots of the time before now that nobody used.
-	credit := time.Duration(max(r.Burst, 1)-1) * interval
+// Guard later. Else taken is false, and at says when a slot is free at the earliest. Who did not wait yet goes behind the line,
+// where there is one. One request; none when it is known that it would be refused; two after a pause in which others took slots.
+func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Duration, waited bool) (at time.Time, taken bool, err error) {
+	interval, line := r.interval(), lineOf(r)
 	for range tries {
-		now := s.Now()
-		idle := now.Add(-credit)
-		free, taken, err := s.write(ctx, providerID, "#t = #t + :interval", "#t >= :idle AND #t <= :latest", attr.Item{
-			":interval": attr.Int(interval.Microseconds()), ":idle": attr.Int(idle.UnixMicro()), ":latest": attr.Int(now.Add(horizon).UnixMicro()),
-		})
-		if err == nil && !taken && free.Before(idle) {
-			free, taken, err = s.write(ctx, providerID, "#t = :next", "attribute_not_exists(#t) OR #t < :idle", attr.Item{
-				":next": attr.Int(idle.Add(interval).UnixMicro()), ":idle": attr.Int(idle.UnixMicro()),
-			})
-		}
+		now, known := s.Now(), s.known(of, r)
+		idle, latest := now.Add(-r.credit()), now.Add(horizon)
 		switch {
-		case err != nil:
+		case known.free.After(latest):
+			return known.free, false, nil
+		case !waited && known.line.After(latest):
+			return known.line, false, nil
+		}
+		set, condition := "#t = :next", "(attribute_not_exists(#t) OR #t < :idle)"
+		values := attr.Item{":next": micro(idle.Add(interval)), ":idle": micro(idle)}
+		if !known.free.Before(idle) { // in demand, as far as is known
+			set, condition = "#t = #t + :interval", "#t >= :idle AND #t <= :latest"
+			values = attr.Item{":interval": attr.Int(interval.Microseconds()), ":idle": micro(idle), ":latest": micro(latest)}
+		}
+		names := map[string]string{"#t": attrAt}
+		if !waited {
+			condition += " AND (attribute_not_exists(#l) OR #l <= :latest)"
+			names["#l"], values[":latest"] = line, micro(latest)
+		}
+		st, applied, err := s.write(ctx, of, r, set, condition, names, values)
+		if err != nil {
 			return time.Time{}, false, err
-		case taken:
-			return later(now, free.Add(-interval)), true, nil
-		case free.After(now.Add(horizon)):
-			return free, false, nil
+		}
+		if applied {
+			return later(now, st.free.Add(-interval)), true, nil
 		}
 	}
 	return s.Now().Add(horizon), false, nil // it went back and forth between idle and busy, which only a clock that jumps explains
 }
+
+// Line gives the next place in the line: when to come back and Take, as one who waited. One request; two when the line was empty.
+func (s *Store) Line(ctx context.Context, of Subject, r Rate) (time.Time, error) {
+	names := map[string]string{"#l": lineOf(r)}
+	for range tries {
+		known := s.known(of, r)
+		from := later(s.Now(), known.free)
+		set, condition := "#l = :from", "attribute_not_exists(#l) OR #l < :from"
+		values := attr.Item{":from": micro(from)}
+		if !known.line.Before(from) {
+			set, condition = "#l = #l + :interval", "#l >= :from"
+			values[":interval"] = attr.Int(r.interval().Microseconds())
+		}
+		st, applied, err := s.write(ctx, of, r, set, condition, names, values)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if applied {
+			return st.line, nil
+		}
+	}
+	return later(s.Now(), s.known(of, r).line), nil // somebody is faster every time; that is a place as good as any
+}
+
+func lineOf(r Rate) string { return attrLine + strconv.FormatInt(r.interval().Microseconds(), 10) }
+
+func micro(t time.Time) types.AttributeValue { return attr.Int(t.UnixMicro()) }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
@@ -94,23 +185,33 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// write makes one conditional write. It returns when the next slot is free by the item as it is now; the zero time when there
-// is none yet.
-func (s *Store) write(ctx context.Context, providerID, set, condition string, values attr.Item) (free time.Time, applied bool, err error) {
+// write makes one conditional write, and remembers the item as it is now.
+func (s *Store) write(ctx context.Context, of Subject, r Rate, set, condition string, names map[string]string, values attr.Item) (st state, applied bool, err error) {
+	names["#ttl"], values[":ttl"] = attrTTL, attr.Int(s.Now().Add(keep).Unix())
 	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: attr.Item{attrPK: attr.String(prefix + providerID), attrSK: attr.String(rateSort)},
-		UpdateExpression: aws.String("SET " + set), ConditionExpression: &condition, ExpressionAttributeNames: map[string]string{"#t": attrAt},
-		ExpressionAttributeValues: values, ReturnValues: types.ReturnValueAllNew,
+		TableName: &s.Table, Key: of.key(), UpdateExpression: aws.String("SET " + set + ", #ttl = :ttl"), ConditionExpression: &condition,
+		ExpressionAttributeNames: names, ExpressionAttributeValues: values, ReturnValues: types.ReturnValueAllNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	refused := new(types.ConditionalCheckFailedException)
+	var item attr.Item
 	switch {
-	case errors.As(err, &refused) && refused.Item[attrAt] == nil:
-		return time.Time{}, false, nil
 	case errors.As(err, &refused):
-		return time.UnixMicro(attr.Number(refused.Item, attrAt)).UTC(), false, nil
+		item = refused.Item
 	case err != nil:
-		return time.Time{}, false, fmt.Errorf("take slot of provider %s: %w", providerID, err)
+		return state{}, false, fmt.Errorf("pace of provider %s: %w", of.ProviderID, err)
+	default:
+		item, applied = out.Attributes, true
 	}
-	return time.UnixMicro(attr.Number(out.Attributes, attrAt)).UTC(), true, nil
+	st = state{free: moment(item, attrAt), line: moment(item, lineOf(r)), interval: r.interval()}
+	s.remember(of, st)
+	return st, applied, nil
+}
+
+// moment reads a time; the zero time when there is none.
+func moment(it attr.Item, name string) time.Time {
+	if it[name] == nil {
+		return time.Time{}
+	}
+	return time.UnixMicro(attr.Number(it, name)).UTC()
 }

@@ -83,10 +83,12 @@ type Entry struct {
 	CreatedAt time.Time
 }
 
-// Limits are a provider's own limits. They hold for all accounts together; what is above them waits.
+// Limits are a provider's own limits. What is above them waits.
 type Limits struct {
-	// Rate bounds what is handed to the provider; nil: it states no bound.
+	// Rate bounds what is handed to the provider by all accounts together; nil: it states no bound.
 	Rate *Rate `json:"rate,omitempty"`
+	// PerSender bounds what is handed over of each channel; nil: no bound.
+	PerSender *Rate `json:"per_sender,omitempty"`
 	// PerRecipientSeconds is the least time between two messages of one channel to one recipient; 0: none.
 	PerRecipientSeconds int64 `json:"per_recipient_seconds,omitempty"`
 }
@@ -103,10 +105,11 @@ const MaxRecipientSeconds = 3600
 
 // Same reports whether two limits say the same.
 func (l Limits) Same(o Limits) bool {
-	if (l.Rate == nil) != (o.Rate == nil) || l.PerRecipientSeconds != o.PerRecipientSeconds {
-		return false
-	}
-	return l.Rate == nil || *l.Rate == *o.Rate
+	return same(l.Rate, o.Rate) && same(l.PerSender, o.PerSender) && l.PerRecipientSeconds == o.PerRecipientSeconds
+}
+
+func same(a, b *Rate) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 // Change is one version of an entry: what it said from then on, and why.

@@ -1,6 +1,14 @@
 package twiliosms
 
-import "contactcenter/shared/provider"
+import (
+	"time"
+
+	"contactcenter/shared/provider"
+)
+
+// queueDrains is how long a channel rests after 21611. Twilio says no time; its queue of a number holds hours of messages, so a
+// little room is there again soon.
+const queueDrains = 10 * time.Second
 
 // reason is what one of Twilio's error codes means, in an answer and in a status callback. What is not permanent may pass
 // when it is sent again: after an answer we do that, after a status the customer may.
@@ -10,6 +18,9 @@ type reason struct {
 	fault    provider.Fault
 	detail   string
 	optedOut bool
+	// throttled: Twilio works, and takes less than it was given. wait is for how long, where it says nothing.
+	throttled bool
+	wait      time.Duration
 }
 
 // reasonOf knows the codes that a message can meet (https://www.twilio.com/docs/api/errors). Twilio adds others without
@@ -25,13 +36,20 @@ func reasonOf(code int64) (reason, bool) {
 	passing := func(fault provider.Fault, detail string) (reason, bool) {
 		return reason{kind: provider.Retry, code: "provider_unavailable", fault: fault, detail: detail}, true
 	}
+	slower := func(fault provider.Fault, detail string) (reason, bool) {
+		r, known := passing(fault, detail)
+		r.throttled = true
+		return r, known
+	}
 	switch code {
 	case 20003, 20005, 20006:
 		return reason{kind: provider.Credentials, code: "credentials_invalid", fault: provider.FaultCustomer, detail: "Twilio does not accept the account's credentials, or the account is not active"}, true
 	case 14107, 20429:
-		return passing(provider.FaultProvider, "Twilio asks for a slower pace")
+		return slower(provider.FaultProvider, "Twilio asks for a slower pace")
 	case 21611:
-		return passing(provider.FaultCustomer, "the sender's queue at Twilio is full: it takes messages faster than the network lets it send them")
+		r, known := slower(provider.FaultCustomer, "the sender's queue at Twilio is full: it takes messages faster than the network lets it send them")
+		r.wait = queueDrains
+		return r, known
 	case 21610:
 		r, known := recipient("recipient_opted_out", "the recipient has answered STOP to this sender, and Twilio keeps to it")
 		r.optedOut = true
@@ -67,10 +85,12 @@ func reasonOf(code int64) (reason, bool) {
 	case 30011:
 		return recipient("content_not_supported", "the recipient's phone or network takes no media messages")
 	case 30001, 30022, 30023, 30027:
-		return passing(provider.FaultCustomer, "more messages than the network allows this sender")
+		return slower(provider.FaultCustomer, "more messages than the network allows this sender")
 	case 30036:
 		return reason{kind: provider.Permanent, code: "delivery_expired", fault: provider.FaultProvider, detail: "the message was not delivered within its time"}, true
-	case 30008, 30017, 30410, 63017, 63018:
+	case 63017, 63018:
+		return slower(provider.FaultProvider, "more messages than the network takes")
+	case 30008, 30017, 30410:
 		return passing(provider.FaultProvider, "the network did not deliver the message")
 	case 63016:
 		return customer("reply_window_closed", "outside of the reply window only a template can be sent")

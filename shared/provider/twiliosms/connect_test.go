@@ -188,3 +188,22 @@ func TestAnAnswerThatTheRecipientOptedOutSaysSo(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// R-7.1: what is about pace is no sign of an outage, under whatever status it comes.
+func TestAFullQueueIsNoOutage(t *testing.T) {
+	t.Parallel()
+	_, a, server := running(t, sim.Options{})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL+"/_sim/behaviour", strings.NewReader(`{"queue_full":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := server.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	_, err = a.Send(t.Context(), channel(), provider.Message{ID: "msg_1", To: person, Content: content.Content{Type: content.TypeText, Text: "x"}})
+	if e := new(provider.Error); !errors.As(err, &e) || e.Kind != provider.Retry || !e.Throttled || e.RetryAfter == 0 || e.ProviderCode != "21611" {
+		t.Errorf("got %v", err)
+	}
+}

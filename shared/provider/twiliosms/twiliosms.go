@@ -183,9 +183,9 @@ func refusal(answer httpclient.Answer, now time.Time) *provider.Error {
 	if !known {
 		return e
 	}
-	e.Kind, e.Code, e.Fault, e.Detail, e.OptedOut = r.kind, r.code, r.fault, r.detail, r.optedOut
+	e.Kind, e.Code, e.Fault, e.Detail, e.OptedOut, e.Throttled, e.RetryAfter = r.kind, r.code, r.fault, r.detail, r.optedOut, r.throttled, 0
 	if e.Kind == provider.Retry {
-		e.RetryAfter = httpclient.RetryAfter(answer.Header, now)
+		e.RetryAfter = max(httpclient.RetryAfter(answer.Header, now), r.wait)
 	}
 	return e
 }

@@ -127,7 +127,7 @@ func TestAReplyIsReadInItsForm(t *testing.T) {
 		return content.Content{Type: content.TypeText, Text: s, Payload: payload}
 	}
 	media := func(m content.Media) content.Content {
-		m.MediaID, m.ExpiresAt = "1003383421387256", "2025-06-15T20:59:43Z"
+		m.MediaID, m.ExpiresAt = "1003383421387256", "2025-06-15T20:59:43.000Z"
 		return content.Content{Type: content.TypeMedia, Media: &m}
 	}
 	const file = `"id":"1003383421387256","sha256":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=","url":"https://lookaside.fbsbx.com/whatsapp_business/attachments/?mid=1003&hash=x"`

@@ -132,7 +132,7 @@ func (m media) content(kind string, at time.Time) content.Content {
 		out.SHA256 = hex.EncodeToString(sum) // as every other hash that is shown
 	}
 	if !at.IsZero() {
-		out.ExpiresAt = at.Add(mediaKept).Format(time.RFC3339)
+		out.ExpiresAt = at.Add(mediaKept).Format("2006-01-02T15:04:05.000Z") // times as the API shows them
 	}
 	return content.Content{Type: content.TypeMedia, Media: out}
 }

@@ -3,7 +3,6 @@ package whatsappcloud
 import (
 	"context"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"contactcenter/shared/content"
@@ -128,20 +127,17 @@ func (a *Adapter) Send(ctx context.Context, ch provider.Channel, m provider.Mess
 	return provider.Receipt{ProviderMessageID: t.Messages[0].ID}, nil
 }
 
-// userID is a business-scoped id, which stands for a person whose number is not told: a country and letters and digits,
-// with a part between them for ids that several portfolios share.
-var userID = regexp.MustCompile(`^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$`)
-
 // orderOf says a message in the API's form, exactly or not at all.
 func orderOf(m provider.Message) (*order, *provider.Error) {
-	if mismatch := Capabilities().Check(m.Content); mismatch != nil {
+	can := Capabilities()
+	if mismatch := can.Check(m.Content); mismatch != nil {
 		return nil, mismatch.Refusal()
 	}
 	o := &order{Product: "whatsapp", RecipientType: "individual", Opaque: m.ID}
 	switch digits, isNumber := strings.CutPrefix(m.To, "+"); {
 	case isNumber && phone(digits):
 		o.To = digits
-	case userID.MatchString(m.To):
+	case can.KnowsAs(m.To):
 		o.Recipient = m.To
 	default:
 		return nil, recipientInvalid(provider.FaultCustomer, "the recipient's address is not a telephone number").asError()

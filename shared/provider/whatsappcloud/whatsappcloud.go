@@ -95,6 +95,10 @@ func New(c Config) *Adapter {
 	return a
 }
 
+// userID is a business-scoped id, which stands for a person whose number is not told: a country, then letters and digits,
+// with a part between them for ids that several portfolios share.
+const userID = `[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}`
+
 // replyWindow is how long after a recipient's message anything but a template is taken.
 const replyWindow = 24 * time.Hour
 
@@ -106,6 +110,7 @@ func Capabilities() provider.Capabilities {
 	return provider.Capabilities{
 		ChannelTypes: []string{"whatsapp"},
 		AddressKind:  "phone",
+		UserID:       userID,
 		Content: map[content.Type]provider.Limits{
 			content.TypeText:     {MaxTextRunes: 4096},
 			content.TypeTemplate: {NeedsLanguage: true},

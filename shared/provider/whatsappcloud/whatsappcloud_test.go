@@ -263,7 +263,8 @@ func answers() []providertest.Answer {
 	add(provider.Permanent, "sender_unavailable", 0, "33", "368", "130497", "131031", "131037", "131045", "133010")
 	add(provider.Permanent, "recipient_invalid", 0, "131021", "131026", "131030")
 	add(provider.Permanent, "reply_window_closed", 0, "131047")
-	add(provider.Permanent, "provider_refused", 0, "100", "130472", "131008", "131009", "131042", "131049", "131050", "131051", "131052", "131053", "135000",
+	add(provider.Permanent, "recipient_opted_out", 0, "131050")
+	add(provider.Permanent, "provider_refused", 0, "100", "130472", "131008", "131009", "131042", "131049", "131051", "131052", "131053", "135000",
 		"132000", "132001", "132005", "132007", "132012", "132015", "132016", "132999")
 	sub33 := `{"error":{"message":"Unsupported post request.","type":"GraphMethodException","code":100,"error_subcode":33}}`
 	proof := `{"error":{"message":"Invalid appsecret_proof provided in the API argument","type":"GraphMethodException","code":100}}`
