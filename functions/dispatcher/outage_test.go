@@ -166,7 +166,7 @@ func (b *bench) wantOrder(list []id.Message) {
 	}
 }
 
-// Of those that the provider may have, an account keeps half of its places: the others are unknown after a while, and what was never
+// of those that the provider may have, an account keeps half of its places: the others are unknown after a while, and what was never
 // handed over is not burnt.
 func TestMissingAnswersLeaveRoomForOtherMessages(t *testing.T) {
 	t.Parallel()
@@ -198,6 +198,7 @@ func TestMissingAnswersLeaveRoomForOtherMessages(t *testing.T) {
 	b.wantUsed(40)
 }
 
+//
 func TestInAnOutageAMessageExpiresAndWaitsForADayAtMost(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1000, slow())

@@ -75,9 +75,8 @@ type breakerWorld struct {
 	flights   []flight
 }
 
-func (w *breakerWorld) provider() Subject       { return OfProvider(w.id) }
-func (w *breakerWorld) channel(i int) string    { return fmt.Sprintf("%s-%d", w.id, i) }
-func (w *breakerWorld) status(s Subject) Status { return w.statuses(s)[s] }
+func (w *breakerWorld) provider() Subject    { return OfProvider(w.id) }
+func (w *breakerWorld) channel(i int) string { return fmt.Sprintf("%s-%d", w.id, i) }
 func (w *breakerWorld) subjects() []Subject {
 	return []Subject{w.provider(), OfChannel(w.channel(0)), OfChannel(w.channel(1))}
 }

@@ -60,8 +60,8 @@ func Outcomes(f *provider.Error) (ofProvider, ofChannel Outcome) {
 		return Answered, Answered
 	case f.Kind == provider.Credentials:
 		return Answered, Failed
-	case f.Throttled:
-		return Throttled, Throttled
+	case f.Throttled, f.Fault == provider.FaultCustomer, f.Fault == provider.FaultRecipient:
+		return Throttled, Throttled // what may pass with time is a quota of the customer's, or the recipient's phone
 	case f.Fault == provider.FaultPlatform:
 		return Unjudged, Unjudged
 	}
@@ -69,10 +69,9 @@ func Outcomes(f *provider.Error) (ofProvider, ofChannel Outcome) {
 }
 
 const (
-	// SlotLength is the time that one item of figures covers; Slots of them are the Window that is looked at.
+	// SlotLength is the time that one item of figures covers; twelve of them are the Window that is looked at.
 	SlotLength = 5 * time.Second
-	Slots      = 12
-	Window     = Slots * SlotLength
+	Window     = 12 * SlotLength
 
 	// outageCalls and outageShare make an outage: at least so many failures, which are at least this share of the calls.
 	outageCalls = 5

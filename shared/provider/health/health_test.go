@@ -93,6 +93,7 @@ func TestWhatAnErrorSaysOfTheProvidersHealth(t *testing.T) {
 		"a server error is a failure":                  {&provider.Error{Kind: provider.Retry, Fault: provider.FaultProvider}, Failed, Failed},
 		"so is no answer":                              {&provider.Error{Kind: provider.Ambiguous, Fault: provider.FaultProvider}, Failed, Failed},
 		"a slower pace is none":                        {&provider.Error{Kind: provider.Retry, Fault: provider.FaultProvider, Throttled: true}, Throttled, Throttled},
+		"nor is a quota of the customer's":             {&provider.Error{Kind: provider.Retry, Fault: provider.FaultCustomer}, Throttled, Throttled},
 		"credentials concern the channel":              {&provider.Error{Kind: provider.Credentials, Fault: provider.FaultCustomer}, Answered, Failed},
 		"what is our own fault says nothing of others": {&provider.Error{Kind: provider.Retry, Fault: provider.FaultPlatform}, Unjudged, Unjudged},
 	} {

@@ -158,6 +158,11 @@ func (m *Monitor) Out(providerID, channelID string) bool {
 	return m.status(OfProvider(providerID)).Open() || m.status(OfChannel(channelID)).Open()
 }
 
+// Recovered is when the last outage ended, as far as Look knew; zero: there was none.
+func (m *Monitor) Recovered(providerID, channelID string) time.Time {
+	return later(m.status(OfProvider(providerID)).Closed, m.status(OfChannel(channelID)).Closed)
+}
+
 func (m *Monitor) wait(known map[Subject]Status) time.Duration {
 	var d time.Duration
 	for _, st := range known {
