@@ -326,6 +326,21 @@ func (e Onboarding) Valid() bool {
 	}
 }
 
+// Defines values for OnlyTrue.
+const (
+	OnlyTrueTrue OnlyTrue = "true"
+)
+
+// Valid indicates whether the value is a known member of the OnlyTrue enum.
+func (e OnlyTrue) Valid() bool {
+	switch e {
+	case OnlyTrueTrue:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OperatorRestrictionStatus.
 const (
 	OperatorRestrictionStatusActive  OperatorRestrictionStatus = "active"
@@ -1242,6 +1257,12 @@ type FollowedInstruction struct {
 	Status        ChannelStatus `json:"status"`
 }
 
+// GatewayAnswer An answer of the gateway's own. It never reached the Contact Center; the header `apigw-requestid` names it.
+type GatewayAnswer struct {
+	// Message Example: Not Found
+	Message string `json:"message"`
+}
+
 // Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
 type Health string
 
@@ -1417,6 +1438,9 @@ type OnLimit string
 
 // Onboarding `native`: no registration with the provider is needed. `own_account`: the customer's own account is used.
 type Onboarding string
+
+// OnlyTrue defines model for OnlyTrue.
+type OnlyTrue string
 
 // OperatorAccount defines model for OperatorAccount.
 type OperatorAccount struct {
