@@ -1039,7 +1039,6 @@ type CreateRestrictionRequest struct {
 
 // CredentialField defines model for CredentialField.
 type CredentialField struct {
-	// Kind Example: secret
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 
@@ -1686,7 +1685,9 @@ type PublishRulesRequest struct {
 	// Acceptance How a version that is in force is accepted. `explicit`: by POST /v1/rules/acceptances; until then nothing is sent or
 	// activated. `notice`: an account that accepted an earlier version accepts this one by using the Contact Center.
 	Acceptance *RulesAcceptanceMode `json:"acceptance,omitempty"`
-	Documents  []RulesDocument      `json:"documents"`
+
+	// Documents `rules`, `terms` and `privacy` at least, each once.
+	Documents []RulesDocument `json:"documents"`
 
 	// EffectiveAt RFC 3339 in UTC with milliseconds.
 	//
@@ -1695,7 +1696,9 @@ type PublishRulesRequest struct {
 	ProhibitedUses []ProhibitedUse `json:"prohibited_uses"`
 
 	// Reason Why, for the audit log.
-	Reason  string `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+
+	// Version Neither `current` nor `acceptances`.
 	Version string `json:"version"`
 }
 
@@ -1773,7 +1776,7 @@ type PutRate struct {
 
 // PutSenderRequest defines model for PutSenderRequest.
 type PutSenderRequest struct {
-	// Address The number or handle that recipients see.
+	// Address The number that recipients see, in E.164.
 	Address string `json:"address"`
 
 	// Reason Why, for the audit log.
