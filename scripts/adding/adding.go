@@ -98,7 +98,7 @@ func (w Walk) Overlay(root, dir string) (string, error) {
 	}
 	replace := map[string]string{}
 	write := func(path, text string) error {
-		to := filepath.Join(dir, strings.ReplaceAll(path, "/", "__"))
+		to := filepath.Join(dir, fmt.Sprintf("file%d.go", len(replace)))
 		replace[filepath.Join(root, filepath.FromSlash(path))] = to
 		return os.WriteFile(to, []byte(text), 0o600)
 	}

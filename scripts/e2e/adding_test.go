@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func TestAMessageGoesByAnAddedProvider(t *testing.T) {
 	if ch.Type != "toychat" || ch.Address != "toyshop" {
 		t.Errorf("got %+v", ch)
 	}
-	a.call(t, http.MethodPost, "/v1/messages", order(ch, "user-1", content{Type: "location"})).refused(t, http.StatusUnprocessableEntity, "content_not_supported")
+	a.call(t, http.MethodPost, "/v1/messages", order(ch, "user-1", text(strings.Repeat("x", 501)))).refused(t, http.StatusUnprocessableEntity, "content_not_supported")
 	hello := text(" “Hi” 👋\r\n ")
 	m := a.until(a.send(order(ch, "user-1", hello)).ID, 20*time.Second, "delivered", status("delivered"))
 	if m.ProviderMessageID != "t-1" || m.Attempts != 1 {
