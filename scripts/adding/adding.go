@@ -96,11 +96,16 @@ func (w Walk) Overlay(root, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	into, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer into.Close()
 	replace := map[string]string{}
 	write := func(path, text string) error {
-		to := filepath.Join(dir, fmt.Sprintf("file%d.go", len(replace)))
-		replace[filepath.Join(root, filepath.FromSlash(path))] = to
-		return os.WriteFile(to, []byte(text), 0o600)
+		name := fmt.Sprintf("file%d.go", len(replace))
+		replace[filepath.Join(root, filepath.FromSlash(path))] = filepath.Join(dir, name)
+		return into.WriteFile(name, []byte(text), 0o600)
 	}
 	for path, text := range w.Files {
 		if _, err := os.Stat(filepath.Join(root, path)); err == nil {
