@@ -30,6 +30,7 @@ type Accounts interface {
 // Gates knows what is used.
 type Gates interface {
 	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
+	Bring(ctx context.Context, accountID string, terms usage.Terms) error
 }
 
 // Messages tells what has become of messages in flight.
@@ -63,6 +64,11 @@ type Handler struct {
 	Evidence   Evidence
 	Appeals    Appeals
 	Audit      Audit
+	Closures   Closures
+	Purges     Purges
+	Release    Release
+	Channels   Channels
+	Providers  Providers
 	Keys       *idempotency.Middleware
 	IDs        id.Source
 	Now        func() time.Time

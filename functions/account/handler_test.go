@@ -11,17 +11,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
+	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
+	"contactcenter/shared/release"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
@@ -40,6 +46,11 @@ type world struct {
 	appeals  *claim.Appeals    // the operator's
 	audit    *audit.Log
 	ids      id.Source
+
+	channels  *channel.Store
+	providers *registry.Store
+	sqs       *sqs.Client
+	erasures  string
 }
 
 func newWorld(t *testing.T) *world {
@@ -63,7 +74,12 @@ func newWorld(t *testing.T) *world {
 	w.evidence = &claim.Requests{DB: env.DynamoDB, Table: complaints, Audit: w.audit, Now: clock.Now}
 	w.claims = &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: w.audit, Now: clock.Now}
 	w.appeals = &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Opener: opener, Audit: w.audit, Now: clock.Now}
+	channels := env.Table(ctx, awstest.ChannelsTable())
+	w.channels = &channel.Store{DB: env.DynamoDB, Table: channels, Audit: events}
+	w.providers = &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: events}
+	w.sqs, w.erasures = env.SQS, env.Queue(ctx, nil)
 	h := &Handler{
+		Closures: w.accounts, Purges: &recipient.Queue{SQS: env.SQS, URL: w.erasures}, Release: &release.Queue{SQS: env.SQS, URL: env.Queue(ctx, nil)}, Channels: w.channels, Providers: w.providers,
 		Appeals:    &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Audit: w.audit, Now: clock.Now},
 		Complaints: &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Now: clock.Now}, Evidence: w.evidence,
 		Sources:  &claim.Sources{DB: env.DynamoDB, Table: complaints, Key: []byte("key"), Now: clock.Now},

@@ -14,11 +14,15 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
+	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
+	"contactcenter/shared/release"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/telemetry"
@@ -39,7 +43,7 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
-	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE", "AUDIT_TABLE", "SOURCE_KEY")
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE", "AUDIT_TABLE", "SOURCE_KEY", "CHANNELS_TABLE", "ERASURE_QUEUE_URL", "RELEASE_QUEUE_URL")
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +59,19 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
 	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
+	accounts := &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events}
+	client := awsclient.NewSQS(cfg)
 	return &Handler{
 		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Now: now},
 		Sources:    &claim.Sources{DB: db, Table: env["COMPLAINTS_TABLE"], Key: []byte(env["SOURCE_KEY"]), Now: now},
 		Appeals:    &claim.Appeals{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Audit: events, Now: now},
 		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
-		Accounts:   &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events},
+		Accounts:   accounts,
+		Closures:   accounts,
+		Purges:     &recipient.Queue{SQS: client, URL: env["ERASURE_QUEUE_URL"]},
+		Release:    &release.Queue{SQS: client, URL: env["RELEASE_QUEUE_URL"]},
+		Channels:   &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+		Providers:  &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages:   &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
 		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},

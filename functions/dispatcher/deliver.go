@@ -26,6 +26,8 @@ const (
 	lostAfter = 20 * time.Second
 	// longestOutage is how long a message waits in the queue for a provider to which nothing gets through.
 	longestOutage = 24 * time.Hour
+	// recovering is how long after an outage messages that wait for others ask more often.
+	recovering = 2 * time.Minute
 	// patience is how long a message whose answer is missing keeps its place where places are few.
 	patience = time.Minute
 	// lookAround is for how long at a time a message stays away that has its place in a sender's line.
@@ -275,6 +277,9 @@ func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s 
 			return hold(message.HeldOrder, p.ReleaseAt)
 		}
 		turn := min(retryDelay(receives), 8*time.Second)
+		if now.Sub(a.Health.Recovered(ch.ProviderID, ch.ID)) < recovering {
+			turn = min(turn, time.Second) // it was received so often because of the outage
+		}
 		if p.NotBefore.After(now) {
 			turn = max(turn, a.inLine(p.NotBefore, now))
 		}

@@ -112,6 +112,7 @@ type Pace interface {
 type Health interface {
 	Look(ctx context.Context, providerID, channelID string) time.Duration
 	Out(providerID, channelID string) bool
+	Recovered(providerID, channelID string) time.Time
 	Enter(ctx context.Context, providerID, channelID string) (health.Pass, time.Duration)
 	Leave(ctx context.Context, p health.Pass)
 	Done(ctx context.Context, p health.Pass, began time.Time, ofProvider, ofChannel health.Outcome) time.Duration

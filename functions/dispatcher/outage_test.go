@@ -106,8 +106,8 @@ func TestNoMessageIsBurntInAnOutage(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, 1000, account.Rate{Limit: 1000, WindowSeconds: 1, Burst: 1000})
 			var list []id.Message
-			for i := range 60 {
-				list = append(list, b.accept(fmt.Sprintf("+3579900%04d", i%20), nil))
+			for i := range 24 {
+				list = append(list, b.accept(fmt.Sprintf("+3579900%04d", i%8), nil))
 			}
 			b.provider.down(outage)
 			q := b.queueOf(list...)
@@ -128,7 +128,7 @@ func TestNoMessageIsBurntInAnOutage(t *testing.T) {
 			for _, m := range list {
 				b.wantStatus(m, message.Sent, "")
 			}
-			b.wantUsed(60)
+			b.wantUsed(24)
 			b.wantOrder(list)
 			for m, n := range q.receives {
 				if n > 300 {
@@ -166,7 +166,7 @@ func (b *bench) wantOrder(list []id.Message) {
 	}
 }
 
-// Of those that the provider may have, an account keeps half of its places: the others are unknown after a while, and what was never
+// of those that the provider may have, an account keeps half of its places: the others are unknown after a while, and what was never
 // handed over is not burnt.
 func TestMissingAnswersLeaveRoomForOtherMessages(t *testing.T) {
 	t.Parallel()
@@ -198,6 +198,7 @@ func TestMissingAnswersLeaveRoomForOtherMessages(t *testing.T) {
 	b.wantUsed(40)
 }
 
+//
 func TestInAnOutageAMessageExpiresAndWaitsForADayAtMost(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1000, slow())

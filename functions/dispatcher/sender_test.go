@@ -6,15 +6,18 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
 )
 
@@ -97,6 +100,17 @@ func (l *line) drain() (receives int) {
 	return receives
 }
 
+// counted counts the requests for slots and places.
+type counted struct {
+	pace.DynamoDB
+	n atomic.Int64
+}
+
+func (c *counted) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	c.n.Add(1)
+	return c.DynamoDB.UpdateItem(ctx, in, o...)
+}
+
 // wantApart checks that no window has more calls than the limit.
 func (b *bench) wantApart(times []time.Time, limit int, window time.Duration) {
 	b.t.Helper()
@@ -122,6 +136,9 @@ func TestEachSenderKeepsItsOwnPaceAndWhatIsAboveItLinesUp(t *testing.T) {
 	const many, few = 60, 5
 	b := newBench(t, 1000, account.Rate{Limit: 1000, WindowSeconds: 1, Burst: 1000})
 	b.perSender(registry.Rate{Limit: 1, WindowSeconds: 1, Burst: 1})
+	slots := b.d.Pace.(*pace.Store)
+	requests := &counted{DynamoDB: slots.DB}
+	slots.DB = requests
 	begun := b.Now()
 	times := b.callTimes()
 	var busy, other []id.Message
@@ -162,7 +179,10 @@ func TestEachSenderKeepsItsOwnPaceAndWhatIsAboveItLinesUp(t *testing.T) {
 		}
 	}
 	b.wantUsed(many + few)
-	t.Logf("%d messages came %d times in %v", many+few, receives, b.Now().Sub(begun))
+	if n := requests.n.Load(); n > 3*(many+few) {
+		t.Errorf("%d requests for slots and places of %d messages", n, many+few)
+	}
+	t.Logf("%d messages came %d times in %v, %d requests for slots and places", many+few, receives, b.Now().Sub(begun), requests.n.Load())
 }
 
 // The messages of one conversation keep their order, and those that waited behind another do not wait twice.

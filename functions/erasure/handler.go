@@ -42,6 +42,7 @@ type Handler struct {
 	Jobs     Jobs
 	Messages *message.Store
 	Withdraw withdraw.Withdrawer
+	Purge    Purge
 	// SQS lets a job come again when its time has come.
 	SQS interface {
 		ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error)
@@ -60,7 +61,11 @@ func (h *Handler) Handle(ctx context.Context, event events.SQSEvent) (events.SQS
 			h.Log.ErrorContext(ctx, "unreadable reference of an erasure dropped", "sqs_message_id", r.MessageId, "bytes", len(r.Body))
 			continue
 		}
-		wait, done, err := h.work(ctx, ref)
+		work := func() (time.Duration, bool, error) { return h.work(ctx, ref) }
+		if ref.ErasureID == recipient.WholeAccount {
+			work = func() (time.Duration, bool, error) { return h.purge(ctx, ref.AccountID) }
+		}
+		wait, done, err := work()
 		if err != nil {
 			h.Log.ErrorContext(ctx, "erasure failed", "account_id", ref.AccountID, "erasure_id", ref.ErasureID, "error", err.Error())
 			wait = inHand

@@ -235,7 +235,7 @@ func (b *batch) accept(ctx context.Context, body []byte) ([]api.BatchResult, err
 			return nil, err
 		}
 		b.queue(ctx)
-		b.record(ctx)
+		b.recordAll(ctx)
 	}
 	return b.results(), nil
 }
@@ -300,14 +300,14 @@ func (b *batch) queue(ctx context.Context) {
 	}
 }
 
-// record writes the messages that are queued.
-func (b *batch) record(ctx context.Context) {
+// recordAll writes the messages that are queued.
+func (b *batch) recordAll(ctx context.Context) {
 	_ = side(len(b.items), func(i int) error {
 		it := &b.items[i]
 		if it.err != nil {
 			return nil
 		}
-		if err := b.Messages.Create(ctx, it.message); err != nil {
+		if err := b.record(ctx, it.message); err != nil {
 			it.err = api.TryAgain(b.r, err)
 		}
 		return nil

@@ -62,10 +62,20 @@ func (in *intake) accept(ctx context.Context, m message.Message, old bool) error
 	if err := send(); err != nil {
 		return api.TryAgain(in.r, err)
 	}
-	if err := in.Messages.Create(ctx, m); err != nil {
+	if err := in.record(ctx, m); err != nil {
 		return api.TryAgain(in.r, err)
 	}
 	return nil
+}
+
+// record writes a message. The conversation of a scheduled one is listed now: no dispatcher sees it for a long time.
+func (in *intake) record(ctx context.Context, m message.Message) error {
+	if !m.SendAt.IsZero() {
+		if err := in.Messages.Touch(ctx, m); err != nil {
+			return err
+		}
+	}
+	return in.Messages.Create(ctx, m)
 }
 
 // acceptOnce accepts a message under a key: one write more than without. The key's record names the message before

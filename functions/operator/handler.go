@@ -37,8 +37,7 @@ type Accounts interface {
 // Gates keeps the accounts' gates.
 type Gates interface {
 	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
-	AdoptTerms(ctx context.Context, g usage.Gate, terms usage.Terms) (usage.Gate, error)
-	Create(ctx context.Context, accountID string, terms usage.Terms) error
+	Bring(ctx context.Context, accountID string, terms usage.Terms) error
 }
 
 // Release makes what is held go as soon as there is room for it again.

@@ -10,7 +10,6 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
-	"contactcenter/shared/usage"
 )
 
 const (
@@ -18,7 +17,6 @@ const (
 	reachMost  = 1000
 	reachPage  = 200
 	reachAside = 8
-	reachTries = 6
 )
 
 // reachMembers brings a plan's terms to the gates of its accounts. What fails is noted: those accounts follow within
@@ -32,37 +30,13 @@ func (h *Handler) reachMembers(r *http.Request, planID string) {
 	}
 }
 
-// reach brings the terms of an account to its gate. An account that sent nothing yet has none; a restricted one gets it
-// now, so that its restrictions hold at once.
+// reach brings the terms of an account to its gate.
 func (h *Handler) reach(ctx context.Context, accountID string) error {
 	terms, err := h.Accounts.Terms(ctx, accountID, true)
 	if err != nil {
 		return err
 	}
-	gate, err := h.Gates.Read(ctx, accountID, true)
-	for range reachTries {
-		if errors.Is(err, usage.ErrNoGate) && terms.Restricted() {
-			if err := h.Gates.Create(ctx, accountID, terms); err != nil {
-				return err
-			}
-			gate, err = h.Gates.Read(ctx, accountID, true)
-			continue
-		}
-		if errors.Is(err, usage.ErrNoGate) || err == nil && gate.Version == terms.Version {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		after, adoptErr := h.Gates.AdoptTerms(ctx, gate, terms)
-		refused := new(usage.Refused)
-		if errors.As(adoptErr, &refused) {
-			gate = refused.Gate
-			continue
-		}
-		gate, err = after, adoptErr
-	}
-	return fmt.Errorf("adopt terms: the gate changed %d times meanwhile", reachTries)
+	return h.Gates.Bring(ctx, accountID, terms)
 }
 
 // each does something for the first reachMost members of a list, some at once. It goes on after a failure, and returns

@@ -243,6 +243,10 @@ func restrictionProblem(r *http.Request, err error) error {
 // LiftRestriction answers DELETE /v1/operator/restrictions/{id}. What was held goes again, in its order.
 func (h *Handler) LiftRestriction(w http.ResponseWriter, r *http.Request) {
 	found, err := h.restriction(r)
+	if err == nil && found.Closure {
+		api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("The account ordered it, by closing: only its own users can take that back."))
+		return
+	}
 	if err == nil {
 		found, err = h.lift(r, found)
 	}

@@ -39,6 +39,11 @@ type content struct {
 	ExpiresAt *timestamp        `json:"expires_at,omitempty"`
 	Payload   string            `json:"payload,omitempty"`
 	Raw       json.RawMessage   `json:"raw,omitempty"`
+
+	Subject     *string          `json:"subject,omitempty"`
+	HTML        string           `json:"html,omitempty"`
+	Attachments []map[string]any `json:"attachments,omitempty"`
+	Source      []byte           `json:"source,omitempty"`
 }
 
 func text(s string) content { return content{Type: "text", Text: &s} }

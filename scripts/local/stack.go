@@ -28,8 +28,11 @@ import (
 	"contactcenter/shared/localaws"
 )
 
-// maxProcesses bounds the processes of one function.
-const maxProcesses = 8
+// maxProcesses bounds the processes of one function, maxSlow those of one that a queue invokes, when some of them take long.
+const (
+	maxProcesses = 8
+	maxSlow      = 32
+)
 
 // firstMessage is the script that is ready to paste; it expects API to be set.
 //
@@ -285,6 +288,9 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 
 func (s *stack) addFunction(f template.Function, label, program string, sealKeys map[string]string) *function {
 	bound := maxProcesses
+	if len(f.Queues) > 0 {
+		bound = maxSlow
+	}
 	if f.ReservedConcurrency > 0 {
 		bound = min(bound, f.ReservedConcurrency)
 	}
@@ -298,13 +304,13 @@ func (s *stack) addFunction(f template.Function, label, program string, sealKeys
 }
 
 func (s *stack) mapping(fn *function, q template.QueueSource, at queue) *eventsource.Mapping {
-	concurrency := maxProcesses
+	concurrency, ceiling := maxProcesses, maxSlow
 	if q.MaximumConcurrency > 0 {
-		concurrency = min(concurrency, q.MaximumConcurrency)
+		concurrency, ceiling = min(concurrency, q.MaximumConcurrency), min(ceiling, q.MaximumConcurrency)
 	}
 	return &eventsource.Mapping{
 		Queue: s.stores.sqs, QueueURL: at.url, QueueARN: at.arn, Region: template.Region,
-		BatchSize: q.BatchSize, Window: q.Window, Concurrency: concurrency, ReportFailures: q.ReportFailures,
+		BatchSize: q.BatchSize, Window: q.Window, Concurrency: concurrency, Ceiling: ceiling, ReportFailures: q.ReportFailures,
 		Function: fn.Invoke,
 		Failed:   func(what string, err error) { s.failed(fn, "event source: "+what, err) },
 	}

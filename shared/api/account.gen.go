@@ -15,6 +15,14 @@ type AccountServer interface {
 	GetAccount(w http.ResponseWriter, r *http.Request)
 	// UpdateAccount answers PATCH /v1/account.
 	UpdateAccount(w http.ResponseWriter, r *http.Request)
+	// ReopenAccount answers DELETE /v1/account/closure.
+	ReopenAccount(w http.ResponseWriter, r *http.Request)
+	// GetClosure answers GET /v1/account/closure.
+	GetClosure(w http.ResponseWriter, r *http.Request)
+	// CloseAccount answers POST /v1/account/closure.
+	CloseAccount(w http.ResponseWriter, r *http.Request)
+	// GetProcessingRecord answers GET /v1/account/processing-record.
+	GetProcessingRecord(w http.ResponseWriter, r *http.Request)
 	// ListAppeals answers GET /v1/account/restrictions/{id}/appeals.
 	ListAppeals(w http.ResponseWriter, r *http.Request)
 	// AppealRestriction answers POST /v1/account/restrictions/{id}/appeals.
@@ -57,6 +65,10 @@ func AccountRoutes(s AccountServer) []Route {
 		{Method: "GET", Path: "/v1/account/restrictions/{id}/appeals", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListAppeals},
 		{Method: "POST", Path: "/v1/account/restrictions/{id}/appeals", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.AppealRestriction},
 		{Method: "GET", Path: "/v1/audit-events", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListOwnAuditEvents},
+		{Method: "DELETE", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.ReopenAccount},
+		{Method: "GET", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetClosure},
+		{Method: "POST", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.CloseAccount},
+		{Method: "GET", Path: "/v1/account/processing-record", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetProcessingRecord},
 		{Method: "GET", Path: "/v1/usage", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetUsage},
 		{Method: "GET", Path: "/v1/openapi.json", Handle: s.GetDocument},
 		{Method: "GET", Path: "/v1/rules/current", Handle: s.GetCurrentRules},

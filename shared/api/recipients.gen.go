@@ -13,6 +13,8 @@ import (
 type RecipientsServer interface {
 	// GetErasure answers GET /v1/erasures/{id}.
 	GetErasure(w http.ResponseWriter, r *http.Request)
+	// ListRecipients answers GET /v1/recipients.
+	ListRecipients(w http.ResponseWriter, r *http.Request)
 	// CreateRecipient answers POST /v1/recipients.
 	CreateRecipient(w http.ResponseWriter, r *http.Request)
 	// LookupRecipient answers POST /v1/recipients/lookup.
@@ -42,6 +44,7 @@ type RecipientsServer interface {
 // RecipientsRoutes are the routes of the tag "recipients", with who may call them.
 func RecipientsRoutes(s RecipientsServer) []Route {
 	return []Route{
+		{Method: "GET", Path: "/v1/recipients", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListRecipients},
 		{Method: "POST", Path: "/v1/recipients", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.CreateRecipient},
 		{Method: "POST", Path: "/v1/recipients/lookup", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.LookupRecipient},
 		{Method: "DELETE", Path: "/v1/recipients/{id}", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.DeleteRecipient},

@@ -55,6 +55,7 @@ const (
 type DynamoDB interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
@@ -487,3 +488,24 @@ func (c *Cache) Get(ctx context.Context, id string) (Channel, error) {
 
 // Forget makes the next Get read the channel anew: after a write of one's own.
 func (c *Cache) Forget(id string) { c.kept().Forget(id) }
+
+// Purge takes away all that is kept of a channel, also what lies beside it. No callback finds it afterwards.
+func (s *Store) Purge(ctx context.Context, id string) error {
+	for {
+		out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
+			TableName: &s.Table, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("#pk = :pk"), ProjectionExpression: aws.String("#pk, #sk"),
+			ExpressionAttributeNames: map[string]string{"#pk": attrPK, "#sk": attrSK}, ExpressionAttributeValues: attr.Item{":pk": attr.String(id)},
+		})
+		if err != nil {
+			return fmt.Errorf("list what is kept of a channel: %w", err)
+		}
+		if len(out.Items) == 0 {
+			return nil
+		}
+		for _, it := range out.Items {
+			if _, err := s.DB.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.Table, Key: attr.Item{attrPK: it[attrPK], attrSK: it[attrSK]}}); err != nil {
+				return fmt.Errorf("purge channel: %w", err)
+			}
+		}
+	}
+}

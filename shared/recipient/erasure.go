@@ -77,7 +77,7 @@ func (s *Store) Erase(ctx context.Context, r Recipient, job Erasure, restricted 
 	var addressKeys []string
 	changes := []types.TransactWriteItem{
 		{Put: &types.Put{
-			TableName: &s.Table, Item: tombstone, ConditionExpression: aws.String("#version = :over"),
+			TableName: &s.Table, Item: listed(tombstone), ConditionExpression: aws.String("#version = :over"),
 			ExpressionAttributeNames: map[string]string{"#version": attrVersion}, ExpressionAttributeValues: attr.Item{":over": attr.Int(r.version)},
 		}},
 		{Delete: &types.Delete{TableName: &s.Table, Key: key(r.AccountID, r.ID, consentsSort)}},
@@ -90,10 +90,10 @@ func (s *Store) Erase(ctx context.Context, r Recipient, job Erasure, restricted 
 		} else {
 			addressKeys = append(addressKeys, s.AddressKey(r.AccountID, a))
 		}
-		changes = append(changes, types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: marker}})
+		changes = append(changes, types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: listed(marker)}})
 	}
 	it[attrAddresses] = attr.Strings(addressKeys)
-	changes = append(changes, types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: it}})
+	changes = append(changes, types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: listed(it)}})
 	e.Action, e.Target, e.Before, e.After = "recipient.erased", r.ID, shape(r), map[string]any{"erasure_id": job.ID}
 	return s.refused(s.Audit.Write(ctx, e, changes...))
 }

@@ -100,7 +100,7 @@ func flagWrites(table string, keys id.ConversationKeyer, accountID, address stri
 	writes := make([]types.TransactWriteItem, 0, 2)
 	for _, it := range flagKeys(keys, accountID, address, o.ChannelID) {
 		it[attrSince], it[attrSource] = attr.Time(o.Since), attr.String(string(o.Source))
-		writes = append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &table, Item: it}})
+		writes = append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &table, Item: listed(it)}})
 	}
 	return writes
 }

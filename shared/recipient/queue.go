@@ -16,6 +16,9 @@ type Reference struct {
 	ErasureID string `json:"erasure_id"`
 }
 
+// WholeAccount stands where a reference has its erasure: everything that is kept of an account that was closed.
+const WholeAccount = "account"
+
 // ErrMalformed: the body is no reference.
 var ErrMalformed = errors.New("malformed reference")
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,6 +27,8 @@ import (
 //	account#address key   / "optout#channel"   that the address opted out of the channel, to be shown
 //	account#conversation  / "optout"           the same, as intake and dispatcher look for it
 //	account#erasure       / "erasure"          a job that erases
+//
+// Every item stands in the index "account" as well, so that an account's recipients can be listed, and all of it be purged.
 const (
 	attrPK       = "pk"
 	attrSK       = "sk"
@@ -42,6 +45,11 @@ const (
 	attrSince    = "since"
 	attrSource   = "source"
 	attrTTL      = "ttl"
+	attrListKey  = "ak" // account
+	attrListSort = "as" // sort#part: recipients together, the earliest first
+
+	// AccountIndex lists what is kept of an account's recipients.
+	AccountIndex = "account"
 
 	recipientSort = "recipient"
 	consentsSort  = "consents"
@@ -94,6 +102,13 @@ type body struct {
 
 func key(accountID, part, sort string) attr.Item {
 	return attr.Item{attrPK: attr.String(accountID + "#" + part), attrSK: attr.String(sort)}
+}
+
+// listed puts an item that is to be written into the index of its account.
+func listed(it attr.Item) attr.Item {
+	accountID, part, _ := strings.Cut(attr.Text(it, attrPK), "#")
+	it[attrListKey], it[attrListSort] = attr.String(accountID), attr.String(attr.Text(it, attrSK)+"#"+part)
+	return it
 }
 
 // AddressKey is the key under which an address is kept.
@@ -233,7 +248,7 @@ func (s *Store) pointer(r Recipient, address string) types.TransactWriteItem {
 	if r.Origin == Conversed {
 		values[":free"] = attr.Time(s.Now())
 	}
-	return types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: it, ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: values}}
+	return types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: listed(it), ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: values}}
 }
 
 func (s *Store) freePointer(r Recipient, address string) types.TransactWriteItem {
@@ -249,7 +264,7 @@ func (s *Store) put(r Recipient, over int64) (types.TransactWriteItem, error) {
 	if err != nil {
 		return types.TransactWriteItem{}, err
 	}
-	p := &types.Put{TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK}}
+	p := &types.Put{TableName: &s.Table, Item: listed(it), ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK}}
 	if over != 0 {
 		p.ConditionExpression, p.ExpressionAttributeNames = aws.String("#version = :over"), map[string]string{"#version": attrVersion}
 		p.ExpressionAttributeValues = attr.Item{":over": attr.Int(over)}
@@ -419,7 +434,7 @@ func (s *Store) PutConsents(ctx context.Context, r Recipient, list []Consent, e 
 	}
 	it[attrUpdated] = attr.Time(s.Now())
 	e.Action, e.Target, e.Before, e.After = "recipient.consents_set", r.ID, tally(old), tally(list)
-	return s.refused(s.Audit.Write(ctx, e, s.still(r), types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: it}}))
+	return s.refused(s.Audit.Write(ctx, e, s.still(r), types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: listed(it)}}))
 }
 
 // still gives the condition that a recipient is there.

@@ -97,6 +97,9 @@ type Restriction struct {
 	Limit *int64 `json:"limit,omitempty"`
 	Rate  *Rate  `json:"rate,omitempty"`
 
+	// Closure: the account ordered it itself, by closing. The operator can't lift it.
+	Closure bool `json:"closure,omitempty"`
+
 	CreatedBy string    `json:"created_by,omitempty"`
 	LiftedAt  time.Time `json:"lifted_at,omitzero"`
 	LiftedBy  string    `json:"lifted_by,omitempty"`

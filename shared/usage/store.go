@@ -272,6 +272,37 @@ func (s *Store) settle(ctx context.Context, g Gate, list []Settlement) (Gate, er
 	return s.update(ctx, g.AccountID, w)
 }
 
+const bringTries = 6
+
+// Bring makes terms hold for an account's gate. An account that sent nothing yet has none; one that is restricted gets it
+// now, so that its restrictions hold at once. Two requests, more when the gate changes meanwhile.
+func (s *Store) Bring(ctx context.Context, accountID string, terms Terms) error {
+	gate, err := s.Read(ctx, accountID, true)
+	for range bringTries {
+		if errors.Is(err, ErrNoGate) && terms.Restricted() {
+			if err := s.Create(ctx, accountID, terms); err != nil {
+				return err
+			}
+			gate, err = s.Read(ctx, accountID, true)
+			continue
+		}
+		if errors.Is(err, ErrNoGate) || err == nil && gate.Version == terms.Version {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		after, adoptErr := s.AdoptTerms(ctx, gate, terms)
+		refused := new(Refused)
+		if errors.As(adoptErr, &refused) {
+			gate = refused.Gate
+			continue
+		}
+		gate, err = after, adoptErr
+	}
+	return fmt.Errorf("bring terms to a gate: it changed %d times meanwhile", bringTries)
+}
+
 // AdoptTerms makes other terms hold for a gate; what was used stays used. It is refused when the gate's terms are no
 // longer those that the caller saw.
 func (s *Store) AdoptTerms(ctx context.Context, g Gate, terms Terms) (Gate, error) {

@@ -18,7 +18,8 @@
 // Departs from AWS: http URLs on the loopback interface are called, one certificate signs for every region, and letters go
 // nowhere.
 //
-// Under /_sim/ it is steered and asked what it saw; see package stage, type own and inbound.go.
+// Under /_sim/ it is steered and asked what it saw; see package stage, type own and inbound.go. GET _sim/subscriptions lists
+// the endpoints of the topics.
 package emailses
 
 import (
@@ -162,8 +163,11 @@ func (s *Simulator) Close() {
 	s.stage.Close()
 }
 
+// Call is one call as GET _sim/calls shows it. RequestID is the message_id tag, To the first recipient.
+type Call = stage.Call
+
 // Calls returns what the API saw of a sender ("": of all), oldest first, and how many letters it took.
-func (s *Simulator) Calls(from string) ([]stage.Call, int) { return s.stage.Calls(from) }
+func (s *Simulator) Calls(from string) ([]Call, int) { return s.stage.Calls(from) }
 
 // ServeHTTP serves both services and the steering under /_sim/.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.stage.ServeHTTP(w, r) }
@@ -201,6 +205,7 @@ func (s *Simulator) routes() {
 	s.stage.Handle("GET /{$}", stage.Route{Serve: func(e *stage.Exchange) { s.confirm(&call{e}) }})
 	s.stage.Handle("GET "+certificatePath, stage.Route{Serve: func(e *stage.Exchange) { e.Bytes(http.StatusOK, "application/x-pem-file", s.keys().certificate) }})
 	s.stage.Steer(http.MethodPost, "inbound", s.postInbound)
+	s.stage.Steer(http.MethodGet, "subscriptions", s.getSubscriptions)
 }
 
 // call is one call while it is served.

@@ -92,6 +92,16 @@ func (s *Simulator) confirm(c *call) {
 	c.snsProblem(http.StatusBadRequest, "InvalidParameter", "Invalid token")
 }
 
+func (s *Simulator) getSubscriptions(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := []any{}
+	for _, sub := range s.subscriptions {
+		list = append(list, map[string]any{"topic_arn": sub.topic, "endpoint": sub.endpoint, "confirmed": sub.confirmed})
+	}
+	stage.Answer(w, http.StatusOK, map[string]any{"subscriptions": list})
+}
+
 // publish gives the calls by which a message reaches every endpoint of a topic.
 func (s *Simulator) publish(topic, message string, b stage.Behaviour) []stage.Callback {
 	s.mu.Lock()

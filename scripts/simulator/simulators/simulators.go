@@ -7,6 +7,7 @@ import (
 
 	"contactcenter/scripts/simulator/edna"
 	"contactcenter/scripts/simulator/emailses"
+	"contactcenter/scripts/simulator/telegram"
 	"contactcenter/scripts/simulator/twiliosms"
 	"contactcenter/scripts/simulator/whatsappcloud"
 )
@@ -27,6 +28,7 @@ func All() []Simulator {
 		{"edna", edna.Settings, edna.Start},
 		{"email_ses", emailses.Settings, emailses.Start},
 		{"whatsapp_cloud", whatsappcloud.Settings, whatsappcloud.Start},
+		{"telegram", telegram.Settings, telegram.Start},
 		{"twilio_sms", twiliosms.Settings, twiliosms.Start},
 	}
 }

@@ -27,7 +27,9 @@ func ChannelsTable() *dynamodb.CreateTableInput {
 func AuditTable() *dynamodb.CreateTableInput { return table("audit", index{"shard", "gk", "gs"}) }
 
 // RecipientsTable holds recipients, consents, opt-outs and erasures.
-func RecipientsTable() *dynamodb.CreateTableInput { return table("recipients") }
+func RecipientsTable() *dynamodb.CreateTableInput {
+	return table("recipients", index{"account", "ak", "as"})
+}
 
 // ComplaintsTable holds complaints and evidence requests.
 func ComplaintsTable() *dynamodb.CreateTableInput {

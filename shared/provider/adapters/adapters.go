@@ -6,6 +6,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/emailses"
+	"contactcenter/shared/provider/telegram"
 	"contactcenter/shared/provider/twiliosms"
 	"contactcenter/shared/provider/whatsappcloud"
 )
@@ -21,6 +22,7 @@ func list() []entry {
 	return []entry{
 		{edna.ID, edna.Capabilities, func(getenv func(string) string) provider.Adapter { return edna.New(edna.ConfigFrom(getenv)) }},
 		{emailses.ID, emailses.Capabilities, func(getenv func(string) string) provider.Adapter { return emailses.New(emailses.ConfigFrom(getenv)) }},
+		{telegram.ID, telegram.Capabilities, func(getenv func(string) string) provider.Adapter { return telegram.New(telegram.ConfigFrom(getenv)) }},
 		{twiliosms.ID, twiliosms.Capabilities, func(getenv func(string) string) provider.Adapter {
 			return twiliosms.New(twiliosms.ConfigFrom(getenv))
 		}},

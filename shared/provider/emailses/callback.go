@@ -247,7 +247,7 @@ func bare(s string) string {
 		a = &mail.Address{Address: strings.Trim(strings.TrimSpace(s), "<>")}
 	}
 	at := strings.LastIndexByte(a.Address, '@')
-	if at < 0 {
+	if at < 0 || strings.ContainsAny(a.Address, "<> \r\n") {
 		return ""
 	}
 	return a.Address[:at] + strings.ToLower(a.Address[at:])

@@ -59,7 +59,6 @@ type Adapter struct {
 	http     *http.Client
 	timeout  time.Duration
 	now      func() time.Time
-	signer   *v4.Signer
 
 	mu           sync.Mutex
 	certificates map[string]certificate
@@ -76,7 +75,7 @@ var (
 func New(c Config) *Adapter {
 	a := &Adapter{
 		ses: strings.TrimRight(c.BaseURL, "/"), sns: strings.TrimRight(c.SNSBaseURL, "/"),
-		http: c.HTTP, timeout: c.Timeout, now: c.Now, signer: v4.NewSigner(), certificates: map[string]certificate{},
+		http: c.HTTP, timeout: c.Timeout, now: c.Now, certificates: map[string]certificate{},
 	}
 	if a.sns == "" {
 		a.sns = a.ses
@@ -214,7 +213,9 @@ func (a *Adapter) do(ctx context.Context, acc account, r request) ([]byte, httpc
 	}
 	hash := sha256.Sum256(r.body)
 	key := aws.Credentials{AccessKeyID: acc.keyID, SecretAccessKey: acc.secret}
-	if err := a.signer.SignHTTP(ctx, key, req, hex.EncodeToString(hash[:]), r.service, acc.region, a.now()); err != nil {
+	// A signer keeps what it derived from a secret by the key's id alone, so one that is used again would go on signing with a
+	// secret that was entered wrong, or was replaced.
+	if err := v4.NewSigner().SignHTTP(ctx, key, req, hex.EncodeToString(hash[:]), r.service, acc.region, a.now()); err != nil {
 		return nil, httpclient.Answer{}, platformFault("the request could not be signed")
 	}
 	answer, fail := a.exchange(ctx, r.base, req)

@@ -93,6 +93,7 @@ func TestWhatAnErrorSaysOfTheProvidersHealth(t *testing.T) {
 		"a server error is a failure":                  {&provider.Error{Kind: provider.Retry, Fault: provider.FaultProvider}, Failed, Failed},
 		"so is no answer":                              {&provider.Error{Kind: provider.Ambiguous, Fault: provider.FaultProvider}, Failed, Failed},
 		"a slower pace is none":                        {&provider.Error{Kind: provider.Retry, Fault: provider.FaultProvider, Throttled: true}, Throttled, Throttled},
+		"nor is a quota of the customer's":             {&provider.Error{Kind: provider.Retry, Fault: provider.FaultCustomer}, Throttled, Throttled},
 		"credentials concern the channel":              {&provider.Error{Kind: provider.Credentials, Fault: provider.FaultCustomer}, Answered, Failed},
 		"what is our own fault says nothing of others": {&provider.Error{Kind: provider.Retry, Fault: provider.FaultPlatform}, Unjudged, Unjudged},
 	} {
@@ -187,6 +188,47 @@ func TestProcessesSeeAnOutageTogether(t *testing.T) {
 	if s.call(s.process(), "a", Answered, 0) && s.call(s.process(), "b", Answered, 0) {
 		t.Error("another process calls a provider to which nothing gets through")
 	}
+}
+
+// a provider that has answered for a minute hangs: that shows within two slots, however much was well before.
+func TestAnOutageAfterABusyMinuteIsSeenWithinSeconds(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	busy := []*Monitor{s.process(), s.process(), s.process()}
+	for i := range 600 {
+		s.call(busy[i%3], string(rune('a'+i%4)), Answered, 100*time.Millisecond)
+		busy[i%3].Flush(t.Context())
+	}
+	began := s.Now()
+	for i := 0; s.Now().Sub(began) < time.Minute; i++ {
+		if !s.call(busy[i%3], string(rune('a'+i%4)), Failed, 600*time.Millisecond) {
+			break
+		}
+		busy[i%3].Flush(t.Context())
+	}
+	if took := s.Now().Sub(began); took > 2*SlotLength+3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	s.want(OfProvider("p"), Outage)
+}
+
+// A process that handles one channel only does not take its failures for the provider's.
+func TestOneProcessDoesNotJudgeAProviderByOneChannel(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	other, mine := s.process(), s.process()
+	for range 4 {
+		for _, channelID := range []string{"b", "c", "d"} {
+			s.call(other, channelID, Answered, time.Second)
+		}
+		other.Flush(t.Context())
+	}
+	for range 30 {
+		s.call(mine, "a", Failed, 100*time.Millisecond)
+		mine.Flush(t.Context())
+	}
+	s.want(OfChannel("a"), Outage)
+	s.want(OfProvider("p"), Operational)
 }
 
 //

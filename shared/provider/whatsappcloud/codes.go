@@ -26,6 +26,8 @@ type meaning struct {
 	detail   string
 	wait     time.Duration
 	optedOut bool
+	// throttled: the provider works, and asks for a slower pace.
+	throttled bool
 }
 
 // refusal sorts an error answer by its code. The number of one that is not known here is still shown, and its kind follows
@@ -48,7 +50,7 @@ func (a *Adapter) refusal(answer httpclient.Answer, g graphError) *provider.Erro
 	if !known {
 		return e
 	}
-	e.Kind, e.Code, e.Fault, e.Detail, e.OptedOut, e.RetryAfter = m.kind, m.code, m.fault, m.detail, m.optedOut, 0
+	e.Kind, e.Code, e.Fault, e.Detail, e.OptedOut, e.Throttled, e.RetryAfter = m.kind, m.code, m.fault, m.detail, m.optedOut, m.throttled, 0
 	if m.kind == provider.Retry {
 		e.RetryAfter = max(m.wait, asked)
 	}
@@ -79,6 +81,12 @@ func unavailable(detail string, wait time.Duration) meaning {
 	return meaning{kind: provider.Retry, code: "provider_unavailable", fault: provider.FaultProvider, detail: detail, wait: wait}
 }
 
+func slower(detail string, wait time.Duration) meaning {
+	m := unavailable(detail, wait)
+	m.throttled = true
+	return m
+}
+
 func recipientInvalid(fault provider.Fault, detail string) meaning {
 	return meaning{kind: provider.Permanent, code: "recipient_invalid", fault: fault, detail: detail}
 }
@@ -102,15 +110,15 @@ func meaningOf(code int) (meaning, bool) {
 	case 1, 2, 131000, 131016, 131057:
 		return unavailable("the provider can't take messages at present", 0), true
 	case 4, 80007:
-		return unavailable("the app or the WhatsApp Business Account makes too many calls", time.Minute), true
+		return slower("the app or the WhatsApp Business Account makes too many calls", time.Minute), true
 	case 130429:
-		return unavailable("the number sends faster than the provider allows", time.Second), true
+		return slower("the number sends faster than the provider allows", time.Second), true
 	case 131056:
 		// The limit of one pair of numbers is no reason to hold up others, so no wait is named: the dispatcher's own, which
 		// doubles from try to try, stands in for the 4^X seconds that Meta asks for.
-		return unavailable("too many messages to one recipient in a short time", 0), true
+		return slower("too many messages to one recipient in a short time", 0), true
 	case 131048:
-		return unavailable("the provider limits the number, because recipients block or report it", 0), true
+		return slower("the provider limits the number, because recipients block or report it", 0), true
 	case 33, 133010, 131037, 131045, 131031, 368, 130497:
 		return senderUnavailable("the provider does not let this number send: its state is shown in the provider's WhatsApp Manager"), true
 	case 131042:

@@ -207,43 +207,52 @@ func TestABatchIsGatheredWithinItsWindow(t *testing.T) {
 	b.empty(t)
 }
 
+// slow batches keep nobody waiting for ever, and there are never more than the ceiling.
 func TestBatchesInHandAreBounded(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, "30")
-	for range 10 {
-		b.send(t, "x")
+	for name, tc := range map[string]struct{ ceiling, want int }{
+		"by the concurrency":                  {0, 3},
+		"by the ceiling, when they take long": {5, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "30")
+			for range 10 {
+				b.send(t, "x")
+			}
+			var mu sync.Mutex
+			inHand, most, total := 0, 0, 0
+			full, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			b.run(t, &Mapping{BatchSize: 1, Concurrency: 3, Ceiling: tc.ceiling, Function: func(context.Context, []byte) ([]byte, error) {
+				mu.Lock()
+				inHand++
+				if most = max(most, inHand); inHand == tc.want && total == 0 {
+					close(full)
+				}
+				mu.Unlock()
+				<-release
+				mu.Lock()
+				defer mu.Unlock()
+				inHand--
+				if total++; total == 10 {
+					close(done)
+				}
+				return nil, nil
+			}})
+			for _, c := range []chan struct{}{full, done} {
+				select {
+				case <-c:
+				case <-time.After(20 * time.Second):
+					t.Fatal("it did not come so far")
+				}
+				if c == full {
+					close(release)
+				}
+			}
+			if most != tc.want {
+				t.Errorf("%d batches were in hand at once, want %d", most, tc.want)
+			}
+			b.empty(t)
+		})
 	}
-	var mu sync.Mutex
-	inHand, most, total := 0, 0, 0
-	full, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	b.run(t, &Mapping{BatchSize: 1, Concurrency: 3, Function: func(context.Context, []byte) ([]byte, error) {
-		mu.Lock()
-		inHand++
-		if most = max(most, inHand); inHand == 3 && total == 0 {
-			close(full)
-		}
-		mu.Unlock()
-		<-release
-		mu.Lock()
-		defer mu.Unlock()
-		inHand--
-		if total++; total == 10 {
-			close(done)
-		}
-		return nil, nil
-	}})
-	for _, c := range []chan struct{}{full, done} {
-		select {
-		case <-c:
-		case <-time.After(20 * time.Second):
-			t.Fatal("it did not come so far")
-		}
-		if c == full {
-			close(release)
-		}
-	}
-	if most != 3 {
-		t.Errorf("%d batches were in hand at once, want 3", most)
-	}
-	b.empty(t)
 }

@@ -22,6 +22,8 @@ const (
 	perReceive = 10
 	// maxConcurrency is how many batches a mapping without a bound of its own has in hand here.
 	maxConcurrency = 8
+	// slowBatch is after which time a batch in hand no longer keeps others from being received, up to Mapping.Ceiling of them.
+	slowBatch = 500 * time.Millisecond
 	// callTimeout is for everything but a long poll.
 	callTimeout = 10 * time.Second
 )
@@ -44,6 +46,9 @@ type Mapping struct {
 	Window time.Duration
 	// Concurrency bounds the batches in hand at a time; 0: eight.
 	Concurrency int
+	// Ceiling, where it is more than Concurrency, bounds the batches in hand when some of them take longer than half a second. Lambda starts more and
+	// more of a function while messages wait; here that is done only for those that would wait for slow ones.
+	Ceiling int
 	// ReportFailures says that the function names the messages that failed. Without it a batch fails as a whole.
 	ReportFailures bool
 	// Function invokes the function on one batch.
@@ -59,7 +64,7 @@ func (m *Mapping) Run(ctx context.Context) {
 		concurrency = maxConcurrency
 	}
 	// A slot is taken before a batch is received, so that no message waits here, invisible to others.
-	slots := make(chan struct{}, concurrency)
+	slots, more := make(chan struct{}, concurrency), make(chan struct{}, max(m.Ceiling-concurrency, 0))
 	var inHand sync.WaitGroup
 	defer inHand.Wait()
 	for {
@@ -77,9 +82,36 @@ func (m *Mapping) Run(ctx context.Context) {
 			continue
 		}
 		inHand.Go(func() {
-			defer func() { <-slots }()
+			defer moved(slots, more)()
 			m.process(ctx, batch)
 		})
+	}
+}
+
+// moved moves a batch that is slow from one place in slots to one in more, if there is one left then. The function that it gives frees
+// the place that the batch has.
+func moved(slots, more chan struct{}) func() {
+	var mu sync.Mutex
+	place, done := slots, false
+	timer := time.AfterFunc(slowBatch, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case more <- struct{}{}:
+			<-place
+			place = more
+		default:
+		}
+	})
+	return func() {
+		timer.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		done = true
+		<-place
 	}
 }
 

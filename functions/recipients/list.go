@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
+	"contactcenter/shared/recipient"
+)
+
+// optOutsAtOnce bounds how many recipients' opt-outs are read side by side.
+const optOutsAtOnce = 8
+
+// ListRecipients answers GET /v1/recipients.
+func (h *Handler) ListRecipients(w http.ResponseWriter, r *http.Request) {
+	q := api.ReadQuery(r)
+	size, token := q.Page()
+	if err := q.Err(); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	// A page of the store is one batch of reads at most.
+	list, next, err := h.Recipients.List(r.Context(), api.PrincipalFrom(r.Context()).AccountID, attr.Page{Size: min(size, recipient.ListPage), Token: token})
+	switch {
+	case errors.Is(err, attr.ErrToken):
+		api.WriteError(w, r, api.BadPageToken())
+		return
+	case err != nil:
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	items := make([]api.Recipient, len(list))
+	group, ctx := errgroup.WithContext(r.Context())
+	group.SetLimit(optOutsAtOnce)
+	for i, of := range list {
+		group.Go(func() error {
+			optOuts, err := h.Recipients.OptOuts(ctx, of)
+			items[i] = recipientView(of, optOuts)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, api.RecipientList{Items: items, NextPageToken: next})
+}

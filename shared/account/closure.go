@@ -1,0 +1,184 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/attr"
+	"contactcenter/shared/audit"
+	"contactcenter/shared/restriction"
+)
+
+// ClosureStatus says how far the closing of an account is.
+type ClosureStatus string
+
+// The statuses of a closure.
+const (
+	// Closing: nothing is sent any more, everything can be read and exported, and it can be canceled.
+	Closing ClosureStatus = "closing"
+	// Purging: what is kept is being taken away.
+	Purging ClosureStatus = "purging"
+	Closed  ClosureStatus = "closed"
+	// Reopened: it was canceled in time.
+	Reopened ClosureStatus = "canceled"
+)
+
+// MaxGrace is how far ahead an account's data may be purged that is being closed, DefaultGrace when the account says
+// nothing else. Its job waits in a queue, which keeps it for two weeks.
+const (
+	DefaultGrace = 7 * 24 * time.Hour
+	MaxGrace     = 10 * 24 * time.Hour
+)
+
+// Closure is the closing of an account.
+type Closure struct {
+	AccountID string        `json:"account"`
+	Status    ClosureStatus `json:"status"`
+	// RestrictionID is the block that holds everything while the account is closing, and stays when it is closed.
+	RestrictionID string    `json:"restriction"`
+	RequestedAt   time.Time `json:"requested_at"`
+	RequestedBy   string    `json:"requested_by"`
+	// PurgeAt is when the purge begins, PurgedAt when it was done.
+	PurgeAt  time.Time `json:"purge_at"`
+	PurgedAt time.Time `json:"purged_at,omitzero"`
+
+	// Channels are those whose conversations are to be purged; BegunAt is when the last of them was taken out of use.
+	Channels []string  `json:"channels,omitempty"`
+	BegunAt  time.Time `json:"begun_at,omitzero"`
+	// Conversations and Canceled count what was purged, and which messages were taken back for it.
+	Conversations int64 `json:"conversations,omitempty"`
+	Canceled      int64 `json:"canceled,omitempty"`
+
+	step int64
+}
+
+var (
+	// ErrNoClosure: the account is not being closed.
+	ErrNoClosure = errors.New("account is not being closed")
+	// ErrClosureChanged: somebody else changed the closure meanwhile.
+	ErrClosureChanged = errors.New("closure changed meanwhile")
+)
+
+const (
+	closureSort = "closure"
+	attrStep    = "step"
+)
+
+func closureKey(accountID string) attr.Item {
+	return attr.Item{attrPK: attr.String(accountID), attrSK: attr.String(closureSort)}
+}
+
+// Close begins to close an account: the block that holds everything and the closure are one write with the event. It
+// returns ErrClosureChanged when the account is being closed already. Two requests.
+func (s *Store) Close(ctx context.Context, c Closure, block restriction.Restriction, e audit.Event) error {
+	body, err := attr.JSON(block)
+	if err != nil {
+		return err
+	}
+	it := restrictionKey(block.AccountID, block.ID)
+	it[attrBody] = body
+	pointer := pointerKey(block.ID)
+	pointer[attrOwner] = attr.String(block.AccountID)
+	put, err := s.closurePut(c)
+	if err != nil {
+		return err
+	}
+	return s.relist(ctx, c.AccountID, e, func(set restriction.Set) (restriction.Set, error) {
+		switch was, err := s.Closure(ctx, c.AccountID); {
+		case errors.Is(err, ErrNoClosure):
+		case err != nil:
+			return nil, err
+		case was.Status != Reopened:
+			return nil, ErrClosureChanged
+		}
+		return append(set, listed(block)), nil
+	}, s.putNew(it), s.putNew(pointer), put)
+}
+
+func (s *Store) closurePut(c Closure) (types.TransactWriteItem, error) {
+	body, err := attr.JSON(c)
+	if err != nil {
+		return types.TransactWriteItem{}, err
+	}
+	it := closureKey(c.AccountID)
+	it[attrBody], it[attrStep], it[attrClosure] = body, attr.Int(c.step), attr.String(string(c.Status))
+	return types.TransactWriteItem{Put: &types.Put{
+		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk) OR #status = :reopened"),
+		ExpressionAttributeNames: map[string]string{"#pk": attrPK, "#status": attrClosure}, ExpressionAttributeValues: attr.Item{":reopened": attr.String(string(Reopened))},
+	}}, nil
+}
+
+const attrClosure = "closure_status"
+
+// Closure gives the closing of an account, also one that was canceled, or ErrNoClosure. One strongly consistent request.
+func (s *Store) Closure(ctx context.Context, accountID string) (Closure, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.Table, Key: closureKey(accountID), ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return Closure{}, fmt.Errorf("get closure: %w", err)
+	}
+	if len(out.Item) == 0 {
+		return Closure{}, ErrNoClosure
+	}
+	var c Closure
+	err = attr.FromJSON(out.Item, attrBody, &c)
+	c.step = attr.Number(out.Item, attrStep)
+	return c, err
+}
+
+// Reopen cancels a closure that has not begun to purge, together with its event. The block is lifted by Lift afterwards. It
+// returns ErrClosureChanged when the purge has begun.
+func (s *Store) Reopen(ctx context.Context, c Closure, e audit.Event) error {
+	c.Status = Reopened
+	update, err := s.closureUpdate(c, Closing)
+	if err != nil {
+		return err
+	}
+	err = s.Audit.Write(ctx, e, types.TransactWriteItem{Update: update})
+	if audit.AsRefused(err) != nil {
+		return ErrClosureChanged
+	}
+	return err
+}
+
+// Advance records how far the purge of an account is; c.Status is what it is from now on, was what it was. It returns
+// ErrClosureChanged when somebody else works on it.
+func (s *Store) Advance(ctx context.Context, c *Closure, was ClosureStatus) error {
+	u, err := s.closureUpdate(*c, was)
+	if err != nil {
+		return err
+	}
+	_, err = s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: u.TableName, Key: u.Key, UpdateExpression: u.UpdateExpression, ConditionExpression: u.ConditionExpression,
+		ExpressionAttributeNames: u.ExpressionAttributeNames, ExpressionAttributeValues: u.ExpressionAttributeValues,
+	})
+	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
+		return ErrClosureChanged
+	}
+	if err != nil {
+		return fmt.Errorf("record closure: %w", err)
+	}
+	c.step++
+	return nil
+}
+
+// closureUpdate writes a closure over what was read.
+func (s *Store) closureUpdate(c Closure, was ClosureStatus) (*types.Update, error) {
+	body, err := attr.JSON(c)
+	if err != nil {
+		return nil, err
+	}
+	return &types.Update{
+		TableName: &s.Table, Key: closureKey(c.AccountID), UpdateExpression: aws.String("SET #body = :body, #step = :next, #status = :status"),
+		ConditionExpression:      aws.String("#step = :seen AND #status = :was"),
+		ExpressionAttributeNames: map[string]string{"#body": attrBody, "#step": attrStep, "#status": attrClosure},
+		ExpressionAttributeValues: attr.Item{
+			":body": body, ":seen": attr.Int(c.step), ":next": attr.Int(c.step + 1), ":status": attr.String(string(c.Status)), ":was": attr.String(string(was)),
+		},
+	}, nil
+}
