@@ -283,8 +283,7 @@ func (h *Handler) showWithSecret(w http.ResponseWriter, r *http.Request, e endpo
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	out := api.WebhookEndpointOf(e, h.Now())
-	out.Secret = secrets[0]
+	out := api.WebhookEndpointWithSecret{WebhookEndpoint: api.WebhookEndpointOf(e, h.Now()), Secret: secrets[0]}
 	if status == http.StatusCreated {
 		w.Header().Set("Location", "/v1/webhook-endpoints/"+e.ID)
 	}

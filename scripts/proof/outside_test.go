@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// one place speaks to the outside, over TLS: the HTTP client of the adapters. The other client
-// made in the code belongs to the AWS SDK.
-func TestOneHTTPClientSpeaksToTheOutside(t *testing.T) {
+// two places speak to the outside, over TLS: the HTTP client of the adapters, and the one that sends
+// accounts' events to the webhook endpoints that they registered. The other client made in the code belongs to the AWS SDK.
+func TestTwoHTTPClientsSpeakToTheOutside(t *testing.T) {
 	t.Parallel()
 	s := project(t)
 	made := map[string][]string{}
@@ -29,7 +29,10 @@ func TestOneHTTPClientSpeaksToTheOutside(t *testing.T) {
 			}
 		}
 	})
-	same(t, "makes a client", made, map[string]string{"shared/provider/httpclient: New": "the adapters' client"})
+	same(t, "makes a client", made, map[string]string{
+		"shared/provider/httpclient: New": "the adapters' client",
+		"shared/delivery: NewSender":      "to webhook endpoints, on the public Internet only",
+	})
 
 	calls := s.users(func(m string) bool {
 		return slices.Contains([]string{
@@ -37,7 +40,10 @@ func TestOneHTTPClientSpeaksToTheOutside(t *testing.T) {
 			"net/http.Get", "net/http.Head", "net/http.Post", "net/http.PostForm", "net/http.DefaultClient", "net/http.DefaultTransport",
 		}, m) || strings.HasPrefix(m, "net.Dial") || strings.HasPrefix(m, "net.Lookup") || strings.HasPrefix(m, "crypto/tls.Dial") || strings.HasPrefix(m, "net/smtp.") || strings.HasPrefix(m, "syscall.Connect")
 	})
-	same(t, "calls the outside", calls, map[string]string{"shared/provider/httpclient: New": "the connections of that client", "shared/provider/httpclient: Caller.Do": "refuses all but https"})
+	same(t, "calls the outside", calls, map[string]string{
+		"shared/provider/httpclient: New": "the connections of that client", "shared/provider/httpclient: Caller.Do": "refuses all but https",
+		"shared/delivery: NewSender": "the connections of that client", "shared/delivery: Sender.Send": "an event, to its account's own endpoint",
+	})
 }
 
 // nobody but an adapter makes or uses that client.
@@ -84,8 +90,8 @@ func TestMessagesAreMadeByIntakeAndTheWebhookOnly(t *testing.T) {
 		"shared/message: decode":              "what was stored",
 	})
 	queued := project(t).users(func(m string) bool {
-		if strings.HasPrefix(m, "shared/release.") || strings.HasPrefix(m, "shared/recipient.") {
-			return false // jobs that release what is held, and jobs that erase
+		if strings.HasPrefix(m, "shared/delivery.") || strings.HasPrefix(m, "shared/release.") || strings.HasPrefix(m, "shared/recipient.") {
+			return false // jobs that release what is held, that erase, and that send events
 		}
 		_, method, _ := strings.Cut(m, "Queue.")
 		return slices.Contains([]string{"Send", "SendLater", "SendBatch"}, method)

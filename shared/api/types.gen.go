@@ -113,6 +113,30 @@ func (e ChannelStatus) Valid() bool {
 	}
 }
 
+// Defines values for ClosureStatus.
+const (
+	ClosureStatusCanceled ClosureStatus = "canceled"
+	ClosureStatusClosed   ClosureStatus = "closed"
+	ClosureStatusClosing  ClosureStatus = "closing"
+	ClosureStatusPurging  ClosureStatus = "purging"
+)
+
+// Valid indicates whether the value is a known member of the ClosureStatus enum.
+func (e ClosureStatus) Valid() bool {
+	switch e {
+	case ClosureStatusCanceled:
+		return true
+	case ClosureStatusClosed:
+		return true
+	case ClosureStatusClosing:
+		return true
+	case ClosureStatusPurging:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ComplaintStatus.
 const (
 	ComplaintStatusDismissed ComplaintStatus = "dismissed"
@@ -779,6 +803,43 @@ type ChannelList struct {
 // ChannelStatus defines model for ChannelStatus.
 type ChannelStatus string
 
+// CloseAccountRequest defines model for CloseAccountRequest.
+type CloseAccountRequest struct {
+	// Confirm The id of the account.
+	Confirm string `json:"confirm"`
+
+	// PurgeAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	PurgeAt *Time `json:"purge_at,omitempty"`
+}
+
+// Closure defines model for Closure.
+type Closure struct {
+	ConversationsPurged int64 `json:"conversations_purged,omitempty"`
+	MessagesCanceled    int64 `json:"messages_canceled,omitempty"`
+
+	// PurgeAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	PurgeAt Time `json:"purge_at"`
+
+	// PurgedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	PurgedAt *Time `json:"purged_at,omitempty"`
+
+	// RequestedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	RequestedAt Time          `json:"requested_at"`
+	RequestedBy string        `json:"requested_by"`
+	Status      ClosureStatus `json:"status"`
+}
+
+// ClosureStatus defines model for ClosureStatus.
+type ClosureStatus string
+
 // Complaint defines model for Complaint.
 type Complaint struct {
 	// AccountID The account that the operator found it to be about.
@@ -999,6 +1060,18 @@ type CredentialField struct {
 
 	// Optional It may be left out.
 	Optional bool `json:"optional,omitempty"`
+}
+
+// DataCategory defines model for DataCategory.
+type DataCategory struct {
+	Data    string `json:"data"`
+	Purpose string `json:"purpose"`
+
+	// Recipients Who gets it.
+	Recipients string `json:"recipients"`
+
+	// Subjects Whose data.
+	Subjects string `json:"subjects"`
 }
 
 // DecideAppealRequest defines model for DecideAppealRequest.
@@ -1461,6 +1534,25 @@ type Plan struct {
 	Rate   Rate       `json:"rate"`
 }
 
+// ProcessingRecord defines model for ProcessingRecord.
+type ProcessingRecord struct {
+	AccountID string `json:"account_id"`
+
+	// Agreements What was accepted, the agreement on processing (`dpa`) among it, newest first.
+	Agreements []Acceptance   `json:"agreements"`
+	Categories []DataCategory `json:"categories"`
+	Closure    *Closure       `json:"closure,omitempty"`
+
+	// MadeAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	MadeAt Time `json:"made_at"`
+
+	// RetentionDays How long messages are kept.
+	RetentionDays int64          `json:"retention_days"`
+	SubProcessors []SubProcessor `json:"sub_processors"`
+}
+
 // ProhibitedUse defines model for ProhibitedUse.
 type ProhibitedUse struct {
 	ID    string `json:"id"`
@@ -1723,6 +1815,14 @@ type Recipient struct {
 	UpdatedAt Time `json:"updated_at"`
 }
 
+// RecipientList defines model for RecipientList.
+type RecipientList struct {
+	Items []Recipient `json:"items"`
+
+	// NextPageToken Absent on the last page.
+	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
 // ReplayWebhookEventsRequest defines model for ReplayWebhookEventsRequest.
 type ReplayWebhookEventsRequest struct {
 	// From RFC 3339 in UTC with milliseconds.
@@ -1907,6 +2007,18 @@ type SetupStep struct {
 	Value string `json:"value,omitempty"`
 }
 
+// SubProcessor A Communication Provider that a channel of the account uses or used, with what it says now.
+type SubProcessor struct {
+	Channels          []UsedChannel      `json:"channels"`
+	Documents         []ProviderDocument `json:"documents"`
+	LegalEntity       string             `json:"legal_entity"`
+	Name              string             `json:"name"`
+	ProviderID        string             `json:"provider_id"`
+	TermsVersion      string             `json:"terms_version"`
+	TransferCountries []string           `json:"transfer_countries"`
+	Website           string             `json:"website"`
+}
+
 // SubmitEvidenceRequest defines model for SubmitEvidenceRequest.
 type SubmitEvidenceRequest struct {
 	Documents []EvidenceDocument `json:"documents"`
@@ -2054,6 +2166,26 @@ type UsageThresholds struct {
 	N80 *Time `json:"80,omitempty"`
 }
 
+// UsedChannel defines model for UsedChannel.
+type UsedChannel struct {
+	// ActivatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ActivatedAt        *Time    `json:"activated_at,omitempty"`
+	ConfirmedCountries []string `json:"confirmed_countries,omitempty"`
+
+	// ConfirmedTermsVersion The provider's terms that were confirmed at the last activation.
+	ConfirmedTermsVersion string `json:"confirmed_terms_version,omitempty"`
+
+	// CreatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	CreatedAt *Time  `json:"created_at,omitempty"`
+	Deleted   bool   `json:"deleted"`
+	ID        string `json:"id"`
+	Type      string `json:"type"`
+}
+
 // WebhookDelivery defines model for WebhookDelivery.
 type WebhookDelivery struct {
 	Attempts int `json:"attempts"`
@@ -2128,12 +2260,9 @@ type WebhookEndpoint struct {
 	// PreviousSecretValidUntil RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	PreviousSecretValidUntil *Time `json:"previous_secret_valid_until,omitempty"`
-
-	// Secret whsec_ and base64; only where it was just made.
-	Secret string                `json:"secret,omitempty"`
-	Status WebhookEndpointStatus `json:"status"`
-	URL    string                `json:"url"`
+	PreviousSecretValidUntil *Time                 `json:"previous_secret_valid_until,omitempty"`
+	Status                   WebhookEndpointStatus `json:"status"`
+	URL                      string                `json:"url"`
 }
 
 // WebhookEndpointList defines model for WebhookEndpointList.

@@ -19,6 +19,12 @@ func WebhookEndpointOf(e endpoint.Endpoint, now time.Time) WebhookEndpoint {
 	return out
 }
 
+// WebhookEndpointWithSecret is a webhook endpoint whose secret was just made.
+type WebhookEndpointWithSecret struct {
+	WebhookEndpoint
+	Secret string `json:"secret"`
+}
+
 // WebhookDeliveryOf shows a delivery.
 func WebhookDeliveryOf(d delivery.Delivery) WebhookDelivery {
 	out := WebhookDelivery{
