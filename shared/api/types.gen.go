@@ -768,7 +768,7 @@ type Channel struct {
 	Name       string  `json:"name"`
 	ProviderID string  `json:"provider_id"`
 
-	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it.
+	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it; and what the channel waits for while the Contact Center can't speak to its provider.
 	SetupSteps []SetupStep   `json:"setup_steps,omitempty"`
 	Status     ChannelStatus `json:"status"`
 	Type       string        `json:"type"`
@@ -1539,6 +1539,8 @@ type ProhibitedUseList struct {
 
 // Provider defines model for Provider.
 type Provider struct {
+	// Adapter What of the Contact Center's software speaks to the provider. Absent: what has the provider's id.
+	Adapter          string             `json:"adapter,omitempty"`
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields"`
 	Documents        []ProviderDocument `json:"documents"`
@@ -1707,6 +1709,8 @@ type PutPlanRequest struct {
 
 // PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and are refused if they are not the present ones.
 type PutProviderRequest struct {
+	// Adapter Which of the Contact Center's adapters speaks to the provider: one of those that it has, else the answer names them. Left out: the one that has the provider's id; if there is none, the provider is listed, and its channels can't be activated yet. Channels keep what spoke for them when they were made.
+	Adapter          *string            `json:"adapter,omitempty"`
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields,omitempty"`
 	Documents        []ProviderDocument `json:"documents"`
