@@ -201,7 +201,7 @@ func (s *Simulator) routes() {
 	api("GET /v2/email/identities/{identity}", "ses:GetEmailIdentity", false, unseen, s.identity)
 	api("GET /v2/email/configuration-sets/{name}/event-destinations", "ses:GetConfigurationSetEventDestinations", false, unseen, s.destinations)
 	api("GET /v2/email/templates", "ses:ListEmailTemplates", false, unseen, s.templates)
-	api("POST /{$}", "sns:Subscribe", false, unseen, s.subscribe)
+	api("POST /{$}", "sns:", false, unseen, s.serveSNS)
 	s.stage.Handle("GET /{$}", stage.Route{Serve: func(e *stage.Exchange) { s.confirm(&call{e}) }})
 	s.stage.Handle("GET "+certificatePath, stage.Route{Serve: func(e *stage.Exchange) { e.Bytes(http.StatusOK, "application/x-pem-file", s.keys().certificate) }})
 	s.stage.Steer(http.MethodPost, "inbound", s.postInbound)

@@ -435,7 +435,7 @@ func TestTheWayOfALetter(t *testing.T) {
 				return string(out[:n])
 			}
 			steer(http.MethodPut, "/_sim/behaviour", `{"open_tracking":true,"signature_version":"`+version+`"}`)
-			if _, err := a.Connect(t.Context(), channel(), hook.URL); err != nil {
+			if _, err := a.Subscribe(t.Context(), channel(), hook.URL); err != nil {
 				t.Fatal(err)
 			}
 			for deadline := time.Now().Add(5 * time.Second); !strings.Contains(steer(http.MethodGet, "/_sim/subscriptions", ""), `"confirmed":true`); {

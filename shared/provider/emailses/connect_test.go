@@ -111,6 +111,11 @@ func TestConnectSaysWhatIsLeftToDo(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 			continue
 		}
+		if settings, err := a.Subscribe(t.Context(), subscribing(c.channel, got.Settings), "https://api.example.com/cb"); err == nil {
+			got.Settings = settings
+		} else if !strings.Contains(err.Error(), "sns:Subscribe") {
+			t.Errorf("%s: %v", name, err)
+		}
 		for k, v := range got.Settings {
 			if v != "" && (v == sim.DefaultSecretAccessKey || v == sim.DefaultAccessKeyID) {
 				t.Errorf("%s: the setting %s is a credential", name, k)
@@ -127,6 +132,11 @@ func TestConnectSaysWhatIsLeftToDo(t *testing.T) {
 			t.Errorf("%s: %q", name, titles)
 		}
 	}
+}
+
+func subscribing(ch provider.Channel, settings map[string]string) provider.Channel {
+	ch.Settings = settings
+	return ch
 }
 
 // Without a base URL calls go to the region's own hosts, and nowhere else.

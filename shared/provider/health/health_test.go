@@ -190,6 +190,47 @@ func TestProcessesSeeAnOutageTogether(t *testing.T) {
 	}
 }
 
+// a provider that has answered for a minute hangs: that shows within two slots, however much was well before.
+func TestAnOutageAfterABusyMinuteIsSeenWithinSeconds(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	busy := []*Monitor{s.process(), s.process(), s.process()}
+	for i := range 600 {
+		s.call(busy[i%3], string(rune('a'+i%4)), Answered, 100*time.Millisecond)
+		busy[i%3].Flush(t.Context())
+	}
+	began := s.Now()
+	for i := 0; s.Now().Sub(began) < time.Minute; i++ {
+		if !s.call(busy[i%3], string(rune('a'+i%4)), Failed, 600*time.Millisecond) {
+			break
+		}
+		busy[i%3].Flush(t.Context())
+	}
+	if took := s.Now().Sub(began); took > 2*SlotLength+3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	s.want(OfProvider("p"), Outage)
+}
+
+// A process that handles one channel only does not take its failures for the provider's.
+func TestOneProcessDoesNotJudgeAProviderByOneChannel(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	other, mine := s.process(), s.process()
+	for range 4 {
+		for _, channelID := range []string{"b", "c", "d"} {
+			s.call(other, channelID, Answered, time.Second)
+		}
+		other.Flush(t.Context())
+	}
+	for range 30 {
+		s.call(mine, "a", Failed, 100*time.Millisecond)
+		mine.Flush(t.Context())
+	}
+	s.want(OfChannel("a"), Outage)
+	s.want(OfProvider("p"), Operational)
+}
+
 //
 func TestAnOutageEndsByOneCallThatTries(t *testing.T) {
 	t.Parallel()
