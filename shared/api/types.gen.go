@@ -1705,7 +1705,7 @@ type PutPlanRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and are refused if they are not the present ones.
+// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and change nothing.
 type PutProviderRequest struct {
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields,omitempty"`
