@@ -728,7 +728,7 @@ type Capabilities struct {
 	// Statuses What the provider reports after it took a message. None: `sent` is the last that is heard of it.
 	Statuses []MessageStatus `json:"statuses"`
 
-	// UserIDPattern Of the provider's own ids of people whose address it does not tell: a reply's `from` may be one, and `to` may be too. Absent: it tells every address.
+	// UserIDPattern Of the provider's own ids of people. With an `address_kind` of `user_id` they are the addresses; with another they stand for an address that the provider does not tell: a reply's `from` may be one, and `to` may be too. Absent: it tells every address.
 	UserIDPattern string `json:"user_id_pattern,omitempty"`
 }
 
