@@ -1707,7 +1707,7 @@ type PutPlanRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and are refused if they are not the present ones.
+// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and change nothing.
 type PutProviderRequest struct {
 	// Adapter Which of the Contact Center's adapters speaks to the provider: one of those that it has, else the answer names them. Left out: the one that has the provider's id; if there is none, the provider is listed, and its channels can't be activated yet. Channels keep what spoke for them when they were made.
 	Adapter          *string            `json:"adapter,omitempty"`
