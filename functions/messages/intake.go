@@ -276,6 +276,10 @@ func deliverable(can provider.Capabilities, to string) error {
 		if !recipient.E164(to) && !can.KnowsAs(to) {
 			return refuse("must be an E.164 number: + and 7 to 15 digits, country code first, without spaces, for example +35799123456")
 		}
+	case "user_id":
+		if can.UserID != "" && !can.KnowsAs(to) {
+			return refuse("must be the provider's own id of a person, as from tells it of what the person wrote")
+		}
 	case "email":
 		local, domain, ok := strings.Cut(to, "@")
 		if !ok || local == "" || domain == "" || strings.ContainsAny(to, " <>,;") || strings.Contains(domain, "@") {

@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/release"
 	"contactcenter/shared/rules"
@@ -70,6 +71,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Channels:   &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		IDs:        ids,
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Health:     health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
 		Providers:  &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now, Audit: events},
 		Release:    &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
 		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},

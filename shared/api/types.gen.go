@@ -728,7 +728,7 @@ type Capabilities struct {
 	// Statuses What the provider reports after it took a message. None: `sent` is the last that is heard of it.
 	Statuses []MessageStatus `json:"statuses"`
 
-	// UserIDPattern Of the provider's own ids of people whose address it does not tell: a reply's `from` may be one, and `to` may be too. Absent: it tells every address.
+	// UserIDPattern Of the provider's own ids of people. With an `address_kind` of `user_id` they are the addresses; with another they stand for an address that the provider does not tell: a reply's `from` may be one, and `to` may be too. Absent: it tells every address.
 	UserIDPattern string `json:"user_id_pattern,omitempty"`
 }
 
@@ -1705,7 +1705,7 @@ type PutPlanRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and are refused if they are not the present ones.
+// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and change nothing.
 type PutProviderRequest struct {
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields,omitempty"`

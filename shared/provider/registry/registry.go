@@ -83,6 +83,17 @@ type Entry struct {
 	CreatedAt time.Time
 }
 
+// Working gives the entry with the provider's health. Of one with which nothing was ever wrong that is so since it was added.
+func (e Entry) Working(state HealthState, since time.Time) Entry {
+	if state != "" {
+		e.Health.State = state
+	}
+	if !since.IsZero() {
+		e.Health.Since = since
+	}
+	return e
+}
+
 // Limits are a provider's own limits. What is above them waits.
 type Limits struct {
 	// Rate bounds what is handed to the provider by all accounts together; nil: it states no bound.
