@@ -95,7 +95,9 @@ func (s *stack) up(ctx context.Context, say steps) error {
 		return fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
 	root := filepath.Dir(path)
-	built := s.background(ctx, func(ctx context.Context) (map[string]string, error) { return build(ctx, root, app.Functions) })
+	built := s.background(ctx, func(ctx context.Context) (map[string]string, error) {
+		return build(ctx, root, s.options.cache, app.Functions)
+	})
 	queues, err := s.openStores(ctx, say, app)
 	if err != nil {
 		return err

@@ -163,6 +163,35 @@ func TestFunctionsHaveNothingOfTheLocalStack(t *testing.T) {
 	}
 }
 
+// which adapter speaks for a channel is what the registry's entry named, which the channel keeps. Who looked for
+// it by the provider's id would not find the adapter of a provider that was added at run time.
+func TestAnAdapterIsFoundByWhatItsChannelNames(t *testing.T) {
+	t.Parallel()
+	found := 0
+	project(t).each(func(p *pkg, function string, n ast.Node) {
+		look, ok := n.(*ast.IndexExpr)
+		if !ok || !strings.HasPrefix(p.path, "functions/") {
+			return
+		}
+		kept, ok := under(p.info.TypeOf(look.X)).(*types.Map)
+		if !ok || !strings.HasSuffix(kept.Elem().String(), "provider.Adapter") && !strings.HasSuffix(kept.Elem().String(), "provider.Capabilities") {
+			return
+		}
+		found++
+		call, ok := look.Index.(*ast.CallExpr)
+		if ok {
+			sel, isSel := call.Fun.(*ast.SelectorExpr)
+			ok = isSel && sel.Sel.Name == "AdapterID"
+		}
+		if !ok {
+			t.Errorf("%s: %s looks for an adapter by something else than AdapterID", p.path, function)
+		}
+	})
+	if found < 10 {
+		t.Errorf("only %d places that look for an adapter were found", found)
+	}
+}
+
 // a type of channel is data of a provider's entry. The code knows none by name, outside of its adapter.
 func TestNoTypeOfChannelIsKnownByName(t *testing.T) {
 	t.Parallel()

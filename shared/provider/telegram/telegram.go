@@ -97,6 +97,7 @@ func Capabilities() provider.Capabilities {
 	return provider.Capabilities{
 		ChannelTypes: []string{"telegram"},
 		AddressKind:  "user_id",
+		UserID:       chatID,
 		Content: map[content.Type]provider.Limits{
 			content.TypeText:     {MaxTextRunes: maxTextRunes},
 			content.TypeLocation: {WholePlace: true},
