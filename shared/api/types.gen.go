@@ -746,7 +746,7 @@ type Capabilities struct {
 	// Statuses What the provider reports after it took a message. None: `sent` is the last that is heard of it.
 	Statuses []MessageStatus `json:"statuses"`
 
-	// UserIDPattern Of the provider's own ids of people whose address it does not tell: a reply's `from` may be one, and `to` may be too. Absent: it tells every address.
+	// UserIDPattern Of the provider's own ids of people. With an `address_kind` of `user_id` they are the addresses; with another they stand for an address that the provider does not tell: a reply's `from` may be one, and `to` may be too. Absent: it tells every address.
 	UserIDPattern string `json:"user_id_pattern,omitempty"`
 }
 
@@ -786,7 +786,7 @@ type Channel struct {
 	Name       string  `json:"name"`
 	ProviderID string  `json:"provider_id"`
 
-	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it.
+	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it; and what the channel waits for while the Contact Center can't speak to its provider.
 	SetupSteps []SetupStep   `json:"setup_steps,omitempty"`
 	Status     ChannelStatus `json:"status"`
 	Type       string        `json:"type"`
@@ -1569,6 +1569,8 @@ type ProhibitedUseList struct {
 
 // Provider defines model for Provider.
 type Provider struct {
+	// Adapter What of the Contact Center's software speaks to the provider. Absent: what has the provider's id.
+	Adapter          string             `json:"adapter,omitempty"`
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields"`
 	Documents        []ProviderDocument `json:"documents"`
@@ -1735,8 +1737,10 @@ type PutPlanRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and are refused if they are not the present ones.
+// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and change nothing.
 type PutProviderRequest struct {
+	// Adapter Which of the Contact Center's adapters speaks to the provider: one of those that it has, else the answer names them. Left out: the one that has the provider's id; if there is none, the provider is listed, and its channels can't be activated yet. Channels keep what spoke for them when they were made.
+	Adapter          *string            `json:"adapter,omitempty"`
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields,omitempty"`
 	Documents        []ProviderDocument `json:"documents"`
