@@ -139,7 +139,8 @@ func (s *stack) startSimulators() error {
 	if s.simAddress, err = s.listen("-sim", s.options.sim, mux); err != nil {
 		return err
 	}
-	s.settings = map[string]string{}
+	// A CRM on the same machine has no address on the public Internet.
+	s.settings = map[string]string{"EVENT_TARGETS": "any"}
 	for _, p := range simulators.All() {
 		settings := providerSettings(p, endpoint(s.simAddress))
 		handler, end := p.Start(settings, s.logs.Logger("simulator/"+p.ID))
