@@ -94,9 +94,11 @@ type Handler struct {
 	Evidence   Evidence
 	Appeals    Appeals
 	Audit      Audit
-	Keys       *idempotency.Middleware
-	IDs        id.Source
-	Now        func() time.Time
+	// Adapters are the names of what can speak to a provider.
+	Adapters []string
+	Keys     *idempotency.Middleware
+	IDs      id.Source
+	Now      func() time.Time
 }
 
 // PutProvider answers PUT /v1/operator/providers/{id}.
@@ -106,7 +108,7 @@ func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	e, err := providerFrom(r, req)
+	e, err := providerFrom(r, req, h.Adapters)
 	if err == nil {
 		err = h.asItIs(r, req)
 	}

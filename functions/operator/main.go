@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
+	"contactcenter/shared/provider/adapters"
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/release"
@@ -76,6 +77,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Release:    &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
 		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
 		Audit:      events,
+		Adapters:   adapters.IDs(),
 		Keys:       &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		Now:        now,
 	}, nil

@@ -43,6 +43,12 @@ func TestEachFunctionMayDoWhatItNeedsAndNoMore(t *testing.T) {
 			"UsageTable":                         "DeleteItem GetItem PutItem UpdateItem",
 			"UsageTable if LeadingKeys health#*": "BatchGetItem Query",
 		},
+		"EndpointsFunction": {
+			"AccountsTable": "DeleteItem GetItem PutItem Query UpdateItem",
+			"AuditTable":    "PutItem",
+			"EventQueue":    "SendMessage",
+			"EventsTable":   "PutItem Query",
+		},
 		"ErasureFunction": {
 			"AccountsTable":                        "GetItem UpdateItem",
 			"ErasureLogGroup":                      "CreateLogStream PutLogEvents",

@@ -52,7 +52,7 @@ func TestConnectTellsWhichCredentialIsWrong(t *testing.T) {
 		"a sender that is no identity": {field: "from_address", value: "shop@example.org", want: "no verified identity"},
 		"a set that is a path":         {field: "configuration_set", value: "../account", want: "configuration_set must"},
 		"a set that is not there":      {field: "configuration_set", value: "other", want: "no configuration_set of this name"},
-		"a topic that is not there":    {field: "topic_arn", value: sim.DefaultTopic + "2", want: "no topic of this topic_arn"},
+		"a topic that is not there":    {field: "topic_arn", value: sim.DefaultTopic + "-other", want: "no topic of this topic_arn"},
 		"a topic of another region":    {field: "topic_arn", value: strings.Replace(sim.DefaultTopic, "us-east-1", "eu-west-1", 1), want: "in the same region"},
 		"a topic that is no ARN":       {field: "topic_arn", value: "my-topic", want: "topic_arn must"},
 		"a key that may not look":      {options: sim.Options{Denied: []string{"ses:GetAccount"}}, want: "ses:GetAccount"},

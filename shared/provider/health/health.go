@@ -71,7 +71,7 @@ func Outcomes(f *provider.Error) (ofProvider, ofChannel Outcome) {
 const (
 	// SlotLength is the time that one item of figures covers.
 	SlotLength = 5 * time.Second
-	// Window is the time that is looked at.
+	// Window is what is looked at: twelve of them.
 	Window = 12 * SlotLength
 
 	// outageCalls and outageShare make an outage: at least so many failures, which are at least this share of the calls.
