@@ -285,7 +285,7 @@ func (h *Handler) conversations(ctx context.Context, r *http.Request, channelID 
 	out := api.ConversationList{Items: []api.Conversation{}, NextPageToken: next}
 	for _, c := range found {
 		if c.Address != "" { // else all that was in it is erased
-			out.Items = append(out.Items, conversationView(c, recipients[c.Address], h.Capabilities[ch.ProviderID].ReplyWindow))
+			out.Items = append(out.Items, conversationView(c, recipients[c.Address], h.Capabilities[ch.AdapterID()].ReplyWindow))
 		}
 	}
 	return out, nil
@@ -323,7 +323,7 @@ func (h *Handler) conversation(ctx context.Context, r *http.Request) (api.Conver
 	if err != nil && !errors.Is(err, channel.ErrNotFound) {
 		return api.Conversation{}, api.TryAgain(r, err)
 	}
-	return conversationView(c, recipients[c.Address], h.Capabilities[ch.ProviderID].ReplyWindow), nil
+	return conversationView(c, recipients[c.Address], h.Capabilities[ch.AdapterID()].ReplyWindow), nil
 }
 
 // recipientsOf gives the recipients of conversations, by address. One that has none yet gets it here, at the first read,

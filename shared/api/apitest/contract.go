@@ -3,6 +3,7 @@ package apitest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -40,6 +41,7 @@ func closeSchema(r *openapi3.SchemaRef, seen map[*openapi3.Schema]bool) {
 	}
 	s := r.Value
 	seen[s] = true
+	merge(s)
 	if len(s.Properties) > 0 && s.AdditionalProperties.Has == nil && s.AdditionalProperties.Schema == nil {
 		no := false
 		s.AdditionalProperties.Has = &no
@@ -47,11 +49,24 @@ func closeSchema(r *openapi3.SchemaRef, seen map[*openapi3.Schema]bool) {
 	for _, p := range s.Properties {
 		closeSchema(p, seen)
 	}
-	for _, p := range slices.Concat(s.OneOf, s.AnyOf, s.AllOf) {
+	for _, p := range slices.Concat(s.OneOf, s.AnyOf) {
 		closeSchema(p, seen)
 	}
 	closeSchema(s.Items, seen)
 	closeSchema(s.AdditionalProperties.Schema, seen)
+}
+
+// merge makes one schema of those of an allOf: closed, each of them would forbid the fields of the others.
+func merge(s *openapi3.Schema) {
+	for _, part := range s.AllOf {
+		merge(part.Value)
+		if s.Properties == nil {
+			s.Properties = openapi3.Schemas{}
+		}
+		maps.Copy(s.Properties, part.Value.Properties)
+		s.Required = append(s.Required, part.Value.Required...)
+	}
+	s.AllOf = nil
 }
 
 // Check says where an answer differs from the document; path is without its query. An answer to a request that no

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"strings"
@@ -326,5 +327,47 @@ func TestWhatIsCountedCostsLittle(t *testing.T) {
 	}
 	if calls := s.want(OfProvider("p"), Operational).Figures.Calls; calls < 300 {
 		t.Errorf("%d calls are known of a minute with 600", calls)
+	}
+}
+
+// A change that nobody's call would record is recorded by the sweep, and said once.
+func TestTheSweepRecordsThatAnOutageIsOver(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	m := s.process()
+	for range 5 {
+		s.call(m, "a", Failed, 0)
+	}
+	sweep := &Sweep{
+		Store: s.store, Now: s.Now, Log: slog.New(slog.NewTextHandler(io.Writer(s), nil)),
+		Providers: func(context.Context) ([]string, error) { return []string{"p", "other"}, nil },
+	}
+	run := func() Status {
+		t.Helper()
+		if err := sweep.Run(t.Context(), t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		st, err := s.store.Statuses(t.Context(), OfProvider("p"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st[OfProvider("p")]
+	}
+	if st := run(); st.State != Outage || !st.Open() {
+		t.Errorf("in the outage it is %+v", st)
+	}
+	s.pass(openFirst + time.Second)
+	s.call(m, "a", Answered, 0)
+	if st := run(); st.State != Degraded {
+		t.Errorf("after it, it is %+v", st)
+	}
+	mended := s.Now()
+	s.pass(time.Minute)
+	if st := run(); st.State != Operational || !st.Since.Equal(mended.Add(Calm)) {
+		t.Errorf("a minute later it is %+v", st)
+	}
+	run()
+	if n := strings.Count(s.log.String(), "state=operational"); n != 1 {
+		t.Errorf("that is said %d times", n)
 	}
 }
