@@ -25,6 +25,7 @@ import (
 	"contactcenter/scripts/local/internal/template"
 	"contactcenter/scripts/local/internal/token"
 	"contactcenter/scripts/simulator/simulators"
+	"contactcenter/scripts/simulator/stage"
 	"contactcenter/shared/localaws"
 )
 
@@ -404,5 +405,16 @@ func (s *stack) announce(out io.Writer, quiet bool) {
 	if quiet {
 		return
 	}
-	fmt.Fprintf(out, "\nA first message, ready to paste:\n\nsh <<'SCRIPT'\nAPI=%s\n%sSCRIPT\n\nCtrl-C stops everything. Logs are on stderr.\n", s.apiURL(), firstMessage)
+	fmt.Fprintf(out, "\nA first message, ready to paste:\n\nsh <<'SCRIPT'\nAPI=%s\n%sSCRIPT\n\n%sCtrl-C stops everything. Logs are on stderr.\n", s.apiURL(), firstMessage, accounts())
+}
+
+// accounts are what a channel of a provider with accounts of one's own can be created with.
+func accounts() string {
+	out := "Credentials that the simulators take:\n\n"
+	for _, p := range simulators.All() {
+		if p.Credentials != nil {
+			out += p.ID + " " + string(stage.Marshal(p.Credentials)) + "\n"
+		}
+	}
+	return out + "\n"
 }

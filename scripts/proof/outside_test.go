@@ -153,7 +153,7 @@ func TestFunctionsHaveNothingOfTheLocalStack(t *testing.T) {
 			if d == "net/smtp" && slices.Contains(deps, "github.com/jhillyerd/enmime/v2") {
 				continue // see TestTheLibraryForLettersOnlyReads: what would use it is not linked
 			}
-			if slices.Contains([]string{"net/smtp", "testing", "plugin", "pgregory.net/rapid"}, d) {
+			if slices.Contains([]string{"net/smtp", "testing", "plugin", "pgregory.net/rapid", "github.com/go-telegram/bot"}, d) {
 				t.Errorf("%s needs %s", path, d)
 			}
 		}

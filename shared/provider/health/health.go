@@ -69,9 +69,10 @@ func Outcomes(f *provider.Error) (ofProvider, ofChannel Outcome) {
 }
 
 const (
-	// SlotLength is the time that one item of figures covers; twelve of them are the Window that is looked at.
+	// SlotLength is the time that one item of figures covers.
 	SlotLength = 5 * time.Second
-	Window     = 12 * SlotLength
+	// Window is what is looked at: twelve of them.
+	Window = 12 * SlotLength
 
 	// outageCalls and outageShare make an outage: at least so many failures, which are at least this share of the calls.
 	outageCalls = 5
