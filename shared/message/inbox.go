@@ -66,7 +66,10 @@ type Marker struct {
 
 // until is the ttl of what is written at a time.
 func (s *Store) until(at time.Time, keptFor time.Duration) types.AttributeValue {
-	return num(at.Add(Message{KeptFor: keptFor}.keptFor(s.Retention)).Unix())
+	if keptFor == 0 {
+		keptFor = s.Retention
+	}
+	return num(at.Add(keptFor).Unix())
 }
 
 func inboxItem(accountID, conversation string) item {
