@@ -19,8 +19,7 @@ import (
 type Closures interface {
 	Closure(ctx context.Context, accountID string) (account.Closure, error)
 	Close(ctx context.Context, c account.Closure, block restriction.Restriction, e audit.Event) error
-	Reopen(ctx context.Context, c account.Closure, e audit.Event) error
-	Lift(ctx context.Context, restrictionID, by string, e audit.Event) (restriction.Restriction, bool, error)
+	Reopen(ctx context.Context, c account.Closure, by string, e audit.Event) error
 	Terms(ctx context.Context, accountID string, fresh bool) (usage.Terms, error)
 }
 
@@ -132,16 +131,11 @@ func (h *Handler) reopen(r *http.Request) error {
 		return err
 	}
 	e := api.AuditEvent(ctx)
-	e.Action, e.Target, e.Before = "account.reopened", p.AccountID, map[string]any{"purge_at": c.PurgeAt.Format(time.RFC3339Nano)}
-	if c.Status != account.Reopened { // else an earlier call was cut off in between
-		if err := h.Closures.Reopen(ctx, c, e); err != nil {
+	e.Action, e.Target, e.Before = "account.reopened", p.AccountID, map[string]any{"purge_at": c.PurgeAt.Format(time.RFC3339Nano), "restriction_id": c.RestrictionID}
+	if c.Status != account.Reopened { // else an earlier call was cut off before it reached the gate
+		if err := h.Closures.Reopen(ctx, c, p.UserID, e); err != nil {
 			return err
 		}
-	}
-	lift := api.AuditEvent(ctx)
-	lift.Action, lift.Target = "restriction.lifted", c.RestrictionID
-	if _, _, err := h.Closures.Lift(ctx, c.RestrictionID, p.UserID, lift); err != nil {
-		return err
 	}
 	if err := h.bring(ctx, p.AccountID); err != nil {
 		api.Note(ctx, err)

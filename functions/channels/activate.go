@@ -34,7 +34,7 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 		return channel.Channel{}, err
 	}
 	confirmed := channel.Confirmation{RulesVersion: req.RulesVersion, ProviderTermsVersion: req.ProviderTermsVersion, TransferCountries: req.TransferCountries}
-	inForce, err := h.confirm(r, c, current, confirmed)
+	c, inForce, err := h.confirm(r, c, current, confirmed)
 	if err != nil {
 		return channel.Channel{}, err
 	}
@@ -48,7 +48,7 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 	if c.Status == channel.Active && c.Confirmation.Matches(inForce) {
 		return c, nil
 	}
-	a := channel.Activation{By: api.PrincipalFrom(r.Context()).UserID, Confirmation: inForce}
+	a := channel.Activation{By: api.PrincipalFrom(r.Context()).UserID, Confirmation: inForce, Adapter: c.AdapterID()}
 	if a.Settings, a.Address, err = h.arrange(r, c); err != nil {
 		return channel.Channel{}, err
 	}
@@ -79,23 +79,28 @@ func (h *Handler) entitled(r *http.Request, c channel.Channel) (rules.Version, r
 	return current, agreement, nil
 }
 
-// confirm gives what is in force for a channel, which must be what was confirmed. Its provider must be usable.
-func (h *Handler) confirm(r *http.Request, c channel.Channel, current rules.Version, confirmed channel.Confirmation) (channel.Confirmation, error) {
+// confirm gives what is in force for a channel, which must be what was confirmed, and the channel with what speaks for it.
+// Its provider must be usable.
+func (h *Handler) confirm(r *http.Request, c channel.Channel, current rules.Version, confirmed channel.Confirmation) (channel.Channel, channel.Confirmation, error) {
+	none := channel.Confirmation{}
 	e, err := h.Providers.Read(r.Context(), c.ProviderID)
 	if errors.Is(err, registry.ErrNotFound) {
-		return channel.Confirmation{}, api.NewProblem(api.CodeProviderRemoved)
+		return c, none, api.NewProblem(api.CodeProviderRemoved)
 	}
 	if err != nil {
-		return channel.Confirmation{}, api.TryAgain(r, err)
+		return c, none, api.TryAgain(r, err)
 	}
-	if err := h.usable(e); err != nil {
-		return channel.Confirmation{}, err
+	if err := switchedOn(e); err != nil {
+		return c, none, err
+	}
+	if c, err = h.spokenFor(c, e); err != nil {
+		return c, none, err
 	}
 	inForce := channel.Confirmation{RulesVersion: current.Version, ProviderTermsVersion: e.TermsVersion, TransferCountries: e.TransferCountries}
 	if !confirmed.Matches(inForce) {
-		return channel.Confirmation{}, outdated(inForce)
+		return c, none, outdated(inForce)
 	}
-	return inForce, nil
+	return c, inForce, nil
 }
 
 func outdated(inForce channel.Confirmation) error {
@@ -108,7 +113,7 @@ func outdated(inForce channel.Confirmation) error {
 
 // arrange lets the provider's adapter prepare the channel, where it has something to prepare.
 func (h *Handler) arrange(r *http.Request, c channel.Channel) (settings map[string]string, address string, err error) {
-	activator, ok := h.Adapters[c.ProviderID].(provider.Activator)
+	activator, ok := h.Adapters[c.AdapterID()].(provider.Activator)
 	if !ok {
 		return c.Settings, "", nil
 	}

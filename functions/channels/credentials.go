@@ -57,8 +57,8 @@ func checkCredentials(e registry.Entry, credentials map[string]string) error {
 
 // connect tries credentials at the provider and has it call back, where its adapter can, and seals them for the channel.
 func (h *Handler) connect(r *http.Request, c channel.Channel, credentials map[string]string) (channel.Connected, error) {
-	out := channel.Connected{Settings: c.Settings, Address: c.Address}
-	if connector, ok := h.Adapters[c.ProviderID].(provider.Connector); ok {
+	out := channel.Connected{Settings: c.Settings, Address: c.Address, Adapter: c.AdapterID()}
+	if connector, ok := h.Adapters[c.AdapterID()].(provider.Connector); ok {
 		ctx, cancel := context.WithTimeout(r.Context(), activateTimeout)
 		defer cancel()
 		p := c.ForProvider()
@@ -99,6 +99,9 @@ func (h *Handler) replaceCredentials(r *http.Request, c channel.Channel, credent
 	if err := checkCredentials(e, credentials); err != nil {
 		return channel.Channel{}, err
 	}
+	if h.Adapters[c.AdapterID()] == nil { // by now something may speak to the provider
+		c.Adapter = h.speakerOf(e)
+	}
 	connected, err := h.connect(r, c, credentials)
 	if err != nil {
 		return channel.Channel{}, err
@@ -112,7 +115,7 @@ func (h *Handler) replaceCredentials(r *http.Request, c channel.Channel, credent
 // subscribe has a provider call back that checks the URL meanwhile, and so wants the channel to be there. When that fails
 // the channel stays: its setup steps say what is left to do by hand.
 func (h *Handler) subscribe(r *http.Request, c channel.Channel, credentials map[string]string) channel.Channel {
-	subscriber, ok := h.Adapters[c.ProviderID].(provider.Subscriber)
+	subscriber, ok := h.Adapters[c.AdapterID()].(provider.Subscriber)
 	if !ok {
 		return c
 	}

@@ -66,7 +66,7 @@ type Handler struct {
 	Channels  Channels
 	// Credentials seals those of accounts. Nothing here opens them.
 	Credentials channel.Sealer
-	// Adapters are the providers that this software can speak to, by id.
+	// Adapters speak to providers; by their ids, which entries of the registry and channels name.
 	Adapters map[string]provider.Adapter
 	Keys     *idempotency.Middleware
 	IDs      id.Source
@@ -145,8 +145,9 @@ func (h *Handler) GetProvider(w http.ResponseWriter, r *http.Request) {
 // GetCapabilities answers GET /v1/providers/{id}/capabilities.
 func (h *Handler) GetCapabilities(w http.ResponseWriter, r *http.Request) {
 	e, err := h.Providers.Get(r.Context(), r.PathValue("id"))
-	if err == nil {
-		err = h.served(e)
+	speaks := h.Adapters[e.AdapterID()]
+	if err == nil && speaks == nil {
+		err = unspoken()
 	}
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
@@ -154,7 +155,9 @@ func (h *Handler) GetCapabilities(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		api.WriteError(w, r, problemOf(r, err))
 	default:
-		api.WriteJSON(w, http.StatusOK, api.CapabilitiesOf(e.ID, h.Adapters[e.ID].Capabilities()))
+		can := speaks.Capabilities()
+		can.ChannelTypes = e.ChannelTypes // what a channel is called is the operator's to say
+		api.WriteJSON(w, http.StatusOK, api.CapabilitiesOf(e.ID, can))
 	}
 }
 
@@ -193,16 +196,13 @@ func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, erro
 	if err := checkCredentials(e, req.Credentials); err != nil {
 		return channel.Channel{}, registry.Entry{}, err
 	}
-	if err := h.served(e); err != nil {
-		return channel.Channel{}, registry.Entry{}, err
-	}
 	channelID, err := h.IDs.New(id.ChannelPrefix)
 	if err != nil {
 		return channel.Channel{}, registry.Entry{}, err
 	}
 	p := api.PrincipalFrom(r.Context())
 	c := channel.Channel{
-		ID: channelID, AccountID: p.AccountID, ProviderID: e.ID, Type: channelType, Name: req.Name,
+		ID: channelID, AccountID: p.AccountID, ProviderID: e.ID, Adapter: h.speakerOf(e), Type: channelType, Name: req.Name,
 		Status: channel.Inactive, CreatedAt: h.Now().UTC(), CreatedBy: p.UserID,
 	}
 	if e.Onboarding == registry.OwnAccount {
@@ -271,14 +271,6 @@ func (h *Handler) provider(r *http.Request, providerID string) (registry.Entry, 
 	return e, switchedOn(e)
 }
 
-// usable says why a provider can't be used at present.
-func (h *Handler) usable(e registry.Entry) error {
-	if err := switchedOn(e); err != nil {
-		return err
-	}
-	return h.served(e)
-}
-
 func switchedOn(e registry.Entry) error {
 	switch e.Status {
 	case registry.Enabled:
@@ -287,14 +279,6 @@ func switchedOn(e registry.Entry) error {
 		return api.NewProblem(api.CodeProviderRemoved)
 	}
 	return api.NewProblem(api.CodeProviderDisabled)
-}
-
-// served says so when there is no software for a provider.
-func (h *Handler) served(e registry.Entry) error {
-	if h.Adapters[e.ID] == nil {
-		return api.NewProblem(api.CodeProviderDisabled).WithDetail("The Contact Center can't speak to this provider yet.")
-	}
-	return nil
 }
 
 func typeOf(e registry.Entry, asked *string) (string, error) {

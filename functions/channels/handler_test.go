@@ -240,7 +240,7 @@ func wantMembers(t *testing.T, what string, a apitest.Answer, want map[string]an
 func TestCreateRefusesWhatItCanNotMake(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	for name, status := range map[string]registry.Status{"off": registry.Disabled, "gone": registry.Removed, "unknown_software": registry.Enabled} {
+	for name, status := range map[string]registry.Status{"off": registry.Disabled, "gone": registry.Removed, "no_sender": registry.Enabled} {
 		e := ednaEntry()
 		e.ID, e.Status = name, status
 		w.put(t, e)
@@ -264,7 +264,7 @@ func TestCreateRefusesWhatItCanNotMake(t *testing.T) {
 		{"empty credentials for a native provider", `{"provider_id":"edna","name":"n","credentials":{}}`, 422, "invalid_request", "credentials"},
 		{"a disabled provider", `{"provider_id":"off","name":"n"}`, 409, "provider_disabled", ""},
 		{"a removed provider", `{"provider_id":"gone","name":"n"}`, 409, "provider_removed", ""},
-		{"a provider without an adapter", `{"provider_id":"unknown_software","name":"n"}`, 409, "provider_disabled", ""},
+		{"a native provider without a sender", `{"provider_id":"no_sender","name":"n"}`, 409, "sender_unavailable", ""},
 	}
 	user := w.User("acct_1", "user_7")
 	for _, c := range cases {
@@ -606,7 +606,7 @@ func TestProvidersAreShownAsTheContractSays(t *testing.T) {
 	}
 	user.Get("/v1/providers/none").Want(t, "an unknown one", 404, "not_found")
 	carries := user.Get("/v1/providers/edna/capabilities").Want(t, "capabilities", 200, "")
-	if want := `{"address_kind":"phone","channel_types":["toy"],"content":{"text":{"max_characters":7}},"provider_id":"edna","repeat_safe":true,"reply_to":false,"statuses":["delivered"]}`; !strings.Contains(carries.Body, want) {
+	if want := `{"address_kind":"phone","channel_types":["whatsapp","sms"],"content":{"text":{"max_characters":7}},"provider_id":"edna","repeat_safe":true,"reply_to":false,"statuses":["delivered"]}`; !strings.Contains(carries.Body, want) {
 		t.Errorf("carries %s", carries.Body)
 	}
 	user.Get("/v1/providers/nobody/capabilities").Want(t, "of no provider", 404, "not_found")

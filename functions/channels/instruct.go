@@ -164,11 +164,11 @@ func (h *Handler) redeem(r *http.Request) (c channel.Channel, instructionID stri
 		return c, "", api.NewProblem(api.CodeRulesNotAccepted)
 	}
 	confirmed := channel.Confirmation{RulesVersion: req.RulesVersion, ProviderTermsVersion: req.ProviderTermsVersion, TransferCountries: req.TransferCountries}
-	inForce, err := h.confirm(r, c, current, confirmed)
+	c, inForce, err := h.confirm(r, c, current, confirmed)
 	if err != nil {
 		return c, "", err
 	}
-	a := channel.Activation{By: i.IssuedBy, Confirmation: inForce, Instruction: &i}
+	a := channel.Activation{By: i.IssuedBy, Confirmation: inForce, Adapter: c.AdapterID(), Instruction: &i}
 	if a.Settings, a.Address, err = h.arrange(r, c); err != nil {
 		return c, "", err
 	}

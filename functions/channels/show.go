@@ -40,11 +40,12 @@ func (h *Handler) show(r *http.Request, c channel.Channel, e registry.Entry) api
 		ID: c.ID, ProviderID: c.ProviderID, Type: c.Type, Name: c.Name, Address: c.Address, Status: api.ChannelStatus(status),
 		CallbackURL: channel.CallbackURL(h.base(r), c.ProviderID, c.ID), CreatedAt: api.OptionalTime(c.CreatedAt),
 	}
-	if guide, ok := h.Adapters[c.ProviderID].(provider.Guide); ok {
+	if guide, ok := h.Adapters[c.AdapterID()].(provider.Guide); ok {
 		for _, s := range guide.Setup(c.ForProvider(), out.CallbackURL) {
 			out.SetupSteps = append(out.SetupSteps, api.SetupStep{Title: s.Title, Detail: s.Detail, Value: s.Value})
 		}
 	}
+	out.SetupSteps = append(out.SetupSteps, h.unspokenSteps(c, e)...)
 	if c.Status == channel.Active || c.Status == channel.CredentialsInvalid {
 		out.ActivatedBy, out.ActivatedAt = c.ActivatedBy, api.OptionalTime(c.ActivatedAt)
 	}

@@ -75,15 +75,8 @@ func statusOf(e registry.Entry, report health.Report) api.ProviderHealth {
 	return out
 }
 
-// working gives an entry with the provider's health. Of one with which nothing was ever wrong that is so since it was added.
 func working(e registry.Entry, report health.Report) registry.Entry {
-	if report.State != "" {
-		e.Health.State = registry.HealthState(report.State)
-	}
-	if !report.Since.IsZero() {
-		e.Health.Since = report.Since
-	}
-	return e
+	return e.Working(registry.HealthState(report.State), report.Since)
 }
 
 // withHealth gives entries with their providers' health.

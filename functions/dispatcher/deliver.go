@@ -469,7 +469,7 @@ func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error
 	if err != nil {
 		return verdict{}, nil, err
 	}
-	adapter, ok := a.Adapters[ch.ProviderID]
+	adapter, ok := a.Adapters[ch.AdapterID()]
 	if !ok {
 		v, s, err := a.end(ctx, message.Rejected, problemNoAdapter(), false)
 		return v, s, err

@@ -106,8 +106,8 @@ func TestNoMessageIsBurntInAnOutage(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, 1000, account.Rate{Limit: 1000, WindowSeconds: 1, Burst: 1000})
 			var list []id.Message
-			for i := range 60 {
-				list = append(list, b.accept(fmt.Sprintf("+3579900%04d", i%20), nil))
+			for i := range 24 {
+				list = append(list, b.accept(fmt.Sprintf("+3579900%04d", i%8), nil))
 			}
 			b.provider.down(outage)
 			q := b.queueOf(list...)
@@ -128,7 +128,7 @@ func TestNoMessageIsBurntInAnOutage(t *testing.T) {
 			for _, m := range list {
 				b.wantStatus(m, message.Sent, "")
 			}
-			b.wantUsed(60)
+			b.wantUsed(24)
 			b.wantOrder(list)
 			for m, n := range q.receives {
 				if n > 300 {

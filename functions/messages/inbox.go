@@ -252,17 +252,17 @@ func (h *Handler) views(ctx context.Context, accountID string, found ...message.
 	if err != nil {
 		return nil, err
 	}
-	providers := map[string]string{} // by channel
+	adapters := map[string]string{} // by channel
 	list := make([]api.Conversation, 0, len(found))
 	for _, c := range found {
-		if _, known := providers[c.ChannelID]; !known {
+		if _, known := adapters[c.ChannelID]; !known {
 			ch, err := h.Channels.Lookup(ctx, c.ChannelID)
 			if err != nil && !errors.Is(err, channel.ErrNotFound) {
 				return nil, err
 			}
-			providers[c.ChannelID] = ch.ProviderID
+			adapters[c.ChannelID] = ch.AdapterID()
 		}
-		list = append(list, conversationView(c, recipients[c.Address], h.Capabilities[providers[c.ChannelID]].ReplyWindow, where(c.Last)))
+		list = append(list, conversationView(c, recipients[c.Address], h.Capabilities[adapters[c.ChannelID]].ReplyWindow, where(c.Last)))
 	}
 	return list, nil
 }

@@ -252,7 +252,7 @@ func channelNotFound() *api.Problem {
 
 // supported checks content and address against what the channel's provider carries exactly.
 func (in *intake) supported(ch channel.Channel, to string) error {
-	can, ok := in.Capabilities[ch.ProviderID]
+	can, ok := in.Capabilities[ch.AdapterID()]
 	if !ok {
 		return api.NewProblem(api.CodeProviderRemoved).WithDetail("This deployment does not serve the channel's provider.")
 	}
@@ -275,6 +275,10 @@ func deliverable(can provider.Capabilities, to string) error {
 	case "phone":
 		if !recipient.E164(to) && !can.KnowsAs(to) {
 			return refuse("must be an E.164 number: + and 7 to 15 digits, country code first, without spaces, for example +35799123456")
+		}
+	case "user_id":
+		if can.UserID != "" && !can.KnowsAs(to) {
+			return refuse("must be the provider's own id of a person, as from tells it of what the person wrote")
 		}
 	case "email":
 		local, domain, ok := strings.Cut(to, "@")
@@ -304,7 +308,7 @@ func (in *intake) answers(ctx context.Context, ch channel.Channel, to string) er
 	if in.req.ReplyTo == nil {
 		return nil
 	}
-	if !in.Capabilities[ch.ProviderID].ReplyTo {
+	if !in.Capabilities[ch.AdapterID()].ReplyTo {
 		return api.NewProblem(api.CodeContentNotSupported).WithField("reply_to", "can't be carried by this channel: leave it out")
 	}
 	var errs api.FieldErrors
@@ -327,7 +331,7 @@ func (in *intake) answers(ctx context.Context, ch channel.Channel, to string) er
 // provider has the last word: what is accepted here can still come too late for it. What is to go later is not refused for
 // how things are now.
 func (in *intake) windowOpen(ctx context.Context, ch channel.Channel, to string) error {
-	can := in.Capabilities[ch.ProviderID]
+	can := in.Capabilities[ch.AdapterID()]
 	if in.req.SendAt != nil || can.ReplyWindow == 0 || can.OutsideWindow == nil || slices.Contains(can.OutsideWindow, in.req.Content.Type) {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
 )
 
@@ -430,4 +432,34 @@ func asCharged(got, want awsclient.Usage) bool {
 		got.ReadUnits = want.ReadUnits
 	}
 	return got == want
+}
+
+func TestAnAddressIsOfTheKindThatTheProviderKnows(t *testing.T) {
+	t.Parallel()
+	phone := provider.Capabilities{AddressKind: "phone"}
+	also := provider.Capabilities{AddressKind: "phone", UserID: `[A-Z]{2}\.[0-9]+`}
+	mail, own, numbers := provider.Capabilities{AddressKind: "email"}, provider.Capabilities{AddressKind: "user_id"}, provider.Capabilities{AddressKind: "user_id", UserID: `-?[0-9]+`}
+	for _, c := range []struct {
+		name string
+		can  provider.Capabilities
+		to   string
+		ok   bool
+	}{
+		{"a number", phone, "+35799123456", true},
+		{"a number without its plus", phone, "35799123456", false},
+		{"somebody's id where only numbers are known", phone, "US.1349", false},
+		{"somebody's id beside numbers", also, "US.1349", true},
+		{"a letter's address", mail, "anna@example.com", true},
+		{"a number for a letter", mail, "+35799123456", false},
+		{"any id", own, "user-1", true},
+		{"an id of the provider's form", numbers, "-100200", true},
+		{"an id of another form", numbers, "+35799123456", false},
+		{"a line break", own, "user\n1", false},
+	} {
+		err := deliverable(c.can, c.to)
+		problem := new(api.Problem)
+		if (err == nil) != c.ok || err != nil && (!errors.As(err, &problem) || problem.Code != api.CodeRecipientInvalid) {
+			t.Errorf("%s: got %v", c.name, err)
+		}
+	}
 }

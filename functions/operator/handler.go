@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"contactcenter/shared/account"
@@ -13,6 +14,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
@@ -47,6 +49,11 @@ type Release interface {
 	Provider(ctx context.Context, providerID string) error
 }
 
+// Health tells how well providers work, a few seconds old.
+type Health interface {
+	States(ctx context.Context, of ...health.Subject) (map[health.Subject]health.Report, error)
+}
+
 // Providers keeps the registry and the pools of senders.
 type Providers interface {
 	Read(ctx context.Context, providerID string) (registry.Entry, error)
@@ -77,6 +84,7 @@ type Audit interface {
 type Handler struct {
 	Accounts  Accounts
 	Gates     Gates
+	Health    Health
 	Providers Providers
 	Release   Release
 	Channels  Channels
@@ -86,9 +94,11 @@ type Handler struct {
 	Evidence   Evidence
 	Appeals    Appeals
 	Audit      Audit
-	Keys       *idempotency.Middleware
-	IDs        id.Source
-	Now        func() time.Time
+	// Adapters are the names of what can speak to a provider.
+	Adapters []string
+	Keys     *idempotency.Middleware
+	IDs      id.Source
+	Now      func() time.Time
 }
 
 // PutProvider answers PUT /v1/operator/providers/{id}.
@@ -98,7 +108,7 @@ func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	e, err := providerFrom(r, req)
+	e, err := providerFrom(r, req, h.Adapters)
 	if err == nil {
 		err = h.asItIs(r, req)
 	}
@@ -119,23 +129,34 @@ func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
+	api.WriteJSON(w, http.StatusOK, h.show(r, e))
 }
 
-// asItIs refuses a health that is not the provider's: what a GET answered may come back, and nobody sets it.
+// asItIs refuses a health of a provider that has none yet. What a GET answered may come back, whatever it is by now; nobody sets it.
 func (h *Handler) asItIs(r *http.Request, req api.PutProviderRequest) error {
 	if req.Health == nil && req.Since == nil {
 		return nil
 	}
-	e, err := h.Providers.Read(r.Context(), r.PathValue("id"))
+	_, err := h.Providers.Read(r.Context(), r.PathValue("id"))
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return api.TryAgain(r, err)
 	}
-	is := api.ProviderOf(e)
+	states := []api.Health{api.Health(health.Operational), api.Health(health.Degraded), api.Health(health.Outage)}
 	var f form
-	f.check(req.Health == nil || err == nil && *req.Health == is.Health, "health", "is not the provider's present health, and can't be set: leave it out")
-	f.check(req.Since == nil || is.Since != nil && req.Since.Equal(is.Since.Time), "since", "is not the time since when the provider's health is what it is, and can't be set: leave it out")
+	f.check(req.Health == nil || err == nil && slices.Contains(states, *req.Health), "health", "is not the provider's health, and can't be set: leave it out")
+	f.check(req.Since == nil || err == nil, "since", "is not the time since when the provider's health is what it is, and can't be set: leave it out")
 	return f.errs.Err()
+}
+
+// show shows a provider with its health, as far as that can be read.
+func (h *Handler) show(r *http.Request, e registry.Entry) api.Provider {
+	of := health.OfProvider(e.ID)
+	states, err := h.Health.States(r.Context(), of)
+	if err != nil {
+		api.Note(r.Context(), err)
+		return api.ProviderOf(e)
+	}
+	return api.ProviderOf(e.Working(registry.HealthState(states[of].State), states[of].Since))
 }
 
 // GetOperatorProvider answers GET /v1/operator/providers/{id}.
@@ -145,7 +166,7 @@ func (h *Handler) GetOperatorProvider(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, api.ProviderOf(e))
+	api.WriteJSON(w, http.StatusOK, h.show(r, e))
 }
 
 // ListProviderVersions answers GET /v1/operator/providers/{id}/versions.

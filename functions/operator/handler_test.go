@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
@@ -29,6 +31,7 @@ import (
 )
 
 type world struct {
+	health *health.Store
 	*apitest.Server
 	clock     *apitest.Clock
 	accounts  *account.Store
@@ -92,11 +95,13 @@ func newWorld(t *testing.T) *world {
 		released:  &released{},
 	}
 	w.audit = events
+	w.health = &health.Store{DB: env.DynamoDB, Table: w.gates.Table}
 	h := &Handler{
+		Health:     health.NewReader(w.health, clock.Now),
 		Complaints: w.claims, Evidence: w.evidence, Appeals: w.appeals,
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
 		Channels: w.channels, IDs: w.ids,
-		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events,
+		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events, Adapters: []string{"edna", "telegram"},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,
 	}
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Now: clock.Now}, api.OperatorRoutes(h)))
@@ -447,4 +452,32 @@ func TestACustomersTokenSetsNothing(t *testing.T) {
 		}
 	}
 	w.Operator().Get("/v1/operator/plans/demo").Want(t, "afterwards", 404, "not_found")
+}
+
+// the operator sees how a provider works, and may send back what was shown, whatever it is by now.
+func TestAProviderInAnOutageIsShownAndCanBeSwitchedOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	op := w.Operator()
+	op.Do("PUT", "/v1/operator/providers/edna", ednaBody).Want(t, "put", 200, "")
+	of, now := health.OfProvider("edna"), w.clock.Now()
+	if _, opened, err := w.health.Open(t.Context(), of, now, now, now.Add(time.Second)); err != nil || !opened {
+		t.Fatal(err)
+	}
+	w.clock.Pass(4 * time.Second) // what was shown is kept for three
+	got := op.Get("/v1/operator/providers/edna").Want(t, "get", 200, "")
+	if got.Text("health") != "outage" {
+		t.Errorf("its health is %v", got.JSON["health"])
+	}
+	got.JSON["status"] = "disabled"
+	delete(got.JSON, "credential_fields")
+	body, err := json.Marshal(got.JSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Pass(health.Idle + time.Minute)
+	back := op.Do("PUT", "/v1/operator/providers/edna", string(body)).Want(t, "put back", 200, "")
+	if back.Text("health") != "operational" || back.Text("status") != "disabled" {
+		t.Errorf("it is %s", back.Body)
+	}
 }

@@ -20,6 +20,8 @@ import (
 	"contactcenter/shared/environment"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
+	"contactcenter/shared/provider/adapters"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/release"
 	"contactcenter/shared/rules"
@@ -70,10 +72,12 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Channels:   &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		IDs:        ids,
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
+		Health:     health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
 		Providers:  &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now, Audit: events},
 		Release:    &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
 		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
 		Audit:      events,
+		Adapters:   adapters.IDs(),
 		Keys:       &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		Now:        now,
 	}, nil

@@ -61,3 +61,40 @@ func TestAProvidersVersionsTellWhatItSaidAndWhy(t *testing.T) {
 		t.Errorf("a refused request changed the entry: %s", got.Body)
 	}
 }
+
+// R-2.1: an entry names what speaks to its provider, of what there is; its versions and the log tell that.
+func TestAnEntryNamesOneOfTheAdaptersThatThereAre(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	op := w.Operator()
+	const path = "/v1/operator/providers/x_chat"
+	with := func(extra string) string { return strings.TrimSuffix(ednaBody, "}") + extra + "}" }
+	for name, extra := range map[string]string{"unknown": `,"adapter":"x_chat"`, "empty": `,"adapter":""`, "what channels say that nothing speaks for": `,"adapter":"-"`} {
+		refused := op.Do("PUT", path, with(extra)).Want(t, name, 422, "invalid_request")
+		if refused.Field() != "adapter" || name == "unknown" && !strings.Contains(refused.Body, "edna, telegram") {
+			t.Errorf("%s: the answer is %s", name, refused.Body)
+		}
+	}
+	op.Get(path).Want(t, "what was refused", 404, "not_found")
+
+	listed := op.Do("PUT", path, with("")).Want(t, "no adapter", 200, "")
+	if _, there := listed.JSON["adapter"]; there {
+		t.Errorf("without an adapter the entry is %s", listed.Body)
+	}
+	spoken := op.Do("PUT", path, with(`,"adapter":"telegram"`)).Want(t, "one that there is", 200, "")
+	read := op.Get(path)
+	if read.Text("adapter") != "telegram" || read.Body != spoken.Body {
+		t.Errorf("read is %s", read.Body)
+	}
+	if again := op.Do("PUT", path, read.Body).Want(t, "put back", 200, ""); again.Body != read.Body {
+		t.Errorf("put back it is %s", again.Body)
+	}
+	versions := op.Get(path + "/versions").JSON["items"].([]any)
+	if len(versions) != 2 || versions[0].(map[string]any)["provider"].(map[string]any)["adapter"] != "telegram" || versions[1].(map[string]any)["provider"].(map[string]any)["adapter"] != nil {
+		t.Errorf("the versions are %v", versions)
+	}
+	events := audittest.Of(t, w.providers.Audit, "")
+	if last := events[len(events)-1]; last.Action != "provider.changed" || last.After["adapter"] != "telegram" {
+		t.Errorf("the last event is %+v", last)
+	}
+}

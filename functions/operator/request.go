@@ -55,13 +55,13 @@ func (f *form) list(field string, least int, names []string) {
 
 func matches(pattern, s string) bool { return regexp.MustCompile(pattern).MatchString(s) }
 
-// providerFrom reads an entry, and the reason for the change.
 // sameID refuses an id in the body that is another than the path's; "" is left out.
 func (f *form) sameID(r *http.Request, given string) {
 	f.check(given == "" || given == r.PathValue("id"), "id", "is not the id in the path")
 }
 
-func providerFrom(r *http.Request, req api.PutProviderRequest) (registry.Entry, error) {
+// providerFrom reads an entry. Adapters are those that it may name.
+func providerFrom(r *http.Request, req api.PutProviderRequest, adapters []string) (registry.Entry, error) {
 	e := registry.Entry{
 		ID: r.PathValue("id"), Name: req.Name, LegalEntity: req.LegalEntity, Website: req.Website, Onboarding: registry.Onboarding(req.Onboarding),
 		ChannelTypes: req.ChannelTypes, TransferCountries: req.TransferCountries, TermsVersion: req.TermsVersion, Status: registry.Status(req.Status),
@@ -69,6 +69,10 @@ func providerFrom(r *http.Request, req api.PutProviderRequest) (registry.Entry, 
 	var f form
 	f.check(registry.ValidID(e.ID), "id", "must be a slug: a lower-case letter, then letters, digits and _")
 	f.sameID(r, req.ID)
+	if req.Adapter != nil {
+		e.Adapter = *req.Adapter
+		f.check(slices.Contains(adapters, e.Adapter), "adapter", "must be one of the adapters that the Contact Center has: "+strings.Join(adapters, ", "))
+	}
 	f.text("name", e.Name)
 	f.text("legal_entity", e.LegalEntity)
 	f.url("website", e.Website)

@@ -75,7 +75,11 @@ type Handler struct {
 	Reset     Reset
 	Scheduled Scheduled
 	Jobs      Jobs
-	Log       *slog.Logger
+	// Health looks after the health of providers to which nothing is sent any more.
+	Health interface {
+		Run(ctx, work context.Context) error
+	}
+	Log *slog.Logger
 }
 
 // Handle does what is due. It may run at any time, late, twice or side by side: each step is a conditional write that
@@ -103,6 +107,13 @@ func (h *Handler) Handle(ctx context.Context, e Event) (Summary, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			sum.Scheduled = n
+			errs = append(errs, err)
+			return nil
+		})
+		group.Go(func() error {
+			err := h.Health.Run(ctx, work)
+			mu.Lock()
+			defer mu.Unlock()
 			errs = append(errs, err)
 			return nil
 		})

@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/release"
@@ -56,7 +57,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	messages := &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention}
 	dispatch := &queue.Queue{SQS: client, URL: env["DISPATCH_QUEUE_URL"]}
 	scheduled := Scheduled{Messages: messages, Queue: dispatch, Now: now, WritesAtOnce: writesAtOnce}
-	return &Handler{Log: log, Jobs: jobs, Scheduled: scheduled, Reset: Reset{
+	sweep := &health.Sweep{Store: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Providers: names(providers), Now: now, Log: log}
+	return &Handler{Log: log, Jobs: jobs, Scheduled: scheduled, Health: sweep, Reset: Reset{
 		Usage:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages: messages,
 		Queue:    dispatch,
@@ -67,6 +69,18 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		},
 		Now: now, Random: rand.Reader, WritesAtOnce: writesAtOnce,
 	}}, nil
+}
+
+// names gives the ids of the registry's providers.
+func names(providers *registry.Store) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) {
+		list, err := providers.List(ctx)
+		ids := make([]string, len(list))
+		for i, e := range list {
+			ids[i] = e.ID
+		}
+		return ids, err
+	}
 }
 
 // obstacles tells what stands in the way of a channel's messages: by its channel, at most 5 s old, and by the registry, at

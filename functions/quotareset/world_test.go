@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/seal"
@@ -166,7 +167,11 @@ func newWorld(t testing.TB) *world {
 	}
 	dispatch := &queue.Queue{SQS: w.refs, URL: env.Queue(ctx, nil)}
 	w.handler = &Handler{
-		Log:       slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler),
+		Health: &health.Sweep{
+			Store: &health.Store{DB: env.DynamoDB, Table: w.usage.Table}, Now: w.clock.now, Log: slog.New(slog.DiscardHandler),
+			Providers: func(context.Context) ([]string, error) { return []string{"edna"}, nil },
+		},
 		Scheduled: Scheduled{Messages: w.messages, Queue: dispatch, Now: w.clock.now, WritesAtOnce: 4},
 		Reset: Reset{
 			Usage: w.usage, Messages: w.messages, Queue: dispatch, Terms: w.plans, Channels: w.channels,

@@ -38,7 +38,7 @@ type Handler struct {
 	Templates Templates
 	// Credentials opens those of accounts, to ask their providers.
 	Credentials channel.Opener
-	// Adapters are the providers that this software can speak to, by id.
+	// Adapters speak to providers; by their ids, which channels name.
 	Adapters map[string]provider.Adapter
 	Now      func() time.Time
 }
@@ -111,7 +111,7 @@ func (h *Handler) own(r *http.Request) (channel.Channel, error) {
 // list gives the templates as the provider has them, or as it had them when it could last be asked. A provider that has no
 // templates has an empty list.
 func (h *Handler) list(r *http.Request, c channel.Channel) (templates.List, error) {
-	lister, ok := h.Adapters[c.ProviderID].(provider.TemplateLister)
+	lister, ok := h.Adapters[c.AdapterID()].(provider.TemplateLister)
 	if !ok {
 		return templates.List{}, nil
 	}

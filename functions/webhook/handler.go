@@ -30,7 +30,7 @@ type Handler struct {
 	channels channels
 	// stored are the channels as they are this moment. Providers check a URL right after credentials were entered.
 	stored channels
-	// adapters by provider id.
+	// adapters by their ids.
 	adapters map[string]provider.Adapter
 	// credentials opens those of accounts: many a proof of origin is made with them.
 	credentials channel.Opener
@@ -141,11 +141,10 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (int, error) {
 	return max(can.CallbackStatus, http.StatusOK), nil
 }
 
-// channelOf finds the channel of the request's path and its provider's adapter.
+// channelOf finds the channel of the request's path and the adapter that speaks for it.
 func (h *Handler) channelOf(r *http.Request, from channels) (channel.Channel, provider.Adapter, error) {
 	channelID, providerID := r.PathValue("channel_id"), r.PathValue("provider_id")
-	adapter := h.adapters[providerID]
-	if adapter == nil || !id.Valid(id.ChannelPrefix, channelID) {
+	if !id.Valid(id.ChannelPrefix, channelID) {
 		return channel.Channel{}, nil, noSuchURL()
 	}
 	ch, err := from.Get(r.Context(), channelID)
@@ -154,6 +153,10 @@ func (h *Handler) channelOf(r *http.Request, from channels) (channel.Channel, pr
 		return channel.Channel{}, nil, noSuchURL()
 	case err != nil:
 		return channel.Channel{}, nil, api.TryAgain(r, fmt.Errorf("find channel: %w", err))
+	}
+	adapter := h.adapters[ch.AdapterID()]
+	if adapter == nil {
+		return channel.Channel{}, nil, noSuchURL()
 	}
 	return ch, adapter, nil
 }

@@ -103,6 +103,43 @@ func TestAStatusByTheProvidersIDAloneFindsItsMessage(t *testing.T) {
 	}
 }
 
+// R-2.1: a channel of a provider that was added at run time is spoken for by the adapter that it names, under its own
+// provider's URL. Nothing answers for a channel that nothing speaks for.
+func TestACallbackIsReadByTheAdapterThatItsChannelNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := &scripted{}
+	w.handler.adapters["scripted"] = s
+	channelOf := func(adapter string) string {
+		channelID, err := w.ids.New(id.ChannelPrefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := channel.Channel{ID: channelID, AccountID: acct, ProviderID: "x_chat", Adapter: adapter, Type: "webchat", Name: "n", CreatedAt: noon}
+		if err := w.channels.Create(t.Context(), c, audittest.By(acct)); err != nil {
+			t.Fatal(err)
+		}
+		return channelID
+	}
+	named, unspoken, unknown, older := channelOf("scripted"), channelOf(channel.Unspoken), channelOf("not_here"), channelOf("")
+	for _, c := range []struct {
+		name, path string
+		status     int
+	}{
+		{"its provider's URL", "x_chat/" + named, 200},
+		{"its adapter's name in place of the provider's", "scripted/" + named, 404},
+		{"nothing speaks for it", "x_chat/" + unspoken, 404},
+		{"its adapter is not here", "x_chat/" + unknown, 404},
+		{"it names none, and its provider has none", "x_chat/" + older, 404},
+	} {
+		s.asked = nil
+		w.server.As(nil).Do(http.MethodPost, "/v1/callbacks/"+c.path, `{}`).Want(t, c.name, c.status, "")
+		if (len(s.asked) == 1) != (c.status == 200) {
+			t.Errorf("%s: the adapter was asked %q", c.name, s.asked)
+		}
+	}
+}
+
 // A reply that quotes a message by the provider's id is shown as the answer to it, if it is of that conversation.
 func TestAReplyThatQuotesByTheProvidersIDIsItsAnswer(t *testing.T) {
 	t.Parallel()

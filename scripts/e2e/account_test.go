@@ -228,6 +228,7 @@ type rules struct {
 
 type providerEntry struct {
 	ID                string   `json:"id"`
+	Adapter           string   `json:"adapter"`
 	Name              string   `json:"name"`
 	LegalEntity       string   `json:"legal_entity"`
 	Website           string   `json:"website"`

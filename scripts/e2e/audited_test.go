@@ -94,8 +94,15 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 	newcomer := newAccount(t, s, plan{Limit: 5})
 	w.a = newcomer
 	w.user("POST /v1/rules/acceptances", "/v1/rules/acceptances", map[string]any{"rules_version": current.Version, "documents": documents(t, newcomer), "capacity": "self"})
+	w.user("POST /v1/account/closure", "/v1/account/closure", map[string]any{"confirm": newcomer.id})
+	w.user("DELETE /v1/account/closure", "/v1/account/closure", nil)
 	w.a = a
 	w.user("PATCH /v1/account", "/v1/account", map[string]any{"retention_days": 90})
+	w.user("POST /v1/webhook-endpoints", "/v1/webhook-endpoints", map[string]any{"url": "http://127.0.0.1:9/events"})
+	endpoint := "/v1/webhook-endpoints/" + w.last
+	w.user("PATCH /v1/webhook-endpoints/{id}", endpoint, map[string]any{"description": "the CRM"})
+	w.user("POST /v1/webhook-endpoints/{id}/rotate-secret", endpoint+"/rotate-secret", nil)
+	w.user("DELETE /v1/webhook-endpoints/{id}", endpoint, nil)
 	w.user("POST /v1/recipients", "/v1/recipients", map[string]any{"addresses": []string{person()}, "name": "Ann"})
 	who := "/v1/recipients/" + w.last
 	w.user("PATCH /v1/recipients/{id}", who, map[string]any{"name": "Anna"})
@@ -143,6 +150,8 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 	for route, why := range map[string]string{
 		"POST /v1/messages":                             "the message itself says who made it and when, and is kept: created_by, timeline",
 		"POST /v1/messages/batch":                       "as POST /v1/messages",
+		"POST /v1/webhook-endpoints/{id}/test":          "changes nothing; the delivery is listed",
+		"POST /v1/webhook-endpoints/{id}/replay":        "changes nothing; the deliveries are listed",
 		"PATCH /v1/messages/{id}":                       "the message's timeline has it",
 		"POST /v1/messages/{id}/cancel":                 "the message's timeline has it",
 		"POST /v1/conversations/{id}/read":              "the marker itself says who moved it and when: read_by, read_at",

@@ -12,11 +12,14 @@ import (
 	"time"
 )
 
-// emailSES are credentials that the simulator takes. Each test has an address of its own.
+// emailSES are credentials that the simulator takes. Each test has an address and a topic of its own: a topic tells all of
+// its endpoints everything.
 func emailSES(name string) map[string]string {
+	topic := "contact-center-" + map[string]string{"forms": "1", "replies": "2", "failures": "3", "proof": "4"}[name]
+	topic = strings.TrimSuffix(topic, "-")
 	return map[string]string{
 		"region": "us-east-1", "access_key_id": "AKIALOCALSES00000001", "secret_access_key": "local-ses-secret-access-key",
-		"from_address": "Demo Shop <" + name + "@example.com>", "configuration_set": "contact-center", "topic_arn": "arn:aws:sns:us-east-1:000000000000:contact-center",
+		"from_address": "Demo Shop <" + name + "@example.com>", "configuration_set": topic, "topic_arn": "arn:aws:sns:us-east-1:000000000000:" + topic,
 	}
 }
 
@@ -130,7 +133,7 @@ func TestEmailSESCarriesEveryForm(t *testing.T) {
 			continue
 		}
 		delete(requests[0], "Content")
-		want := `{"ConfigurationSetName":"contact-center","Destination":{"ToAddresses":["` + to + `"]},"EmailTags":[{"Name":"message_id","Value":"` + m.ID + `"}],` +
+		want := `{"ConfigurationSetName":"contact-center-1","Destination":{"ToAddresses":["` + to + `"]},"EmailTags":[{"Name":"message_id","Value":"` + m.ID + `"}],` +
 			`"FromEmailAddress":"\"Demo Shop\" \u003cforms@example.com\u003e"}`
 		if told, err := json.Marshal(requests[0]); err != nil || string(told) != want {
 			t.Errorf("%s: SES got %s", name, told)
@@ -162,11 +165,11 @@ func TestEmailSESLettersComeBack(t *testing.T) {
 	m := a.send(order(ch, to, email("Your order", "On its way", "")))
 	a.until(m.ID, 20*time.Second, "delivered", status("delivered"))
 
-	in := map[string]any{"sender_id": "replies@example.com", "from": to, "name": "Anna", "subject": "Re: Your order", "text": " thanks 👋\r\n", "reply_to_request_id": m.ID, "id": "ses-1-" + m.ID, "message_id": "<a1@mail.example.net>"}
+	in := map[string]any{"sender_id": "replies@example.com", "topic_arn": emailSES("replies")["topic_arn"], "from": to, "name": "Anna", "subject": "Re: Your order", "text": " thanks 👋\r\n", "reply_to_request_id": m.ID, "id": "ses-1-" + m.ID, "message_id": "<a1@mail.example.net>"}
 	s.hears(t, "email_ses", in)
 	s.hears(t, "email_ses", in) // told twice, there once
-	s.hears(t, "email_ses", map[string]any{"sender_id": "replies@example.com", "from": to, "text": "no subject"})
-	s.hears(t, "email_ses", map[string]any{"sender_id": "replies@example.com", "from": to, "content": "From: " + to + "\r\nTo: replies@example.com\r\nSubject: a file\r\nMIME-Version: 1.0\r\n" +
+	s.hears(t, "email_ses", map[string]any{"sender_id": "replies@example.com", "topic_arn": emailSES("replies")["topic_arn"], "from": to, "text": "no subject"})
+	s.hears(t, "email_ses", map[string]any{"sender_id": "replies@example.com", "topic_arn": emailSES("replies")["topic_arn"], "from": to, "content": "From: " + to + "\r\nTo: replies@example.com\r\nSubject: a file\r\nMIME-Version: 1.0\r\n" +
 		"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nsee it\r\n--b\r\nContent-Type: application/pdf; name=a.pdf\r\nContent-Disposition: attachment; filename=a.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERi0=\r\n--b--\r\n"})
 	replies := map[string]message{}
 	for _, r := range a.messages("conversation_id=" + m.ConversationID) {
@@ -265,7 +268,7 @@ func TestEmailSESCallbacksNeedTheSignatureOfTheTopic(t *testing.T) {
 	a.until(m.ID, 20*time.Second, "sent", status("sent"))
 	event := `{"eventType":"Delivery","mail":{"messageId":"x","tags":{"message_id":["` + m.ID + `"]}},"delivery":{"timestamp":"2026-01-01T00:00:00Z"}}`
 	forged, err := json.Marshal(map[string]string{
-		"Type": "Notification", "MessageId": "1", "TopicArn": emailSES("")["topic_arn"], "Message": event, "Timestamp": time.Now().UTC().Format(time.RFC3339), "SignatureVersion": "1",
+		"Type": "Notification", "MessageId": "1", "TopicArn": emailSES("proof")["topic_arn"], "Message": event, "Timestamp": time.Now().UTC().Format(time.RFC3339), "SignatureVersion": "1",
 		"Signature": "AAAA", "SigningCertURL": s.sim + "/email_ses/SimpleNotificationService-local.pem",
 	})
 	if err != nil {

@@ -455,7 +455,7 @@ func TestSampleEventsRun(t *testing.T) {
 	t.Parallel()
 	s := common.shared
 	samples := map[string]string{
-		"messages": "MessagesFunction", "channels": "ChannelsFunction", "templates": "TemplatesFunction", "account": "AccountFunction", "operator": "OperatorFunction",
+		"messages": "MessagesFunction", "channels": "ChannelsFunction", "templates": "TemplatesFunction", "endpoints": "EndpointsFunction", "account": "AccountFunction", "operator": "OperatorFunction",
 		"dispatcher": "DispatcherFunction", "webhook": "WebhookFunction", "quotareset": "QuotaResetFunction", "release": "QuotaResetFunction",
 		"recipients": "RecipientsFunction", "erasure": "ErasureFunction",
 	}

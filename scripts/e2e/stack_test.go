@@ -100,8 +100,13 @@ func inProcess(more ...string) []string {
 
 // launch starts a stack on free ports, and waits until it is ready.
 func launch(environment []string, args ...string) (*stack, error) {
+	return launchProgram(common.program, environment, args...)
+}
+
+// launchProgram is launch for another scripts/local than the one that was built of the source as it stands.
+func launchProgram(program string, environment []string, args ...string) (*stack, error) {
 	s := &stack{output: &capture{}, ended: make(chan struct{}), senders: newSenders(10)}
-	s.cmd = exec.Command(common.program, append([]string{"-api", "127.0.0.1:0", "-sim", "127.0.0.1:0", "-aws", "127.0.0.1:0"}, args...)...)
+	s.cmd = exec.Command(program, append([]string{"-api", "127.0.0.1:0", "-sim", "127.0.0.1:0", "-aws", "127.0.0.1:0"}, args...)...)
 	s.cmd.Dir = common.root
 	s.cmd.Env = environment
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
@@ -158,6 +163,12 @@ func ownStack(t *testing.T, environment []string, args ...string) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.ends(t)
+	return s
+}
+
+// ends stops a stack with its test.
+func (s *stack) ends(t *testing.T) {
 	t.Cleanup(func() {
 		select {
 		case <-s.ended:
@@ -170,7 +181,6 @@ func ownStack(t *testing.T, environment []string, args ...string) *stack {
 			t.Logf("end of the stack's output:\n%s", tail(s.output.bytes(), 6000))
 		}
 	})
-	return s
 }
 
 // measured is the stack for tests that measure time: the shared one, unless that stands on engines of others, whose own

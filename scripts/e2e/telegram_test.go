@@ -180,6 +180,7 @@ func TestTelegramRepliesButtonsAndBlocks(t *testing.T) {
 		}
 	}
 	// A reply can be answered, and nothing was sent that nobody asked for.
+	a.call(t, http.MethodPost, "/v1/messages", order(ch, "+35799123456", text("x"))).refused(t, http.StatusUnprocessableEntity, "recipient_invalid")
 	a.until(a.send(order(ch, to, text("fine"), "reply_to", last.ID)).ID, 20*time.Second, "sent", status("sent"))
 	sends := s.telegramSends(t, bot, to)
 	if n := len(sends); n != 3 || !strings.Contains(sends[n-1], `"reply_parameters":{"message_id":`+last.ProviderMessageID+`}`) {

@@ -235,3 +235,32 @@ func TestTwilioSMSCallbacksNeedTwiliosSignature(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// a Messaging Service is set up by the steps that the channel shows; what it says of STOP and START is kept.
+func TestTwilioSMSByAMessagingService(t *testing.T) {
+	t.Parallel()
+	s := common.shared
+	a := newAccount(t, s, plan{Limit: 100})
+	const service = "MG00000000000000000000000000000001"
+	ch := a.own("twilio_sms", with(twilioSMS(1), "sender", service))
+	s.steer(t, http.MethodPost, "twilio_sms", "webhook", map[string]any{"sender_id": service, "url": ch.SetupSteps[0].Value, "fallback_url": ch.SetupSteps[1].Value})
+	to := person()
+	m := a.send(order(ch, to, text("hello https://example.com/a/long/link")))
+	a.until(m.ID, 20*time.Second, "delivered", status("delivered"))
+	if sends := s.twilioForms(t, m.ID); len(sends) != 1 || sends[0].Get("MessagingServiceSid") != service || sends[0].Has("From") || sends[0].Get("ShortenUrls") != "false" {
+		t.Errorf("Twilio got %v", sends)
+	}
+	s.hears(t, "twilio_sms", map[string]any{"sender_id": service, "from": to, "text": "UNSUBSCRIBE"})
+	a.call(t, http.MethodPost, "/v1/messages", order(ch, to, text("more"))).refused(t, http.StatusUnprocessableEntity, "recipient_opted_out")
+	s.hears(t, "twilio_sms", map[string]any{"sender_id": service, "from": to, "text": "START"})
+	a.until(a.send(order(ch, to, text("again"))).ID, 20*time.Second, "delivered", status("delivered"))
+	var inbound int
+	for _, r := range a.messages("conversation_id=" + m.ConversationID) {
+		if r.Direction == "inbound" {
+			inbound++
+		}
+	}
+	if inbound != 2 {
+		t.Errorf("%d replies, want both words", inbound)
+	}
+}

@@ -1,4 +1,4 @@
-// Command keys makes the keys under which content, credentials and complaints are sealed, and prints them as the JSON
+// Command keys makes the keys under which content, credentials, complaints and webhook secrets are sealed, and prints them as the JSON
 // that the template expects of the secret SealSecretName.
 //
 //	keys -kms-key ARN               every group, private keys encrypted by KMS: what a deployment needs
@@ -34,7 +34,7 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("keys", flag.ContinueOnError)
 	keyID := flags.String("kms-key", "", "id or ARN of the KMS key that encrypts the private keys; without it they are printed in clear")
-	only := flags.String("group", "", "the one group to make keys for: content, credentials or complaints")
+	only := flags.String("group", "", "the one group to make keys for: content, credentials, complaints or webhooks")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

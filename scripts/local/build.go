@@ -46,9 +46,16 @@ func folder(root string, f template.Function) (string, error) {
 	return "", fmt.Errorf("function %s: there is no Go code in %s", f.LogicalID, byID)
 }
 
-// build builds all functions with one call of the compiler, and gives each one's `bootstrap` by logical id.
-func build(ctx context.Context, root string, functions []template.Function) (map[string]string, error) {
-	cache := cacheFolder(root)
+// build builds all functions with one call of the compiler, in the folder cache ("": the module's), and gives each one's
+// `bootstrap` by logical id.
+func build(ctx context.Context, root, cache string, functions []template.Function) (map[string]string, error) {
+	if cache == "" {
+		cache = cacheFolder(root)
+	}
+	cache, err := filepath.Abs(cache)
+	if err != nil {
+		return nil, fmt.Errorf("find a place for the functions: %w", err)
+	}
 	bin := filepath.Join(cache, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return nil, fmt.Errorf("make a place for the functions: %w", err)

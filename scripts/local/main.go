@@ -53,6 +53,7 @@ var errUsage = errors.New("wrong command line")
 type options struct {
 	template       string
 	api, sim, aws  string
+	cache          string
 	parameters     parameters
 	quiet          bool
 	withoutSources bool
@@ -78,6 +79,7 @@ func (o *options) flags(set *flag.FlagSet) {
 	set.StringVar(&o.api, "api", "127.0.0.1:3000", "address of the HTTP API")
 	set.StringVar(&o.sim, "sim", "127.0.0.1:3001", "address of the provider simulators")
 	set.StringVar(&o.aws, "aws", "127.0.0.1:4566", "address of DynamoDB and SQS; not used with AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_SQS")
+	set.StringVar(&o.cache, "cache", "", "where the functions are built (default .cache/local of the module)")
 	set.Var(o.parameters, "parameter", "a parameter of the template, `Name=Value`; may be given again")
 	set.BoolVar(&o.quiet, "quiet", false, "print nothing but the line that says ready")
 }

@@ -25,6 +25,7 @@ import (
 	"contactcenter/scripts/local/internal/template"
 	"contactcenter/scripts/local/internal/token"
 	"contactcenter/scripts/simulator/simulators"
+	"contactcenter/scripts/simulator/stage"
 	"contactcenter/shared/localaws"
 )
 
@@ -95,7 +96,9 @@ func (s *stack) up(ctx context.Context, say steps) error {
 		return fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
 	root := filepath.Dir(path)
-	built := s.background(ctx, func(ctx context.Context) (map[string]string, error) { return build(ctx, root, app.Functions) })
+	built := s.background(ctx, func(ctx context.Context) (map[string]string, error) {
+		return build(ctx, root, s.options.cache, app.Functions)
+	})
 	queues, err := s.openStores(ctx, say, app)
 	if err != nil {
 		return err
@@ -136,7 +139,8 @@ func (s *stack) startSimulators() error {
 	if s.simAddress, err = s.listen("-sim", s.options.sim, mux); err != nil {
 		return err
 	}
-	s.settings = map[string]string{}
+	// A CRM on the same machine has no address on the public Internet.
+	s.settings = map[string]string{"EVENT_TARGETS": "any"}
 	for _, p := range simulators.All() {
 		settings := providerSettings(p, endpoint(s.simAddress))
 		handler, end := p.Start(settings, s.logs.Logger("simulator/"+p.ID))
@@ -401,5 +405,16 @@ func (s *stack) announce(out io.Writer, quiet bool) {
 	if quiet {
 		return
 	}
-	fmt.Fprintf(out, "\nA first message, ready to paste:\n\nsh <<'SCRIPT'\nAPI=%s\n%sSCRIPT\n\nCtrl-C stops everything. Logs are on stderr.\n", s.apiURL(), firstMessage)
+	fmt.Fprintf(out, "\nA first message, ready to paste:\n\nsh <<'SCRIPT'\nAPI=%s\n%sSCRIPT\n\n%sCtrl-C stops everything. Logs are on stderr.\n", s.apiURL(), firstMessage, accounts())
+}
+
+// accounts are what a channel of a provider with accounts of one's own can be created with.
+func accounts() string {
+	out := "Credentials that the simulators take:\n\n"
+	for _, p := range simulators.All() {
+		if p.Credentials != nil {
+			out += p.ID + " " + string(stage.Marshal(p.Credentials)) + "\n"
+		}
+	}
+	return out + "\n"
 }

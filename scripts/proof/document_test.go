@@ -118,7 +118,7 @@ func TestNoAnswerToAnOperatorHasAPlaceForContent(t *testing.T) {
 	}
 }
 
-// no answer to anybody has a place for a credential.
+// no answer to anybody has a place for a credential. What signs events is shown where it is made, and nowhere else.
 func TestNoAnswerHasAPlaceForACredential(t *testing.T) {
 	t.Parallel()
 	doc, operations := document(t)
@@ -126,6 +126,10 @@ func TestNoAnswerHasAPlaceForACredential(t *testing.T) {
 		found := map[property]bool{}
 		reach(doc, op.value["responses"], op.route, map[string]bool{}, found)
 		for p := range found {
+			makes := op.route == "POST /v1/webhook-endpoints" || op.route == "POST /v1/webhook-endpoints/{id}/rotate-secret"
+			if makes && p == (property{"WebhookEndpointWithSecret", "secret"}) {
+				continue
+			}
 			for _, word := range []string{"secret", "password", "api_key", "credentials", "token_value"} {
 				if p.name == word || strings.HasSuffix(p.name, "_"+word) {
 					t.Errorf("%s can answer %s.%s", op.route, p.schema, p.name)

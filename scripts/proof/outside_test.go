@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// one place speaks to the outside, over TLS: the HTTP client of the adapters. The other client
-// made in the code belongs to the AWS SDK.
-func TestOneHTTPClientSpeaksToTheOutside(t *testing.T) {
+// two places speak to the outside, over TLS: the HTTP client of the adapters, and the one that sends
+// accounts' events to the webhook endpoints that they registered. The other client made in the code belongs to the AWS SDK.
+func TestTwoHTTPClientsSpeakToTheOutside(t *testing.T) {
 	t.Parallel()
 	s := project(t)
 	made := map[string][]string{}
@@ -29,7 +29,10 @@ func TestOneHTTPClientSpeaksToTheOutside(t *testing.T) {
 			}
 		}
 	})
-	same(t, "makes a client", made, map[string]string{"shared/provider/httpclient: New": "the adapters' client"})
+	same(t, "makes a client", made, map[string]string{
+		"shared/provider/httpclient: New": "the adapters' client",
+		"shared/delivery: NewSender":      "to webhook endpoints, on the public Internet only",
+	})
 
 	calls := s.users(func(m string) bool {
 		return slices.Contains([]string{
@@ -37,7 +40,10 @@ func TestOneHTTPClientSpeaksToTheOutside(t *testing.T) {
 			"net/http.Get", "net/http.Head", "net/http.Post", "net/http.PostForm", "net/http.DefaultClient", "net/http.DefaultTransport",
 		}, m) || strings.HasPrefix(m, "net.Dial") || strings.HasPrefix(m, "net.Lookup") || strings.HasPrefix(m, "crypto/tls.Dial") || strings.HasPrefix(m, "net/smtp.") || strings.HasPrefix(m, "syscall.Connect")
 	})
-	same(t, "calls the outside", calls, map[string]string{"shared/provider/httpclient: New": "the connections of that client", "shared/provider/httpclient: Caller.Do": "refuses all but https"})
+	same(t, "calls the outside", calls, map[string]string{
+		"shared/provider/httpclient: New": "the connections of that client", "shared/provider/httpclient: Caller.Do": "refuses all but https",
+		"shared/delivery: NewSender": "the connections of that client", "shared/delivery: Sender.Send": "an event, to its account's own endpoint",
+	})
 }
 
 // nobody but an adapter makes or uses that client.
@@ -84,8 +90,8 @@ func TestMessagesAreMadeByIntakeAndTheWebhookOnly(t *testing.T) {
 		"shared/message: decode":              "what was stored",
 	})
 	queued := project(t).users(func(m string) bool {
-		if strings.HasPrefix(m, "shared/release.") || strings.HasPrefix(m, "shared/recipient.") {
-			return false // jobs that release what is held, and jobs that erase
+		if strings.HasPrefix(m, "shared/delivery.") || strings.HasPrefix(m, "shared/release.") || strings.HasPrefix(m, "shared/recipient.") {
+			return false // jobs that release what is held, that erase, and that send events
 		}
 		_, method, _ := strings.Cut(m, "Queue.")
 		return slices.Contains([]string{"Send", "SendLater", "SendBatch"}, method)
@@ -147,13 +153,42 @@ func TestFunctionsHaveNothingOfTheLocalStack(t *testing.T) {
 			if d == "net/smtp" && slices.Contains(deps, "github.com/jhillyerd/enmime/v2") {
 				continue // see TestTheLibraryForLettersOnlyReads: what would use it is not linked
 			}
-			if slices.Contains([]string{"net/smtp", "testing", "plugin", "pgregory.net/rapid"}, d) {
+			if slices.Contains([]string{"net/smtp", "testing", "plugin", "pgregory.net/rapid", "github.com/go-telegram/bot"}, d) {
 				t.Errorf("%s needs %s", path, d)
 			}
 		}
 	}
 	if n < 7 {
 		t.Errorf("%d functions were looked at", n)
+	}
+}
+
+// which adapter speaks for a channel is what the registry's entry named, which the channel keeps. Who looked for
+// it by the provider's id would not find the adapter of a provider that was added at run time.
+func TestAnAdapterIsFoundByWhatItsChannelNames(t *testing.T) {
+	t.Parallel()
+	found := 0
+	project(t).each(func(p *pkg, function string, n ast.Node) {
+		look, ok := n.(*ast.IndexExpr)
+		if !ok || !strings.HasPrefix(p.path, "functions/") {
+			return
+		}
+		kept, ok := under(p.info.TypeOf(look.X)).(*types.Map)
+		if !ok || !strings.HasSuffix(kept.Elem().String(), "provider.Adapter") && !strings.HasSuffix(kept.Elem().String(), "provider.Capabilities") {
+			return
+		}
+		found++
+		call, ok := look.Index.(*ast.CallExpr)
+		if ok {
+			sel, isSel := call.Fun.(*ast.SelectorExpr)
+			ok = isSel && sel.Sel.Name == "AdapterID"
+		}
+		if !ok {
+			t.Errorf("%s: %s looks for an adapter by something else than AdapterID", p.path, function)
+		}
+	})
+	if found < 10 {
+		t.Errorf("only %d places that look for an adapter were found", found)
 	}
 }
 

@@ -190,6 +190,7 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 		"COMPLAINTS_SEAL_PRIVATE":  {"OperatorFunction"},
 		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction", "RecipientsFunction"},
 		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
+		"WEBHOOKS_SEAL_PRIVATE":    {"EndpointsFunction"},
 	}
 	got := map[string][]string{}
 	for name, f := range functions(t) {

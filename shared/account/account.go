@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"contactcenter/shared/event"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
 )
@@ -25,6 +26,8 @@ type Account struct {
 	RetentionDays int64
 	// Restrictions are those that were in force when one was made or lifted last; some may have ended since.
 	Restrictions restriction.Set
+	// Listens is what the account's webhook endpoints ask to be told of.
+	Listens event.Set
 }
 
 // DefaultRetentionDays is how long messages are kept where the account says nothing else, MaxRetentionDays the longest.
@@ -51,11 +54,13 @@ type Standing struct {
 	Restrictions restriction.Set
 	// Retention is how long a message is kept that is accepted now.
 	Retention time.Duration
+	// Listens is what the account's webhook endpoints ask to be told of: nothing else is published.
+	Listens event.Set
 }
 
 // standing joins an account with its plan, as it is at a moment.
 func standing(a Account, p Plan, now time.Time) Standing {
-	st := Standing{PlanTerms: p.Terms(), Restrictions: a.Restrictions.ActiveAt(now), Retention: a.Retention()}
+	st := Standing{PlanTerms: p.Terms(), Restrictions: a.Restrictions.ActiveAt(now), Retention: a.Retention(), Listens: a.Listens}
 	st.Terms, st.LimitedBy = st.Restrictions.Apply(st.PlanTerms)
 	return st
 }

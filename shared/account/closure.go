@@ -131,19 +131,29 @@ func (s *Store) Closure(ctx context.Context, accountID string) (Closure, error) 
 	return c, err
 }
 
-// Reopen cancels a closure that has not begun to purge, together with its event. The block is lifted by Lift afterwards. It
-// returns ErrClosureChanged when the purge has begun.
-func (s *Store) Reopen(ctx context.Context, c Closure, e audit.Event) error {
+// Reopen cancels a closure that has not begun to purge and lifts its block, in one write with the event. It returns
+// ErrClosureChanged when the purge has begun. Four requests.
+func (s *Store) Reopen(ctx context.Context, c Closure, by string, e audit.Event) error {
+	block, err := s.Restriction(ctx, c.RestrictionID)
+	if err != nil {
+		return err
+	}
+	lifted, err := s.mark(&block, by)
+	if err != nil {
+		return err
+	}
 	c.Status = Reopened
 	update, err := s.closureUpdate(c, Closing)
 	if err != nil {
 		return err
 	}
-	err = s.Audit.Write(ctx, e, types.TransactWriteItem{Update: update})
-	if audit.AsRefused(err) != nil {
-		return ErrClosureChanged
-	}
-	return err
+	return s.relist(ctx, c.AccountID, e, func(set restriction.Set) (restriction.Set, error) {
+		now, err := s.Closure(ctx, c.AccountID)
+		if err == nil && now.Status != Closing {
+			err = ErrClosureChanged
+		}
+		return without(set, c.RestrictionID), err
+	}, lifted, types.TransactWriteItem{Update: update})
 }
 
 // Advance records how far the purge of an account is; c.Status is what it is from now on, was what it was. It returns

@@ -57,17 +57,10 @@ func (s *Store) Lift(ctx context.Context, restrictionID, by string, e audit.Even
 	if r, err = s.Restriction(ctx, restrictionID); err != nil || r.StatusAt(s.Now()) != restriction.Active {
 		return r, false, err
 	}
-	r.LiftedAt, r.LiftedBy = s.Now().UTC(), by
-	body, err := attr.JSON(r)
+	mark, err := s.mark(&r, by)
 	if err != nil {
 		return r, false, err
 	}
-	mark := types.TransactWriteItem{Update: &types.Update{
-		TableName: &s.Table, Key: restrictionKey(r.AccountID, r.ID),
-		UpdateExpression: aws.String("SET #body = :body, #lifted = :now"), ConditionExpression: aws.String("attribute_exists(#pk) AND attribute_not_exists(#lifted)"),
-		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#body": attrBody, "#lifted": attrLifted},
-		ExpressionAttributeValues: attr.Item{":body": body, ":now": attr.Time(r.LiftedAt)},
-	}}
 	e.AccountID = r.AccountID
 	err = s.relist(ctx, r.AccountID, e, func(set restriction.Set) (restriction.Set, error) {
 		if _, still := set.Find(r.ID); !still {
@@ -80,6 +73,18 @@ func (s *Store) Lift(ctx context.Context, restrictionID, by string, e audit.Even
 		return r, false, err
 	}
 	return r, err == nil, err
+}
+
+// mark gives the write by which a restriction is lifted now.
+func (s *Store) mark(r *restriction.Restriction, by string) (types.TransactWriteItem, error) {
+	r.LiftedAt, r.LiftedBy = s.Now().UTC(), by
+	body, err := attr.JSON(*r)
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName: &s.Table, Key: restrictionKey(r.AccountID, r.ID),
+		UpdateExpression: aws.String("SET #body = :body, #lifted = :now"), ConditionExpression: aws.String("attribute_exists(#pk) AND attribute_not_exists(#lifted)"),
+		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#body": attrBody, "#lifted": attrLifted},
+		ExpressionAttributeValues: attr.Item{":body": body, ":now": attr.Time(r.LiftedAt)},
+	}}, err
 }
 
 var errLifted = errors.New("the restriction is not in force any more")

@@ -11,6 +11,7 @@ import (
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/event"
 )
 
 // SetRetention sets for how many days new messages of an account are kept: 1 to MaxRetentionDays. Messages that are there keep
@@ -59,4 +60,14 @@ func (s *Store) Retention(ctx context.Context, accountID string) (time.Duration,
 		return Account{}.Retention(), nil
 	}
 	return a.Retention(), err
+}
+
+// Listens gives what an account listens to, at most TermsAge old. It makes no account: one that is not known listens to nothing.
+func (s *Store) Listens(ctx context.Context, accountID string) (event.Set, error) {
+	_, of := s.caches()
+	a, err := of.Load(accountID, func() (Account, error) { return s.Find(ctx, accountID) })
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	return a.Listens, err
 }

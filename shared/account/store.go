@@ -15,6 +15,7 @@ import (
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/cache"
+	"contactcenter/shared/event"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/usage"
 )
@@ -346,7 +347,7 @@ func memberKey(planID, accountID string) attr.Item {
 }
 
 func decodeAccount(it attr.Item) (Account, error) {
-	a := Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated), RetentionDays: attr.Number(it, attrRetention)}
+	a := Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated), RetentionDays: attr.Number(it, attrRetention), Listens: event.Decode(attr.Text(it, attrListens))}
 	var err error
 	if a.Restrictions, err = restriction.Decode(attr.Text(it, attrRestrictions)); err != nil {
 		return Account{}, fmt.Errorf("account %s: %w", a.ID, err)

@@ -12,6 +12,7 @@ import _ "embed"
 //go:generate go tool oapi-codegen -config codegen/templates.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/account.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/operator.yaml openapi.yaml
+//go:generate go tool oapi-codegen -config codegen/endpoints.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/webhook.yaml openapi.yaml
 
 //go:generate go run contactcenter/scripts/document openapi.yaml openapi.gen.json

@@ -16,7 +16,7 @@ import (
 // ProviderOf shows a provider's entry.
 func ProviderOf(e registry.Entry) Provider {
 	p := Provider{
-		ID: e.ID, Name: e.Name, LegalEntity: e.LegalEntity, Website: e.Website, Onboarding: Onboarding(e.Onboarding),
+		ID: e.ID, Adapter: e.Adapter, Name: e.Name, LegalEntity: e.LegalEntity, Website: e.Website, Onboarding: Onboarding(e.Onboarding),
 		ChannelTypes: append([]string{}, e.ChannelTypes...), TransferCountries: append([]string{}, e.TransferCountries...),
 		Documents: []ProviderDocument{}, CredentialFields: []CredentialField{}, TermsVersion: e.TermsVersion, Status: ProviderStatus(e.Status),
 		Health: Health(e.Health.State), Since: OptionalTime(e.Health.Since),

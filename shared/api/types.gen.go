@@ -500,6 +500,24 @@ func (e TemplateStatus) Valid() bool {
 	}
 }
 
+// Defines values for WebhookEndpointStatus.
+const (
+	WebhookEndpointStatusDisabled WebhookEndpointStatus = "disabled"
+	WebhookEndpointStatusEnabled  WebhookEndpointStatus = "enabled"
+)
+
+// Valid indicates whether the value is a known member of the WebhookEndpointStatus enum.
+func (e WebhookEndpointStatus) Valid() bool {
+	switch e {
+	case WebhookEndpointStatusDisabled:
+		return true
+	case WebhookEndpointStatusEnabled:
+		return true
+	default:
+		return false
+	}
+}
+
 // AcceptRulesRequest defines model for AcceptRulesRequest.
 type AcceptRulesRequest struct {
 	// Capacity In whose name the user accepts.
@@ -744,7 +762,7 @@ type Capabilities struct {
 	// Statuses What the provider reports after it took a message. None: `sent` is the last that is heard of it.
 	Statuses []MessageStatus `json:"statuses"`
 
-	// UserIDPattern Of the provider's own ids of people whose address it does not tell: a reply's `from` may be one, and `to` may be too. Absent: it tells every address.
+	// UserIDPattern Of the provider's own ids of people. With an `address_kind` of `user_id` they are the addresses; with another they stand for an address that the provider does not tell: a reply's `from` may be one, and `to` may be too. Absent: it tells every address.
 	UserIDPattern string `json:"user_id_pattern,omitempty"`
 }
 
@@ -784,7 +802,7 @@ type Channel struct {
 	Name       string  `json:"name"`
 	ProviderID string  `json:"provider_id"`
 
-	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it.
+	// SetupSteps What is left to do by hand at the provider, where its API does not allow the Contact Center to do it; and what the channel waits for while the Contact Center can't speak to its provider.
 	SetupSteps []SetupStep   `json:"setup_steps,omitempty"`
 	Status     ChannelStatus `json:"status"`
 	Type       string        `json:"type"`
@@ -1046,6 +1064,18 @@ type CreateRestrictionRequest struct {
 	//
 	// Example: 2026-12-01T10:00:00.000Z
 	Until *Time `json:"until,omitempty"`
+}
+
+// CreateWebhookEndpointRequest defines model for CreateWebhookEndpointRequest.
+type CreateWebhookEndpointRequest struct {
+	// Description The account's own note, in characters.
+	Description *string `json:"description,omitempty"`
+
+	// EventTypes What to be told of; without it of everything, also of types that are added later.
+	EventTypes *[]WebhookEventType `json:"event_types,omitempty"`
+
+	// URL https, on the public Internet, without user name, password and fragment.
+	URL string `json:"url"`
 }
 
 // CredentialField defines model for CredentialField.
@@ -1574,6 +1604,8 @@ type ProhibitedUseList struct {
 
 // Provider defines model for Provider.
 type Provider struct {
+	// Adapter What of the Contact Center's software speaks to the provider. Absent: what has the provider's id.
+	Adapter          string             `json:"adapter,omitempty"`
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields"`
 	Documents        []ProviderDocument `json:"documents"`
@@ -1740,8 +1772,10 @@ type PutPlanRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and are refused if they are not the present ones.
+// PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and change nothing.
 type PutProviderRequest struct {
+	// Adapter Which of the Contact Center's adapters speaks to the provider: one of those that it has, else the answer names them. Left out: the one that has the provider's id; if there is none, the provider is listed, and its channels can't be activated yet. Channels keep what spoke for them when they were made.
+	Adapter          *string            `json:"adapter,omitempty"`
 	ChannelTypes     []string           `json:"channel_types"`
 	CredentialFields []CredentialField  `json:"credential_fields,omitempty"`
 	Documents        []ProviderDocument `json:"documents"`
@@ -1836,6 +1870,19 @@ type RecipientList struct {
 
 	// NextPageToken Absent on the last page.
 	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// ReplayWebhookEventsRequest defines model for ReplayWebhookEventsRequest.
+type ReplayWebhookEventsRequest struct {
+	// From RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	From Time `json:"from"`
+
+	// To RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	To Time `json:"to"`
 }
 
 // RescheduleMessageRequest defines model for RescheduleMessageRequest.
@@ -2112,6 +2159,14 @@ type UpdateRecipientRequest struct {
 	Name      *string  `json:"name,omitempty"`
 }
 
+// UpdateWebhookEndpointRequest defines model for UpdateWebhookEndpointRequest.
+type UpdateWebhookEndpointRequest struct {
+	Description *string                `json:"description,omitempty"`
+	EventTypes  *[]WebhookEventType    `json:"event_types,omitempty"`
+	Status      *WebhookEndpointStatus `json:"status,omitempty"`
+	URL         *string                `json:"url,omitempty"`
+}
+
 // Usage defines model for Usage.
 type Usage struct {
 	// InFlight Messages of `used` that are on their way to a provider.
@@ -2178,6 +2233,103 @@ type UsedChannel struct {
 	Deleted   bool   `json:"deleted"`
 	ID        string `json:"id"`
 	Type      string `json:"type"`
+}
+
+// WebhookDelivery defines model for WebhookDelivery.
+type WebhookDelivery struct {
+	Attempts int `json:"attempts"`
+
+	// DurationMs How long the last attempt took.
+	DurationMs *int64 `json:"duration_ms,omitempty"`
+
+	// EventAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	EventAt *Time `json:"event_at,omitempty"`
+
+	// EventID The webhook-id.
+	EventID   string `json:"event_id"`
+	EventType string `json:"event_type"`
+
+	// Failure Why there was no answer.
+	Failure string `json:"failure,omitempty"`
+
+	// FirstAttemptAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	FirstAttemptAt *Time `json:"first_attempt_at,omitempty"`
+
+	// LastAttemptAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	LastAttemptAt *Time `json:"last_attempt_at,omitempty"`
+
+	// NextAttemptAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	NextAttemptAt *Time `json:"next_attempt_at,omitempty"`
+
+	// ResponseStatus What the endpoint answered last.
+	ResponseStatus int `json:"response_status,omitempty"`
+
+	// Status Dropped: the endpoint was disabled or deleted, or what the event is about is gone.
+	Status string `json:"status"`
+}
+
+// WebhookDeliveryList defines model for WebhookDeliveryList.
+type WebhookDeliveryList struct {
+	Items         []WebhookDelivery `json:"items"`
+	NextPageToken string            `json:"next_page_token,omitempty"`
+}
+
+// WebhookEndpoint defines model for WebhookEndpoint.
+type WebhookEndpoint struct {
+	// CreatedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	CreatedAt   *Time  `json:"created_at,omitempty"`
+	CreatedBy   string `json:"created_by,omitempty"`
+	Description string `json:"description,omitempty"`
+
+	// DisabledAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	DisabledAt *Time `json:"disabled_at,omitempty"`
+
+	// DisabledReason Why it is disabled: a user said so; it answered 410; it took nothing for 72 hours.
+	DisabledReason string             `json:"disabled_reason,omitempty"`
+	EventTypes     []WebhookEventType `json:"event_types"`
+
+	// FailingSince RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	FailingSince *Time  `json:"failing_since,omitempty"`
+	ID           string `json:"id"`
+
+	// PreviousSecretValidUntil RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	PreviousSecretValidUntil *Time                 `json:"previous_secret_valid_until,omitempty"`
+	Status                   WebhookEndpointStatus `json:"status"`
+	URL                      string                `json:"url"`
+}
+
+// WebhookEndpointList defines model for WebhookEndpointList.
+type WebhookEndpointList struct {
+	Items         []WebhookEndpoint `json:"items"`
+	NextPageToken string            `json:"next_page_token,omitempty"`
+}
+
+// WebhookEndpointStatus defines model for WebhookEndpointStatus.
+type WebhookEndpointStatus string
+
+// WebhookEventType defines model for WebhookEventType.
+type WebhookEventType = string
+
+// WebhookReplay defines model for WebhookReplay.
+type WebhookReplay struct {
+	// Count How many events are sent again.
+	Count int `json:"count"`
 }
 
 // ID defines model for Id.

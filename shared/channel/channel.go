@@ -3,6 +3,7 @@
 package channel
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -22,6 +23,9 @@ const (
 	CredentialsInvalid Status = "credentials_invalid"
 )
 
+// Unspoken is the Adapter of a channel that was made while nothing spoke to its provider. No adapter has this name.
+const Unspoken = "-"
+
 // Statuses that are shown in place of the stored one while the provider is switched off.
 const (
 	ProviderDisabled Status = "provider_disabled"
@@ -36,6 +40,10 @@ type Channel struct {
 	ID         string
 	AccountID  string
 	ProviderID string
+	// Adapter names what speaks to the provider for this channel, as the provider's entry named it when the channel was set
+	// up, so that nobody has to read the entry for that: see AdapterID. Unspoken: this software had nothing that does. "":
+	// what has the provider's id.
+	Adapter string
 	// Type is the kind of channel, for example "whatsapp".
 	Type string
 	Name string
@@ -81,6 +89,9 @@ func set(list []string) []string {
 	slices.Sort(s)
 	return slices.Compact(s)
 }
+
+// AdapterID names what speaks to the provider for this channel.
+func (c Channel) AdapterID() string { return cmp.Or(c.Adapter, c.ProviderID) }
 
 // Paused reports whether the provider does not want to be called for this channel yet.
 func (c Channel) Paused(now time.Time) bool { return now.Before(c.PausedUntil) }

@@ -28,6 +28,7 @@ const (
 	attrAccountSort  = "as"
 	attrAccount      = "account_id"
 	attrProvider     = "provider_id"
+	attrAdapter      = "adapter"
 	attrType         = "type"
 	attrName         = "name"
 	attrAddress      = "address"
@@ -118,6 +119,9 @@ func (s *Store) Create(ctx context.Context, c Channel, e audit.Event) error {
 	it[attrProvider], it[attrType], it[attrName] = attr.String(c.ProviderID), attr.String(c.Type), attr.String(c.Name)
 	it[attrStatus], it[attrCreatedAt], it[attrCreatedBy] = attr.String(string(Inactive)), attr.Time(c.CreatedAt), attr.String(c.CreatedBy)
 	it[attrSettings] = attr.Map(c.Settings)
+	if c.Adapter != "" {
+		it[attrAdapter] = attr.String(c.Adapter)
+	}
 	if c.Address != "" {
 		it[attrAddress] = attr.String(c.Address)
 	}
@@ -188,9 +192,10 @@ type Activation struct {
 	By           string
 	At           time.Time
 	Confirmation Confirmation
-	// Settings and Address are what the provider's adapter arranged; an empty Address leaves the channel's.
-	Settings map[string]string
-	Address  string
+	// Settings and Address are what the provider's adapter arranged; an empty Address leaves the channel's, an empty Adapter
+	// what speaks for it.
+	Settings         map[string]string
+	Address, Adapter string
 	// Instruction is the customer's explicit instruction that somebody else follows; nil: the user does it in person.
 	Instruction *Instruction
 }
@@ -212,6 +217,9 @@ func (s *Store) Activate(ctx context.Context, id string, a Activation, e audit.E
 	}
 	if a.Address != "" {
 		set[attrAddress] = attr.String(a.Address)
+	}
+	if a.Adapter != "" {
+		set[attrAdapter] = attr.String(a.Adapter)
 	}
 	var with []types.TransactWriteItem
 	if a.Instruction != nil {
@@ -270,9 +278,9 @@ func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string, used []by
 type Connected struct {
 	// Sealed are the credentials, as SealCredentials made them.
 	Sealed []byte
-	// Settings are the adapter's own; an empty Address leaves the channel's.
-	Settings map[string]string
-	Address  string
+	// Settings are the adapter's own; an empty Address leaves the channel's, an empty Adapter what speaks for it.
+	Settings         map[string]string
+	Address, Adapter string
 }
 
 // ReplaceCredentials gives a channel other credentials, as SealCredentials made them. A channel whose credentials were refused
@@ -286,6 +294,9 @@ func (s *Store) ReplaceCredentials(ctx context.Context, id string, with Connecte
 		set := attr.Item{attrCredentials: &types.AttributeValueMemberB{Value: with.Sealed}, attrStatus: attr.String(string(status)), attrSettings: attr.Map(with.Settings)}
 		if with.Address != "" {
 			set[attrAddress] = attr.String(with.Address)
+		}
+		if with.Adapter != "" {
+			set[attrAdapter] = attr.String(with.Adapter)
 		}
 		return act{
 			change: change{set: set},
@@ -447,7 +458,7 @@ func decode(it attr.Item) (Channel, error) {
 		Name: attr.Text(it, attrName), Address: attr.Text(it, attrAddress), SenderID: attr.Text(it, attrSender), Settings: attr.TextMap(it, attrSettings),
 		Status: Status(attr.Text(it, attrStatus)), CreatedAt: attr.Moment(it, attrCreatedAt), CreatedBy: attr.Text(it, attrCreatedBy),
 		ActivatedBy: attr.Text(it, attrActivatedBy), ActivatedAt: attr.Moment(it, attrActivatedAt),
-		PausedUntil: attr.Moment(it, attrPaused), DeletedAt: attr.Moment(it, attrDeleted),
+		PausedUntil: attr.Moment(it, attrPaused), DeletedAt: attr.Moment(it, attrDeleted), Adapter: attr.Text(it, attrAdapter),
 	}
 	if b, ok := it[attrCredentials].(*types.AttributeValueMemberB); ok {
 		c.SealedCredentials = b.Value

@@ -30,6 +30,8 @@ const (
 	EvidencePrefix     = "evr_"
 	RestrictionPrefix  = "rst_"
 	AppealPrefix       = "apl_"
+	EventPrefix        = "evt_"
+	EndpointPrefix     = "whk_"
 )
 
 // ErrMalformed: the text is no id of the kind asked for.
@@ -38,6 +40,8 @@ var ErrMalformed = errors.New("malformed id")
 const (
 	partBytes = 10 // 48 bits of milliseconds and 32 random bits, or a conversation's key
 	partChars = 16
+	// timeLength is how many bytes the milliseconds have.
+	timeLength = 6
 	// alphabet is Crockford's, in lower case: its order is ASCII's, so ids sort as their bytes do.
 	alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 )
@@ -56,6 +60,34 @@ func (s Source) New(prefix string) (string, error) {
 	return prefix + u, err
 }
 
+// Derived gives an id of the prefix's kind that sorts by a time and follows from that time and a text of parts: the same
+// again for the same.
+func Derived(prefix string, at time.Time, parts ...string) string {
+	h := sha256.New()
+	for _, part := range parts {
+		writePart(h, part)
+	}
+	return prefix + encoding().EncodeToString(append(timeBytes(at), h.Sum(nil)[:partBytes-timeLength]...))
+}
+
+// Floor gives the least id of the prefix's kind that can have been made at a time. Ids of earlier times sort before it.
+func Floor(prefix string, at time.Time) string {
+	return prefix + encoding().EncodeToString(append(timeBytes(at), make([]byte, partBytes-timeLength)...))
+}
+
+func timeBytes(at time.Time) []byte {
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
+	return append([]byte(nil), ms[8-timeLength:]...)
+}
+
+func writePart(w io.Writer, part string) {
+	var n [4]byte
+	binary.BigEndian.PutUint32(n[:], uint32(len(part)))
+	_, _ = w.Write(n[:]) // a hash never fails
+	_, _ = io.WriteString(w, part)
+}
+
 // NewMessage gives the id of a new message in a conversation.
 func (s Source) NewMessage(conversation string) (Message, error) {
 	if !validPart(conversation) {
@@ -70,10 +102,8 @@ func (s Source) NewMessage(conversation string) (Message, error) {
 
 func (s Source) unique() (string, error) {
 	var b [partBytes]byte
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(s.Now().UnixMilli()))
-	copy(b[:6], ms[2:])
-	if _, err := io.ReadFull(s.Random, b[6:]); err != nil {
+	copy(b[:], timeBytes(s.Now()))
+	if _, err := io.ReadFull(s.Random, b[timeLength:]); err != nil {
 		return "", fmt.Errorf("read randomness: %w", err)
 	}
 	return encoding().EncodeToString(b[:]), nil
@@ -203,10 +233,7 @@ func NewConversationKeyer(secret []byte) (ConversationKeyer, error) {
 func (k ConversationKeyer) Key(accountID, channelID, address string) string {
 	h := hmac.New(sha256.New, k.secret)
 	for _, part := range []string{accountID, channelID, address} {
-		var n [4]byte
-		binary.BigEndian.PutUint32(n[:], uint32(len(part)))
-		h.Write(n[:])
-		h.Write([]byte(part))
+		writePart(h, part)
 	}
 	return encoding().EncodeToString(h.Sum(nil)[:partBytes])
 }

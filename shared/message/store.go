@@ -293,8 +293,9 @@ func (w *write) remove(attrs ...string) {
 	}
 }
 
-func (w *write) add(attr string, n int64) {
-	w.sets = append(w.sets, fmt.Sprintf("%s = if_not_exists(%s, %s) + %s", w.name(attr), w.name(attr), w.value("zero", num(0)), w.value(attr, num(n))))
+// count adds one.
+func (w *write) count(attr string) {
+	w.sets = append(w.sets, fmt.Sprintf("%s = if_not_exists(%s, %s) + %s", w.name(attr), w.name(attr), w.value("zero", num(0)), w.value(attr, num(1))))
 }
 
 func (w *write) step(st Step) {
@@ -373,7 +374,7 @@ func (s *Store) Sent(ctx context.Context, accountID string, mid id.Message, clai
 	w.set(attrClaim, num(claim))
 	w.set(attrTransfer, num(h.At.UnixMilli()))
 	if h.Attempt {
-		w.add(attrAttempts, 1)
+		w.count(attrAttempts)
 	}
 	if h.ProviderVersion != 0 {
 		w.set(attrRegistry, num(h.ProviderVersion))
@@ -408,7 +409,7 @@ func (s *Store) End(ctx context.Context, accountID string, mid id.Message, lease
 		w.set(attrClaim, num(e.Claim))
 	}
 	if e.Attempt {
-		w.add(attrAttempts, 1)
+		w.count(attrAttempts)
 	}
 	if e.ProviderVersion != 0 {
 		w.set(attrRegistry, num(e.ProviderVersion))
@@ -469,7 +470,7 @@ func (s *Store) Release(ctx context.Context, m Message, at time.Time) (Written, 
 // of End.
 func (s *Store) Retry(ctx context.Context, accountID string, mid id.Message, lease int64, at time.Time, reason string, notBefore time.Time) (Written, error) {
 	w := newWrite()
-	w.add(attrAttempts, 1)
+	w.count(attrAttempts)
 	w.set(attrNotBefore, num(notBefore.UnixMilli()))
 	w.step(Step{Status: Queued, At: at, Reason: reason})
 	w.waiting(lease)
@@ -480,8 +481,8 @@ func (s *Store) Retry(ctx context.Context, accountID string, mid id.Message, lea
 // has the first. The message is given as the caller saw it.
 func (s *Store) Spare(ctx context.Context, m Message, lease int64, at time.Time, reason string, notBefore time.Time) (Written, error) {
 	w := newWrite()
-	w.add(attrAttempts, 1)
-	w.add(attrSpared, 1)
+	w.count(attrAttempts)
+	w.count(attrSpared)
 	w.set(attrNotBefore, num(notBefore.UnixMilli()))
 	if m.Spared == 0 {
 		w.step(Step{Status: Queued, At: at, Reason: reason})

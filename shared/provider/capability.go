@@ -20,8 +20,8 @@ type Capabilities struct {
 	ChannelTypes []string
 	// AddressKind is what a recipient's address is: "phone" (E.164), "email" or "user_id".
 	AddressKind string
-	// UserID is a pattern (RE2) of the provider's own ids of people, which stand for an address that it does not tell; "": it
-	// tells every address.
+	// UserID is a pattern (RE2) of the provider's own ids of people. They are the addresses where AddressKind is "user_id", and
+	// elsewhere stand for an address that the provider does not tell. "": it tells every address, or any may be an id.
 	UserID string
 	// Content lists the forms that can be carried exactly, with the provider's limits.
 	Content map[content.Type]Limits

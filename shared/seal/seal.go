@@ -27,10 +27,12 @@ const (
 	Credentials Group = "credentials"
 	// Complaints are what third parties wrote to the operator.
 	Complaints Group = "complaints"
+	// Webhooks are the secrets that sign what is sent to accounts' webhook endpoints.
+	Webhooks Group = "webhooks"
 )
 
 // Groups lists the groups.
-func Groups() []Group { return []Group{Content, Credentials, Complaints} }
+func Groups() []Group { return []Group{Content, Credentials, Complaints, Webhooks} }
 
 // ErrSealed: the value does not open here. It is damaged, or it was sealed for another account, purpose or group.
 var ErrSealed = errors.New("sealed value does not open here")

@@ -68,10 +68,11 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// DefaultSenders are the local stack's pool: subjects 1001 to 1010, numbers +35799001001 to +35799001010.
+// DefaultSenders are the local stack's pool: subjects 1001 to 1010, numbers +35799001001 to +35799001010. Two more, 1011 and
+// 1012, are in no pool: they are for providers that are added while the stack runs.
 func DefaultSenders() []Sender {
 	var s []Sender
-	for i := int64(1); i <= 10; i++ {
+	for i := int64(1); i <= 12; i++ {
 		n := 1000 + i
 		s = append(s, Sender{SubjectID: n, Subject: "LOCAL_" + strconv.FormatInt(n, 10) + "_WA", Address: "3579900" + strconv.FormatInt(n, 10)})
 	}

@@ -31,6 +31,7 @@ import (
 	"net/http"
 	"net/mail"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -56,9 +57,10 @@ type Options struct {
 	AccessKeyID, SecretAccessKey, Region string
 	// Identities are the verified addresses and domains; nil: example.com.
 	Identities []string
-	// Topics that exist; nil: DefaultTopic. Mail for the identities is published to the first.
+	// Topics that exist; nil: DefaultTopic, and nine more whose names end in -1 to -9. Mail for the identities is published to
+	// the first, unless the steering says otherwise.
 	Topics []string
-	// ConfigurationSets are the topics that they publish to ("": to none); nil: DefaultConfigurationSet, to the first topic.
+	// ConfigurationSets are the topics that they publish to ("": to none); nil: one for each topic, of its name.
 	ConfigurationSets map[string]string
 	// Templates are the names of variables that each needs; nil: order_shipped with name and number.
 	Templates map[string][]string
@@ -117,9 +119,15 @@ func New(o Options) *Simulator {
 	}
 	if o.Topics == nil {
 		o.Topics = []string{DefaultTopic}
+		for i := range 9 {
+			o.Topics = append(o.Topics, DefaultTopic+"-"+strconv.Itoa(i+1))
+		}
 	}
 	if o.ConfigurationSets == nil {
-		o.ConfigurationSets = map[string]string{DefaultConfigurationSet: o.Topics[0]}
+		o.ConfigurationSets = map[string]string{}
+		for _, topic := range o.Topics {
+			o.ConfigurationSets[topic[strings.LastIndexByte(topic, ':')+1:]] = topic
+		}
 	}
 	if o.Templates == nil {
 		o.Templates = map[string][]string{"order_shipped": {"name", "number"}}
@@ -201,7 +209,7 @@ func (s *Simulator) routes() {
 	api("GET /v2/email/identities/{identity}", "ses:GetEmailIdentity", false, unseen, s.identity)
 	api("GET /v2/email/configuration-sets/{name}/event-destinations", "ses:GetConfigurationSetEventDestinations", false, unseen, s.destinations)
 	api("GET /v2/email/templates", "ses:ListEmailTemplates", false, unseen, s.templates)
-	api("POST /{$}", "sns:Subscribe", false, unseen, s.subscribe)
+	api("POST /{$}", "sns:", false, unseen, s.serveSNS)
 	s.stage.Handle("GET /{$}", stage.Route{Serve: func(e *stage.Exchange) { s.confirm(&call{e}) }})
 	s.stage.Handle("GET "+certificatePath, stage.Route{Serve: func(e *stage.Exchange) { e.Bytes(http.StatusOK, "application/x-pem-file", s.keys().certificate) }})
 	s.stage.Steer(http.MethodPost, "inbound", s.postInbound)

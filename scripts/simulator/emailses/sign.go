@@ -94,14 +94,10 @@ func newKeyPair(now time.Time) keyPair {
 // signature of lines, each a name or a value.
 func (s *Simulator) signature(version string, lines []string) string {
 	text := []byte(strings.Join(lines, "\n") + "\n")
-	hash, sum := crypto.SHA1, []byte(nil)
+	one, two := sha1.Sum(text), sha256.Sum256(text) //nolint:gosec // see the import
+	hash, sum := crypto.SHA1, one[:]
 	if version == "2" {
-		hash = crypto.SHA256
-		h := sha256.Sum256(text)
-		sum = h[:]
-	} else {
-		h := sha1.Sum(text) //nolint:gosec // see the import
-		sum = h[:]
+		hash, sum = crypto.SHA256, two[:]
 	}
 	b, err := rsa.SignPKCS1v15(rand.Reader, s.keys().key, hash, sum)
 	if err != nil {

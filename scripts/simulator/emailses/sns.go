@@ -26,19 +26,29 @@ func (c *call) snsProblem(status int, code, message string) {
 		`</Code><Message>`+message+`</Message></Error><RequestId>`+uuid()+`</RequestId></ErrorResponse>`))
 }
 
-// subscribe takes an endpoint, and asks it whether it wants to be one.
-func (s *Simulator) subscribe(c *call) {
+// serveSNS serves the actions of SNS's API, which is of forms.
+func (s *Simulator) serveSNS(c *call) {
 	form, err := url.ParseQuery(string(c.Body))
-	if err != nil || form.Get("Action") != "Subscribe" {
+	action := form.Get("Action")
+	switch {
+	case err != nil || action != "Subscribe" && action != "GetTopicAttributes":
 		c.snsProblem(http.StatusBadRequest, "InvalidAction", "The action is not valid for this endpoint.")
-		return
+	case !s.allowed(c, "sns:"+action):
+	case !slices.Contains(s.o.Topics, form.Get("TopicArn")):
+		c.snsProblem(http.StatusNotFound, "NotFound", "Topic does not exist")
+	case action == "GetTopicAttributes":
+		c.Bytes(http.StatusOK, "text/xml", fmt.Appendf(nil, `<GetTopicAttributesResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><GetTopicAttributesResult><Attributes>`+
+			`<entry><key>TopicArn</key><value>%s</value></entry></Attributes></GetTopicAttributesResult></GetTopicAttributesResponse>`, form.Get("TopicArn")))
+	default:
+		s.subscribe(c, form)
 	}
+}
+
+// subscribe takes an endpoint, and asks it whether it wants to be one.
+func (s *Simulator) subscribe(c *call, form url.Values) {
 	topic, endpoint := form.Get("TopicArn"), form.Get("Endpoint")
 	u, err := url.Parse(endpoint)
 	switch {
-	case !slices.Contains(s.o.Topics, topic):
-		c.snsProblem(http.StatusNotFound, "NotFound", "Topic does not exist")
-		return
 	case err != nil || u.Host == "" || u.Scheme != form.Get("Protocol") || u.Scheme != "http" && u.Scheme != "https":
 		c.snsProblem(http.StatusBadRequest, "InvalidParameter", "Invalid parameter: Endpoint must match the specified protocol")
 		return

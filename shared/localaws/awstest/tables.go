@@ -36,6 +36,9 @@ func ComplaintsTable() *dynamodb.CreateTableInput {
 	return table("complaints", index{"listed", "lk", "ls"}, index{"account", "ak", "as"})
 }
 
+// EventsTable holds events and deliveries to webhook endpoints.
+func EventsTable() *dynamodb.CreateTableInput { return table("events", index{"due", "dk", "due"}) }
+
 type index struct{ name, hash, sort string }
 
 func table(name string, indexes ...index) *dynamodb.CreateTableInput {

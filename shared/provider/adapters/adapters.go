@@ -3,6 +3,8 @@
 package adapters
 
 import (
+	"slices"
+
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/emailses"
@@ -11,7 +13,7 @@ import (
 	"contactcenter/shared/provider/whatsappcloud"
 )
 
-// entry is one provider: what it can carry, and how its adapter is made from the environment.
+// entry is one adapter: what its provider can carry, and how it is made from the environment.
 type entry struct {
 	id           string
 	capabilities func() provider.Capabilities
@@ -32,7 +34,17 @@ func list() []entry {
 	}
 }
 
-// All makes every adapter, by the provider's id.
+// IDs names every adapter, in order. A provider's entry in the registry names the one that speaks to it, or has its id.
+func IDs() []string {
+	var out []string
+	for _, e := range list() {
+		out = append(out, e.id)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// All makes every adapter, by its id.
 func All(getenv func(string) string) map[string]provider.Adapter {
 	out := map[string]provider.Adapter{}
 	for _, e := range list() {
@@ -41,7 +53,7 @@ func All(getenv func(string) string) map[string]provider.Adapter {
 	return out
 }
 
-// Capabilities are those of every adapter, by the provider's id, for a function that calls no provider.
+// Capabilities are those of every adapter, by its id, for a function that calls no provider.
 func Capabilities() map[string]provider.Capabilities {
 	out := map[string]provider.Capabilities{}
 	for _, e := range list() {

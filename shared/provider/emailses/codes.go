@@ -54,36 +54,37 @@ func (a *Adapter) refusal(answer httpclient.Answer) *provider.Error {
 		return e
 	}
 	e.ProviderCode = kind
-	become := func(k provider.Kind, code string, fault provider.Fault, detail string) {
-		e.Kind, e.Code, e.Fault, e.Detail = k, code, fault, detail
+	// The account is the customer's, so are its limits, its identities and its permissions.
+	become := func(k provider.Kind, code, detail string) {
+		e.Kind, e.Code, e.Fault, e.Detail = k, code, provider.FaultCustomer, detail
 	}
 	switch kind {
 	case "TooManyRequestsException", "ThrottlingException", "Throttling", "LimitExceededException":
 		// LimitExceededException is documented for counts of resources. Whether a quota of sending can answer with it is not
 		// said, so the message is kept rather than failed.
-		become(provider.Retry, "provider_unavailable", provider.FaultCustomer, "the account's rate or quota at the provider is used up")
+		become(provider.Retry, "provider_unavailable", "the account's rate or quota at the provider is used up")
 		e.RetryAfter = httpclient.RetryAfter(answer.Header, a.now())
 		if strings.Contains(message, "Daily message quota") {
 			e.RetryAfter = max(e.RetryAfter, quotaWait)
 		}
 	case "SendingPausedException":
-		become(provider.Retry, "provider_unavailable", provider.FaultCustomer, "sending is paused in the account or its configuration set")
+		become(provider.Retry, "provider_unavailable", "sending is paused in the account or its configuration set")
 		e.RetryAfter = quotaWait
 	case "AccountSuspendedException":
-		become(provider.Permanent, "sender_unavailable", provider.FaultCustomer, "the provider has suspended the account's sending")
+		become(provider.Permanent, "sender_unavailable", "the provider has suspended the account's sending")
 	case "MailFromDomainNotVerifiedException":
-		become(provider.Permanent, "sender_unavailable", provider.FaultCustomer, "the sender's MAIL FROM domain is not verified")
+		become(provider.Permanent, "sender_unavailable", "the sender's MAIL FROM domain is not verified")
 	case "MessageRejected":
-		become(provider.Permanent, "provider_refused", provider.FaultCustomer, "the provider does not take the letter")
+		become(provider.Permanent, "provider_refused", "the provider does not take the letter")
 		if strings.HasPrefix(message, "Email address is not verified") {
-			become(provider.Permanent, "sender_unavailable", provider.FaultCustomer, "the sender's address is no verified identity")
+			become(provider.Permanent, "sender_unavailable", "the sender's address is no verified identity")
 		}
 	case "NotFoundException":
-		become(provider.Permanent, "provider_refused", provider.FaultCustomer, "the account has no such template or configuration set")
+		become(provider.Permanent, "provider_refused", "the account has no such template or configuration set")
 	case "BadRequestException", "ValidationException":
-		become(provider.Permanent, "provider_refused", provider.FaultCustomer, "the provider does not accept the letter")
+		become(provider.Permanent, "provider_refused", "the provider does not accept the letter")
 	case "AccessDeniedException", "AccessDenied", "AuthorizationError":
-		become(provider.Credentials, "credentials_invalid", provider.FaultCustomer, "the access key's policy does not allow this call")
+		become(provider.Credentials, "credentials_invalid", "the access key's policy does not allow this call")
 	case "RequestExpired", "RequestTimeTooSkewed":
 		becomeSkewed(e)
 	case "SignatureDoesNotMatch", "InvalidSignatureException":

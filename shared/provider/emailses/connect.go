@@ -3,6 +3,7 @@ package emailses
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,7 +11,7 @@ import (
 	"contactcenter/shared/provider"
 )
 
-// The settings that Connect returns, for Setup: it has no credentials.
+// The settings that Connect and Subscribe return, for Setup: it has no credentials.
 const (
 	settingFrom      = "from"
 	settingRegion    = "region"
@@ -26,17 +27,16 @@ const (
 )
 
 // Connect tries the credentials: it asks SES about the account, about the sender and, if there is one, the configuration
-// set, and has SNS subscribe callbackURL to the topic. An account in SES's sandbox is as good as any other. A key that may
-// send but not subscribe is one that leaves that to be done by hand, as Setup says.
-func (a *Adapter) Connect(ctx context.Context, ch provider.Channel, callbackURL string) (provider.Connection, error) {
-	c, err := a.connect(ctx, ch, callbackURL)
+// set, and SNS about the topic. An account in SES's sandbox is as good as any other.
+func (a *Adapter) Connect(ctx context.Context, ch provider.Channel, _ string) (provider.Connection, error) {
+	c, err := a.connect(ctx, ch)
 	if err != nil {
 		return provider.Connection{}, asRead(err)
 	}
 	return c, nil
 }
 
-func (a *Adapter) connect(ctx context.Context, ch provider.Channel, callbackURL string) (provider.Connection, *provider.Error) {
+func (a *Adapter) connect(ctx context.Context, ch provider.Channel) (provider.Connection, *provider.Error) {
 	acc, fail := accountOf(ch.Credentials)
 	if fail != nil {
 		return provider.Connection{}, fail
@@ -57,12 +57,8 @@ func (a *Adapter) connect(ctx context.Context, ch provider.Channel, callbackURL 
 	if publishes {
 		settings[settingEvents] = published
 	}
-	subscribed, fail := a.subscribe(ctx, acc, callbackURL)
-	if fail != nil {
+	if fail := a.topicIsThere(ctx, acc); fail != nil {
 		return provider.Connection{}, fail
-	}
-	if subscribed {
-		settings[settingSubscription] = asked
 	}
 	return provider.Connection{Settings: settings, Address: acc.from.Address}, nil
 }
@@ -142,25 +138,45 @@ func (a *Adapter) publishes(ctx context.Context, acc account) (bool, *provider.E
 	return false, nil
 }
 
-// subscribe asks SNS to call the URL. It answers before it has made its question whether the URL wants that.
-func (a *Adapter) subscribe(ctx context.Context, acc account, callbackURL string) (bool, *provider.Error) {
-	protocol, _, _ := strings.Cut(callbackURL, ":")
-	form := url.Values{
-		"Action": {"Subscribe"}, "Version": {"2010-03-31"}, "TopicArn": {acc.topic}, "Protocol": {protocol}, "Endpoint": {callbackURL},
+// topicIsThere asks SNS for the topic. A key that may not ask is believed.
+func (a *Adapter) topicIsThere(ctx context.Context, acc account) *provider.Error {
+	fail := a.notify(ctx, acc, url.Values{"Action": {"GetTopicAttributes"}, "TopicArn": {acc.topic}})
+	switch {
+	case fail == nil || denied(fail):
+		return nil
+	case fail.ProviderCode == "NotFound":
+		return wrongCredentials("the account has no topic of this topic_arn: create it in Amazon SNS, as a standard topic")
 	}
+	return asRead(fail)
+}
+
+// notify makes one call of SNS, whose API is of forms.
+func (a *Adapter) notify(ctx context.Context, acc account, form url.Values) *provider.Error {
+	form.Set("Version", "2010-03-31")
 	_, _, fail := a.do(ctx, acc, request{
 		service: "sns", base: a.snsBase(acc.region), method: http.MethodPost, path: "/",
 		contentType: "application/x-www-form-urlencoded; charset=utf-8", body: []byte(form.Encode()),
 	})
-	switch {
-	case fail == nil:
-		return true, nil
-	case fail.ProviderCode == "NotFound":
-		return false, wrongCredentials("the account has no topic of this topic_arn: create it in Amazon SNS, as a standard topic")
-	case denied(fail) || fail.Kind == provider.Permanent:
-		return false, nil // left to be done by hand
+	return fail
+}
+
+// Subscribe has SNS call the URL with what the topic is told. SNS asks the URL first whether it wants that, so the channel
+// has to be there. Asking again changes nothing. A key that may not ask leaves it to be done by hand.
+func (a *Adapter) Subscribe(ctx context.Context, ch provider.Channel, callbackURL string) (map[string]string, error) {
+	acc, fail := accountOf(ch.Credentials)
+	if fail != nil {
+		return nil, fail
 	}
-	return false, fail
+	protocol, _, _ := strings.Cut(callbackURL, ":")
+	if fail := a.notify(ctx, acc, url.Values{"Action": {"Subscribe"}, "TopicArn": {acc.topic}, "Protocol": {protocol}, "Endpoint": {callbackURL}}); fail != nil {
+		return nil, permitted(asRead(fail), "sns:Subscribe")
+	}
+	settings := maps.Clone(ch.Settings)
+	if settings == nil {
+		settings = map[string]string{}
+	}
+	settings[settingSubscription] = asked
+	return settings, nil
 }
 
 // segment is a part of a path as the SDK writes it.

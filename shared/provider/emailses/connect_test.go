@@ -52,7 +52,7 @@ func TestConnectTellsWhichCredentialIsWrong(t *testing.T) {
 		"a sender that is no identity": {field: "from_address", value: "shop@example.org", want: "no verified identity"},
 		"a set that is a path":         {field: "configuration_set", value: "../account", want: "configuration_set must"},
 		"a set that is not there":      {field: "configuration_set", value: "other", want: "no configuration_set of this name"},
-		"a topic that is not there":    {field: "topic_arn", value: sim.DefaultTopic + "2", want: "no topic of this topic_arn"},
+		"a topic that is not there":    {field: "topic_arn", value: sim.DefaultTopic + "-other", want: "no topic of this topic_arn"},
 		"a topic of another region":    {field: "topic_arn", value: strings.Replace(sim.DefaultTopic, "us-east-1", "eu-west-1", 1), want: "in the same region"},
 		"a topic that is no ARN":       {field: "topic_arn", value: "my-topic", want: "topic_arn must"},
 		"a key that may not look":      {options: sim.Options{Denied: []string{"ses:GetAccount"}}, want: "ses:GetAccount"},
@@ -111,6 +111,11 @@ func TestConnectSaysWhatIsLeftToDo(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 			continue
 		}
+		if settings, err := a.Subscribe(t.Context(), subscribing(c.channel, got.Settings), "https://api.example.com/cb"); err == nil {
+			got.Settings = settings
+		} else if !strings.Contains(err.Error(), "sns:Subscribe") {
+			t.Errorf("%s: %v", name, err)
+		}
 		for k, v := range got.Settings {
 			if v != "" && (v == sim.DefaultSecretAccessKey || v == sim.DefaultAccessKeyID) {
 				t.Errorf("%s: the setting %s is a credential", name, k)
@@ -127,6 +132,11 @@ func TestConnectSaysWhatIsLeftToDo(t *testing.T) {
 			t.Errorf("%s: %q", name, titles)
 		}
 	}
+}
+
+func subscribing(ch provider.Channel, settings map[string]string) provider.Channel {
+	ch.Settings = settings
+	return ch
 }
 
 // Without a base URL calls go to the region's own hosts, and nowhere else.

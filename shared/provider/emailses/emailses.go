@@ -52,8 +52,8 @@ func ConfigFrom(getenv func(string) string) Config {
 	return Config{BaseURL: getenv("EMAIL_SES_BASE_URL"), SNSBaseURL: getenv("EMAIL_SES_SNS_BASE_URL")}
 }
 
-// Adapter implements provider.Adapter, provider.Connector, provider.Guide and provider.TemplateLister. It is safe for
-// concurrent use.
+// Adapter implements provider.Adapter, provider.Connector, provider.Subscriber, provider.Guide and
+// provider.TemplateLister. It is safe for concurrent use.
 type Adapter struct {
 	ses, sns string
 	http     *http.Client
@@ -67,6 +67,7 @@ type Adapter struct {
 var (
 	_ provider.Adapter        = (*Adapter)(nil)
 	_ provider.Connector      = (*Adapter)(nil)
+	_ provider.Subscriber     = (*Adapter)(nil)
 	_ provider.Guide          = (*Adapter)(nil)
 	_ provider.TemplateLister = (*Adapter)(nil)
 )

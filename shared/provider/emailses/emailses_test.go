@@ -118,13 +118,10 @@ func (s signer) sign(e map[string]any) *provider.Request {
 			text.WriteString(name + "\n" + v + "\n")
 		}
 	}
-	hash, sum := crypto.SHA1, []byte(nil)
+	one, two := sha1.Sum([]byte(text.String())), sha256.Sum256([]byte(text.String()))
+	hash, sum := crypto.SHA1, one[:]
 	if e["SignatureVersion"] == "2" {
-		h := sha256.Sum256([]byte(text.String()))
-		hash, sum = crypto.SHA256, h[:]
-	} else {
-		h := sha1.Sum([]byte(text.String()))
-		sum = h[:]
+		hash, sum = crypto.SHA256, two[:]
 	}
 	signature, err := rsa.SignPKCS1v15(nil, s.key, hash, sum)
 	if err != nil {

@@ -130,10 +130,8 @@ func answeredID(region, replyTo string) string {
 	if replyTo == "" {
 		return ""
 	}
-	id := ""
-	if _, received, found := strings.Cut(replyTo, " "); found {
-		id = received
-	} else {
+	_, id, received := strings.Cut(replyTo, " ")
+	if !received {
 		domain := region + ".amazonses.com"
 		if region == "us-east-1" {
 			domain = "email.amazonses.com"

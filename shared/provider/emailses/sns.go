@@ -35,7 +35,7 @@ const (
 // envelope is what SNS posts, with the names that it signs.
 type envelope struct {
 	Type             string
-	MessageId        string //nolint:revive // SNS's own name
+	MessageId        string
 	Token            string
 	TopicArn         string
 	Subject          *string

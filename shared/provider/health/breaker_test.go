@@ -34,7 +34,7 @@ type flight struct {
 	began   time.Time
 }
 
-// several processes, in any order of their steps, with calls that take up to ten seconds and processes that die while they
+// several processes, in any order of their steps, with calls that take up to six seconds and processes that die while they
 // try: there are never two calls that try at once, no call begins long after a breaker was opened, and whatever happened before, the
 // breaker is closed soon after the provider is sound again.
 func TestNeverTwoTryAtOnceAndABreakerIsClosedInTheEnd(t *testing.T) {
@@ -57,6 +57,10 @@ func TestNeverTwoTryAtOnceAndABreakerIsClosedInTheEnd(t *testing.T) {
 			"time":   func(t *rapid.T) { w.later(t, time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms"))*time.Millisecond) },
 			"fail":   func(*rapid.T) { w.sound = false },
 			"mend":   func(*rapid.T) { w.sound = true },
+			"look": func(t *rapid.T) {
+				w.processes[rapid.IntRange(0, 2).Draw(t, "process")].Look(context.Background(), w.id, w.channel(rapid.IntRange(0, 1).Draw(t, "channel")))
+			},
+			"race": func(t *rapid.T) { w.race(t) },
 			"storm": func(t *rapid.T) {
 				for range 6 {
 					w.begin(t, rapid.IntRange(0, 2).Draw(t, "process"), rapid.IntRange(0, 1).Draw(t, "channel"))
@@ -101,6 +105,23 @@ func (w *breakerWorld) begin(t *rapid.T, process, channel int) {
 		}
 	}
 	w.flights = append(w.flights, flight{process, p, now})
+}
+
+// race lets the processes look when a breaker's time is over, and then all of them try, one a while after the other.
+func (w *breakerWorld) race(t *rapid.T) {
+	until := w.Now()
+	for _, st := range w.statuses(w.subjects()...) {
+		until = later(until, st.Until)
+	}
+	w.later(t, until.Sub(w.Now()))
+	for i := range w.processes {
+		w.processes[i].Look(context.Background(), w.id, w.channel(0))
+	}
+	for i := range w.processes {
+		w.begin(t, i, 0)
+		w.check(t)
+		w.later(t, time.Duration(rapid.SampledFrom([]int{0, 1, 100, 1000, 3500, 5500}).Draw(t, "ms"))*time.Millisecond)
+	}
 }
 
 // end ends a call as the provider is then.

@@ -69,9 +69,10 @@ func Outcomes(f *provider.Error) (ofProvider, ofChannel Outcome) {
 }
 
 const (
-	// SlotLength is the time that one item of figures covers; twelve of them are the Window that is looked at.
+	// SlotLength is the time that one item of figures covers.
 	SlotLength = 5 * time.Second
-	Window     = 12 * SlotLength
+	// Window is what is looked at: twelve of them.
+	Window = 12 * SlotLength
 
 	// outageCalls and outageShare make an outage: at least so many failures, which are at least this share of the calls.
 	outageCalls = 5
@@ -181,9 +182,10 @@ func (t Tally) Quantile(q float64) time.Duration {
 	return from
 }
 
-// out reports whether the calls say that nothing gets through.
-func (t Tally) out(s Subject) bool {
-	return failing(t.Calls, t.Failed) && t.Failed >= outageCalls && (s.Kind != KindProvider || t.widespread())
+// out reports whether the calls say that nothing gets through. All is the same and more, for which channels there are: in the last seconds
+// not all of them may have been used.
+func (t Tally) out(s Subject, all Tally) bool {
+	return t.Failed >= outageCalls && failing(t.Calls, t.Failed) && (s.Kind != KindProvider || t.widespread(all))
 }
 
 func failing(calls, failed int64) bool {
@@ -191,10 +193,10 @@ func failing(calls, failed int64) bool {
 }
 
 // widespread reports whether it fails for half of the channels at least, and for two, unless there is only one.
-func (t Tally) widespread() bool {
+func (t Tally) widespread(all Tally) bool {
 	active, out := 0, 0
-	for _, g := range t.Groups {
-		if g.Calls > 0 {
+	for i, g := range t.Groups {
+		if all.Groups[i].Calls > 0 {
 			active++
 		}
 		if failing(g.Calls, g.Failed) {

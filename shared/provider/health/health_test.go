@@ -1,6 +1,7 @@
 package health
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"strings"
@@ -190,6 +191,47 @@ func TestProcessesSeeAnOutageTogether(t *testing.T) {
 	}
 }
 
+// a provider that has answered for a minute hangs: that shows within two slots, however much was well before.
+func TestAnOutageAfterABusyMinuteIsSeenWithinSeconds(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	busy := []*Monitor{s.process(), s.process(), s.process()}
+	for i := range 600 {
+		s.call(busy[i%3], string(rune('a'+i%4)), Answered, 100*time.Millisecond)
+		busy[i%3].Flush(t.Context())
+	}
+	began := s.Now()
+	for i := 0; s.Now().Sub(began) < time.Minute; i++ {
+		if !s.call(busy[i%3], string(rune('a'+i%4)), Failed, 600*time.Millisecond) {
+			break
+		}
+		busy[i%3].Flush(t.Context())
+	}
+	if took := s.Now().Sub(began); took > 2*SlotLength+3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	s.want(OfProvider("p"), Outage)
+}
+
+// A process that handles one channel only does not take its failures for the provider's.
+func TestOneProcessDoesNotJudgeAProviderByOneChannel(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	other, mine := s.process(), s.process()
+	for range 4 {
+		for _, channelID := range []string{"b", "c", "d"} {
+			s.call(other, channelID, Answered, time.Second)
+		}
+		other.Flush(t.Context())
+	}
+	for range 30 {
+		s.call(mine, "a", Failed, 100*time.Millisecond)
+		mine.Flush(t.Context())
+	}
+	s.want(OfChannel("a"), Outage)
+	s.want(OfProvider("p"), Operational)
+}
+
 //
 func TestAnOutageEndsByOneCallThatTries(t *testing.T) {
 	t.Parallel()
@@ -285,5 +327,47 @@ func TestWhatIsCountedCostsLittle(t *testing.T) {
 	}
 	if calls := s.want(OfProvider("p"), Operational).Figures.Calls; calls < 300 {
 		t.Errorf("%d calls are known of a minute with 600", calls)
+	}
+}
+
+// A change that nobody's call would record is recorded by the sweep, and said once.
+func TestTheSweepRecordsThatAnOutageIsOver(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	m := s.process()
+	for range 5 {
+		s.call(m, "a", Failed, 0)
+	}
+	sweep := &Sweep{
+		Store: s.store, Now: s.Now, Log: slog.New(slog.NewTextHandler(io.Writer(s), nil)),
+		Providers: func(context.Context) ([]string, error) { return []string{"p", "other"}, nil },
+	}
+	run := func() Status {
+		t.Helper()
+		if err := sweep.Run(t.Context(), t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		st, err := s.store.Statuses(t.Context(), OfProvider("p"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st[OfProvider("p")]
+	}
+	if st := run(); st.State != Outage || !st.Open() {
+		t.Errorf("in the outage it is %+v", st)
+	}
+	s.pass(openFirst + time.Second)
+	s.call(m, "a", Answered, 0)
+	if st := run(); st.State != Degraded {
+		t.Errorf("after it, it is %+v", st)
+	}
+	mended := s.Now()
+	s.pass(time.Minute)
+	if st := run(); st.State != Operational || !st.Since.Equal(mended.Add(Calm)) {
+		t.Errorf("a minute later it is %+v", st)
+	}
+	run()
+	if n := strings.Count(s.log.String(), "state=operational"); n != 1 {
+		t.Errorf("that is said %d times", n)
 	}
 }

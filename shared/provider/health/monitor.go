@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -59,8 +60,7 @@ type Monitor struct {
 type seen struct {
 	status  Status
 	readAt  time.Time // when the reading of status began
-	delta   Tally     // counted and not written yet
-	past    Slot      // the same, of the time before the breaker was closed: it is shown, and judged no more
+	pending []Slot    // counted and not written yet, oldest first
 	flushed time.Time
 	recent  []call // the last ones, oldest first
 }
@@ -91,13 +91,8 @@ func (m *Monitor) learn(s Subject, st Status, at time.Time) {
 	if at.Before(k.readAt) {
 		return
 	}
-	if closed := st.Closed.After(k.status.Closed); closed || st.Open() && !k.status.Open() {
+	if st.Closed.After(k.status.Closed) || st.Open() && !k.status.Open() {
 		k.recent = nil // what was before says nothing of what is now
-		if closed {
-			k.past.From = st.Closed.Add(-SlotLength)
-			k.past.Tally.add(k.delta)
-			k.delta = Tally{}
-		}
 	}
 	k.status, k.readAt = st, at
 }
@@ -226,8 +221,10 @@ func (m *Monitor) Done(ctx context.Context, p Pass, began time.Time, ofProvider,
 		switch {
 		case slices.Contains(p.trying, s):
 			m.tried(ctx, s, o, p.nonce)
-		case o == Failed && m.out(s):
+		case o == Failed && m.out(s) && s.Kind == KindChannel:
 			m.open(ctx, s, began)
+		case o == Failed && m.out(s):
+			m.flush(ctx, s) // of a provider others may know better
 		}
 		if st := m.status(s); st.Open() && o != Answered {
 			wait = max(wait, st.wait(m.Now(), m.Random()), time.Millisecond)
@@ -251,7 +248,11 @@ func (m *Monitor) count(s Subject, o Outcome, c call, took time.Duration) {
 	if o == Unjudged || c.began.Before(k.status.Closed) {
 		return
 	}
-	k.delta.count(o, took, c.channelID)
+	from := m.Now().Truncate(SlotLength)
+	if n := len(k.pending); n == 0 || !k.pending[n-1].From.Equal(from) {
+		k.pending = append(k.pending, Slot{From: from})
+	}
+	k.pending[len(k.pending)-1].Tally.count(o, took, c.channelID)
 	if o == Throttled {
 		return
 	}
@@ -272,7 +273,7 @@ func (m *Monitor) out(s Subject) bool {
 			t.count(c.outcome, 0, c.channelID)
 		}
 	}
-	return t.out(s)
+	return t.out(s, t)
 }
 
 // open opens a breaker for all, by calls that began at a moment or after it.
@@ -322,16 +323,27 @@ func (m *Monitor) wrote(ctx context.Context, s Subject, write func(context.Conte
 	return st, applied
 }
 
-// Flush writes down what this process counted, where it is time for that: one write for a subject, and a read where not all is well. Call it
-// at the end of each invocation; nothing goes on after it.
+// Flush writes down what this process counted, where it is time for that: one write for a subject, and more and a read where not all is
+// well. Call it at the end of each invocation; nothing goes on after it.
 func (m *Monitor) Flush(ctx context.Context) {
+	m.mu.Lock()
+	all := slices.Collect(maps.Keys(m.subjects))
+	m.mu.Unlock()
+	m.flush(ctx, all...)
+}
+
+func (m *Monitor) flush(ctx context.Context, subjects ...Subject) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(flushAtOnce)
-	for s, list := range m.due() {
+	for _, s := range subjects {
+		slots, well := m.due(s)
+		if len(slots) == 0 {
+			continue
+		}
 		group.Go(func() error {
-			if err := m.flush(ctx, s, list); err != nil {
+			if err := m.record(ctx, s, slots, well); err != nil {
 				m.Log.WarnContext(ctx, "health not recorded", "subject", s.Kind, "id", s.ID, "error", err.Error())
 			}
 			return nil
@@ -340,40 +352,42 @@ func (m *Monitor) Flush(ctx context.Context) {
 	_ = group.Wait() // no function of the group fails
 }
 
-// due takes what is to be written now.
-func (m *Monitor) due() map[Subject][]Slot {
+// due takes what is to be written now of a subject, and says whether all is well with it. Then what was counted since the last time
+// becomes one slot; else each keeps its time, so that what failed last can be told from what was before.
+func (m *Monitor) due(s Subject) (slots []Slot, well bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, out := m.Now(), map[Subject][]Slot{}
-	for s, k := range m.subjects {
-		every := flushQuiet
-		if k.status.State == Degraded || k.status.Open() || k.delta.poor() || k.delta.Failed+k.past.Tally.Failed > 0 {
-			every = flushBusy
-		}
-		if since := now.Sub(k.flushed); since < every && since >= 0 {
-			continue
-		}
-		for _, slot := range []Slot{k.past, {now, k.delta}} {
-			if slot.Tally != (Tally{}) {
-				out[s] = append(out[s], slot)
-				k.flushed = now
-			}
-		}
-		k.past, k.delta = Slot{}, Tally{}
+	k := m.of(s)
+	if len(k.pending) == 0 {
+		return nil, true
 	}
-	return out
+	last := Slot{From: k.pending[len(k.pending)-1].From}
+	for _, slot := range k.pending {
+		last.Tally.add(slot.Tally)
+	}
+	every := flushQuiet
+	if well = last.Tally.Failed == 0 && !last.Tally.poor() && !k.status.Open() && k.status.State != Degraded; !well {
+		every = flushBusy
+	}
+	now := m.Now()
+	if since := now.Sub(k.flushed); since < every && since >= 0 {
+		return nil, well
+	}
+	if slots = k.pending; well {
+		slots = []Slot{last}
+	}
+	k.pending, k.flushed = nil, now
+	return slots, well
 }
 
-// flush writes one subject's figures, and judges what all processes saw where there is reason to.
-func (m *Monitor) flush(ctx context.Context, s Subject, list []Slot) error {
-	reason := m.status(s).State == Degraded
-	for _, slot := range list {
+// record writes one subject's figures, and judges what all processes saw where there is reason to.
+func (m *Monitor) record(ctx context.Context, s Subject, slots []Slot, well bool) error {
+	for _, slot := range slots {
 		if err := m.Records.Add(ctx, s, slot.From, slot.Tally); err != nil {
 			return err
 		}
-		reason = reason || slot.Tally.Failed > 0 || slot.Tally.poor()
 	}
-	if !reason {
+	if well {
 		return nil
 	}
 	return m.judge(ctx, s, m.Now())
@@ -389,17 +403,21 @@ func (m *Monitor) judge(ctx context.Context, s Subject, now time.Time) error {
 	if st.Open() {
 		return nil
 	}
-	var t Tally
+	var t, last Tally // of the window, and of its end
 	first := now
 	for _, slot := range slots {
-		if !slot.From.Before(st.Closed) { // what was before the breaker was closed counts no more
-			t.add(slot.Tally)
-			first = earlier(first, slot.From)
+		if slot.From.Before(st.Closed) {
+			continue // what was before the breaker was closed counts no more
+		}
+		t.add(slot.Tally)
+		first = earlier(first, slot.From)
+		if now.Sub(slot.From) < 2*SlotLength {
+			last.add(slot.Tally)
 		}
 	}
 	state, since := st.Shown(now)
 	switch {
-	case t.out(s):
+	case t.out(s, t) || last.out(s, t):
 		m.open(ctx, s, later(first, st.Closed))
 	case t.poor() && (state != Degraded || now.Sub(st.Bad) >= SlotLength):
 		if state != Degraded {

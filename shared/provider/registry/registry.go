@@ -3,6 +3,7 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -59,9 +60,11 @@ type CredentialField struct {
 	Optional bool `json:"optional,omitempty"`
 }
 
-// Entry is a provider's entry in the registry. Its id is the name of its adapter.
+// Entry is a provider's entry in the registry.
 type Entry struct {
 	ID string
+	// Adapter names what of this software speaks to the provider; "": what has the entry's id. See AdapterID.
+	Adapter string
 	// Version counts the entry's changes, from 1.
 	Version     int64
 	Name        string
@@ -81,6 +84,17 @@ type Entry struct {
 	// Limits are the provider's own, as far as it documents any.
 	Limits    Limits
 	CreatedAt time.Time
+}
+
+// Working gives the entry with the provider's health. Of one with which nothing was ever wrong that is so since it was added.
+func (e Entry) Working(state HealthState, since time.Time) Entry {
+	if state != "" {
+		e.Health.State = state
+	}
+	if !since.IsZero() {
+		e.Health.Since = since
+	}
+	return e
 }
 
 // Limits are a provider's own limits. What is above them waits.
@@ -120,9 +134,12 @@ type Change struct {
 	Reason string
 }
 
+// AdapterID names what speaks to the provider. This software need not have it: then the provider is only listed.
+func (e Entry) AdapterID() string { return cmp.Or(e.Adapter, e.ID) }
+
 // Same reports whether the operator says the same in two entries. Their versions don't matter.
 func (e Entry) Same(o Entry) bool {
-	return e.ID == o.ID && e.Name == o.Name && e.LegalEntity == o.LegalEntity && e.Website == o.Website && e.Onboarding == o.Onboarding &&
+	return e.ID == o.ID && e.Adapter == o.Adapter && e.Name == o.Name && e.LegalEntity == o.LegalEntity && e.Website == o.Website && e.Onboarding == o.Onboarding &&
 		slices.Equal(e.ChannelTypes, o.ChannelTypes) && slices.Equal(e.TransferCountries, o.TransferCountries) && slices.Equal(e.Documents, o.Documents) &&
 		e.TermsVersion == o.TermsVersion && e.Status == o.Status && slices.Equal(e.CredentialFields, o.CredentialFields) && e.Limits.Same(o.Limits)
 }

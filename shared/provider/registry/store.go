@@ -24,6 +24,7 @@ import (
 const (
 	attrPK           = "pk"
 	attrSK           = "sk"
+	attrAdapter      = "adapter"
 	attrName         = "name"
 	attrLegalEntity  = "legal_entity"
 	attrWebsite      = "website"
@@ -371,6 +372,9 @@ func encodeEntry(e Entry) (attr.Item, error) {
 	it[attrDocuments], it[attrTerms], it[attrStatus] = documents, attr.String(e.TermsVersion), attr.String(string(e.Status))
 	it[attrCredentials], it[attrCreated], it[attrVersion] = fields, attr.Time(e.CreatedAt), attr.Int(e.Version)
 	it[attrLimits] = limits
+	if e.Adapter != "" {
+		it[attrAdapter] = attr.String(e.Adapter)
+	}
 	return it, nil
 }
 
@@ -379,7 +383,7 @@ func decodeEntry(it attr.Item) (Entry, error) {
 		ID: strings.TrimPrefix(attr.Text(it, attrPK), providerPrefix), Name: attr.Text(it, attrName), LegalEntity: attr.Text(it, attrLegalEntity),
 		Website: attr.Text(it, attrWebsite), Onboarding: Onboarding(attr.Text(it, attrOnboarding)), ChannelTypes: attr.Texts(it, attrTypes),
 		TransferCountries: attr.Texts(it, attrCountries), TermsVersion: attr.Text(it, attrTerms), Status: Status(attr.Text(it, attrStatus)),
-		CreatedAt: attr.Moment(it, attrCreated), Version: attr.Number(it, attrVersion),
+		CreatedAt: attr.Moment(it, attrCreated), Version: attr.Number(it, attrVersion), Adapter: attr.Text(it, attrAdapter),
 	}
 	e.Health = Health{State: Operational, Since: e.CreatedAt}
 	for name, v := range map[string]any{attrDocuments: &e.Documents, attrLimits: &e.Limits} {

@@ -139,7 +139,7 @@ func event(by audit.Event, old, e Entry, known bool) audit.Event {
 // shown are the fields that a person sets.
 func (e Entry) shown() map[string]any {
 	return map[string]any{
-		"name": e.Name, "legal_entity": e.LegalEntity, "website": e.Website, "onboarding": e.Onboarding, "channel_types": e.ChannelTypes,
+		"adapter": e.Adapter, "name": e.Name, "legal_entity": e.LegalEntity, "website": e.Website, "onboarding": e.Onboarding, "channel_types": e.ChannelTypes,
 		"transfer_countries": e.TransferCountries, "documents": e.Documents, "terms_version": e.TermsVersion, "status": e.Status,
 		"credential_fields": e.CredentialFields, "limits": e.Limits,
 	}

@@ -30,6 +30,7 @@ func TestEveryChangeOfAProviderIsAVersionAndAnEvent(t *testing.T) {
 		{"provider.changed", func(e *registry.Entry) {
 			e.Limits = registry.Limits{Rate: &registry.Rate{Limit: 5, WindowSeconds: 1, Burst: 1}, PerRecipientSeconds: 6}
 		}},
+		{"provider.changed", func(e *registry.Entry) { e.Adapter = "another" }},
 		{"provider.changed", func(e *registry.Entry) { e.Name = strings.Repeat("n", 250) }},
 		{"provider.removed", func(e *registry.Entry) { e.Status = registry.Removed }},
 	}
@@ -81,7 +82,7 @@ func TestEveryChangeOfAProviderIsAVersionAndAnEvent(t *testing.T) {
 			break
 		}
 	}
-	if fmt.Sprint(versions) != "[7 6 5 4 3 2 1]" {
+	if fmt.Sprint(versions) != "[8 7 6 5 4 3 2 1]" {
 		t.Errorf("versions are %v", versions)
 	}
 	if _, err := s.Version(t.Context(), "edna", 99); !errors.Is(err, registry.ErrNotFound) {

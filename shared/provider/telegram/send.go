@@ -2,7 +2,6 @@ package telegram
 
 import (
 	"context"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -13,7 +12,7 @@ import (
 )
 
 // chatID is the address of a person (who is the same to every bot) or, with a minus, of a group.
-var chatID = regexp.MustCompile(`^-?[1-9][0-9]{0,15}$`)
+const chatID = `-?[1-9][0-9]{0,15}`
 
 // order is the body of every send method. A text goes without parse_mode, so that nothing in it is markup, and with
 // whatever preview of a link Telegram makes by itself.
@@ -58,7 +57,7 @@ func (a *Adapter) send(ctx context.Context, ch provider.Channel, m provider.Mess
 		return provider.Receipt{}, m.Refusal()
 	}
 	chat, err := strconv.ParseInt(m.To, 10, 64)
-	if err != nil || !chatID.MatchString(m.To) {
+	if err != nil || !Capabilities().KnowsAs(m.To) {
 		return provider.Receipt{}, &provider.Error{
 			Kind: provider.Permanent, Code: "recipient_invalid", Fault: provider.FaultCustomer,
 			Detail: "the recipient's address is not the number of a chat, as it is told with what the recipient writes",

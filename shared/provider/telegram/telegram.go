@@ -83,7 +83,8 @@ const (
 	maxTextRunes    = 4096
 	maxCaptionRunes = 1024
 	maxDataBytes    = 64
-	// maxButtons is not documented; the server answers REPLY_MARKUP_TOO_LONG beyond about so many.
+	// maxButtons is not documented: others found it, and that about 10 kB of buttons are too much as well, which is left to the
+	// server to say.
 	maxButtons = 100
 )
 
@@ -97,6 +98,7 @@ func Capabilities() provider.Capabilities {
 	return provider.Capabilities{
 		ChannelTypes: []string{"telegram"},
 		AddressKind:  "user_id",
+		UserID:       chatID,
 		Content: map[content.Type]provider.Limits{
 			content.TypeText:     {MaxTextRunes: maxTextRunes},
 			content.TypeLocation: {WholePlace: true},

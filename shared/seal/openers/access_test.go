@@ -24,6 +24,7 @@ func TestOnlyTheFunctionsOfTheTableMakeOpeners(t *testing.T) {
 		"functions/templates":  {"Credentials"},
 		"functions/recipients": {"Content"},
 		"functions/operator":   {"Complaints"},
+		"functions/endpoints":  {"Webhooks"},
 	}
 	got := map[string][]string{}
 	calls(t, func(dir, file, imported, function string) {

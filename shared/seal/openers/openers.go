@@ -33,6 +33,11 @@ func Complaints(ctx context.Context, cfg aws.Config, getenv func(string) string)
 	return open(ctx, cfg, getenv, seal.Complaints)
 }
 
+// Webhooks opens the secrets that sign what is sent to accounts' webhook endpoints.
+func Webhooks(ctx context.Context, cfg aws.Config, getenv func(string) string) (*seal.Opener, error) {
+	return open(ctx, cfg, getenv, seal.Webhooks)
+}
+
 func open(ctx context.Context, cfg aws.Config, getenv func(string) string, g seal.Group) (*seal.Opener, error) {
 	name := seal.PrivateVariable(g)
 	cfg.HTTPClient = awsclient.HTTPClient(kmsTimeout)

@@ -48,7 +48,7 @@ func TestAWrappedKeyIsDecryptedOnceAndForItsGroupOnly(t *testing.T) {
 func TestALocalKeyNeedsNoKMS(t *testing.T) {
 	t.Parallel()
 	for g, open := range map[seal.Group]func(context.Context, aws.Config, func(string) string) (*seal.Opener, error){
-		seal.Content: Content, seal.Credentials: Credentials, seal.Complaints: Complaints,
+		seal.Content: Content, seal.Credentials: Credentials, seal.Complaints: Complaints, seal.Webhooks: Webhooks,
 	} {
 		local, err := sealtest.Key(g).Local()
 		if err != nil {

@@ -16,6 +16,7 @@ var mayOpen = map[seal.Group][]string{
 	seal.Content:     {"DispatcherFunction", "MessagesFunction", "RecipientsFunction"},
 	seal.Credentials: {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
 	seal.Complaints:  {"OperatorFunction"},
+	seal.Webhooks:    {"EndpointsFunction"},
 }
 
 // the key's policy names the functions that open, and nothing else in the template lets

@@ -1,0 +1,85 @@
+// Package endpoint knows the webhook endpoints of an account: where its own system wants to be told of events, of which, and how
+// what is sent there is signed and kept from going anywhere else. It knows no event's content.
+package endpoint
+
+import (
+	"errors"
+	"time"
+
+	"contactcenter/shared/event"
+)
+
+// Status says whether an endpoint is sent anything.
+type Status string
+
+// The statuses.
+const (
+	Enabled  Status = "enabled"
+	Disabled Status = "disabled"
+)
+
+// Why an endpoint is disabled.
+const (
+	// ByUser: a user of the account said so.
+	ByUser = "by_user"
+	// Gone: it answered 410.
+	Gone = "gone"
+	// Failing: nothing was delivered to it for FailingFor.
+	Failing = "failing"
+)
+
+const (
+	// Max is how many endpoints an account may have.
+	Max = 10
+	// Overlap is for how long the secret before the current one signs too.
+	Overlap = 24 * time.Hour
+	// FailingFor is for how long an endpoint may fail before it is disabled, and a delivery is tried.
+	FailingFor = 72 * time.Hour
+)
+
+var (
+	// ErrNotFound: the account has no such endpoint.
+	ErrNotFound = errors.New("webhook endpoint not found")
+	// ErrTooMany: the account has Max endpoints.
+	ErrTooMany = errors.New("too many webhook endpoints")
+)
+
+// Endpoint is one endpoint. Its secrets stay sealed until Store.Secrets opens them.
+type Endpoint struct {
+	ID, AccountID    string
+	URL, Description string
+	Types            event.Set
+	Status           Status
+	// Why it is disabled, and since when.
+	Why        string
+	DisabledAt time.Time
+	CreatedAt  time.Time
+	CreatedBy  string
+	// FailingSince is when the first of the failures was that no success followed; zero: the last one succeeded.
+	FailingSince time.Time
+	// QuietUntil is until when it is left alone, because it did not answer or asked for it.
+	QuietUntil time.Time
+	// OldUntil is until when the secret before the current one signs too.
+	OldUntil time.Time
+	// SecretID names the request that made the current secret.
+	SecretID string
+
+	secret, old []byte // sealed
+}
+
+// Wants reports whether the endpoint is to be told of events of a type.
+func (e Endpoint) Wants(t event.Type) bool {
+	return e.Status == Enabled && (e.Types.Has(t) || t == event.EndpointTest)
+}
+
+// listens joins what the endpoints of an account ask for. One that was disabled because it failed counts: what happens meanwhile
+// is recorded, so that it can be replayed.
+func listens(list []Endpoint) event.Set {
+	var all event.Set
+	for _, e := range list {
+		if e.Why != ByUser {
+			all |= e.Types
+		}
+	}
+	return all
+}
