@@ -205,7 +205,6 @@ func (d *Dispatcher) Handle(ctx context.Context, event events.SQSEvent) (events.
 	if err := group.Wait(); err != nil {
 		return events.SQSEventResponse{}, err
 	}
-	d.Health.Flush(ctx)
 	close(verdicts)
 	all := map[string]verdict{}
 	for v := range verdicts {
@@ -213,7 +212,9 @@ func (d *Dispatcher) Handle(ctx context.Context, event events.SQSEvent) (events.
 			all[k] = x
 		}
 	}
-	return d.respond(ctx, byAccount, all), nil
+	out := d.respond(ctx, byAccount, all)
+	d.Health.Flush(ctx)
+	return out, nil
 }
 
 func attribute(r events.SQSMessage, name string) int {

@@ -333,7 +333,11 @@ func (m *Monitor) Flush(ctx context.Context) {
 }
 
 func (m *Monitor) flush(ctx context.Context, subjects ...Subject) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	allowed := flushTime
+	if deadline, ok := ctx.Deadline(); ok {
+		allowed = min(allowed, time.Until(deadline)-flushTime/2) // the invocation must have its answer through before its end
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), allowed)
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(flushAtOnce)

@@ -352,7 +352,11 @@ func waits(t *testing.T, k Kit) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		l := connect(t, k, ample, instead(Answer{Status: status, Header: http.Header{"Retry-After": {"17"}}}))
 		_, err := l.Send(t.Context(), k.Channel, k.message("msg_1"))
-		if e := k.mustBe(t, err, provider.Retry); e.RetryAfter != 17*time.Second {
+		e := k.mustBe(t, err, provider.Retry)
+		if e.Throttled != (status == http.StatusTooManyRequests) {
+			t.Errorf("%d: throttled is %v: a slower pace is no outage, and an outage no pace", status, e.Throttled)
+		}
+		if e.RetryAfter != 17*time.Second {
 			t.Errorf("%d: a wait of %v, want 17s", status, e.RetryAfter)
 		}
 		date := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
