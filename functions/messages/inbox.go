@@ -252,17 +252,17 @@ func (h *Handler) views(ctx context.Context, accountID string, found ...message.
 	if err != nil {
 		return nil, err
 	}
-	adapters := map[string]string{} // by channel
+	channels := map[string]channel.Channel{}
 	list := make([]api.Conversation, 0, len(found))
 	for _, c := range found {
-		if _, known := adapters[c.ChannelID]; !known {
-			ch, err := h.Channels.Lookup(ctx, c.ChannelID)
-			if err != nil && !errors.Is(err, channel.ErrNotFound) {
+		ch, known := channels[c.ChannelID]
+		if !known {
+			if ch, err = h.Channels.Lookup(ctx, c.ChannelID); err != nil && !errors.Is(err, channel.ErrNotFound) {
 				return nil, err
 			}
-			adapters[c.ChannelID] = ch.AdapterID()
+			channels[c.ChannelID] = ch
 		}
-		list = append(list, conversationView(c, recipients[c.Address], h.Capabilities[adapters[c.ChannelID]].ReplyWindow, where(c.Last)))
+		list = append(list, conversationView(c, recipients[c.Address], h.Capabilities[ch.AdapterID()].ReplyWindow, where(c.Last)))
 	}
 	return list, nil
 }
