@@ -24,6 +24,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
@@ -224,6 +225,13 @@ func (s *stack) callWith(ctx context.Context, accountID, method, target, body st
 	p := &api.Principal{UserID: "user_7", AccountID: accountID, Scopes: []string{"messages:read", "messages:write"}}
 	w := httptest.NewRecorder()
 	s.http.ServeHTTP(w, r.WithContext(api.WithCall(ctx, api.Call{RequestID: "req-1", Principal: p})))
+	contract, err := apitest.TheContract()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := contract.Check(method, r.URL.EscapedPath(), w.Code, w.Result().Header, w.Body.Bytes()); err != nil {
+		s.t.Errorf("%s %s answers %d, not as the OpenAPI document says: %v\n%s", method, r.URL.Path, w.Code, err, w.Body.Bytes())
+	}
 	return answer{status: w.Code, header: w.Result().Header, body: w.Body.Bytes()}
 }
 

@@ -457,7 +457,7 @@ func TestSampleEventsRun(t *testing.T) {
 	samples := map[string]string{
 		"messages": "MessagesFunction", "channels": "ChannelsFunction", "templates": "TemplatesFunction", "endpoints": "EndpointsFunction", "account": "AccountFunction", "operator": "OperatorFunction",
 		"dispatcher": "DispatcherFunction", "webhook": "WebhookFunction", "quotareset": "QuotaResetFunction", "release": "QuotaResetFunction",
-		"recipients": "RecipientsFunction", "erasure": "ErasureFunction",
+		"recipients": "RecipientsFunction", "erasure": "ErasureFunction", "notifier": "NotifierFunction",
 	}
 	for file, function := range samples {
 		t.Run(file, func(t *testing.T) {

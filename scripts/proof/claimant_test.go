@@ -17,6 +17,8 @@ func TestOnlyTheOperatorsFunctionMayReadAComplaint(t *testing.T) {
 			"ComplaintsTable/index/listed":  "Query",
 			"ComplaintsTable/index/account": "Query",
 		},
+		// Evidence requests, which their account asked to be told of; no complaint.
+		"NotifierFunction": {"ComplaintsTable if LeadingKeys evr_*": "GetItem Query"},
 		"AccountFunction": {
 			"ComplaintsTable if LeadingKeys cmp_*":                             "PutItem",
 			"ComplaintsTable if LeadingKeys source#*":                          "UpdateItem",

@@ -54,6 +54,7 @@ func TestContentPassesThroughFewHands(t *testing.T) {
 	same(t, "has content in hand", others(project(t).users(holders)), map[string]string{
 		"functions/messages: intake.message":     "hashes it and puts it into the record",
 		"shared/api: messageOf":                  "shows it to the customer",
+		"functions/notifier: Notifier.body":      "leaves it out of an event that is too long with it",
 		"functions/webhook: recorder.stop":       "is the whole reply a word by which a recipient opts out",
 		"functions/dispatcher: attempt.open":     "checks the hash before the call",
 		"functions/dispatcher: attempt.handOver": "hands it to the adapter",

@@ -188,9 +188,9 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
 		"COMPLAINTS_SEAL_PRIVATE":  {"OperatorFunction"},
-		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction", "RecipientsFunction"},
+		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction", "NotifierFunction", "RecipientsFunction"},
 		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
-		"WEBHOOKS_SEAL_PRIVATE":    {"EndpointsFunction"},
+		"WEBHOOKS_SEAL_PRIVATE":    {"EndpointsFunction", "NotifierFunction"},
 	}
 	got := map[string][]string{}
 	for name, f := range functions(t) {

@@ -326,6 +326,21 @@ func (e Onboarding) Valid() bool {
 	}
 }
 
+// Defines values for OnlyTrue.
+const (
+	OnlyTrueTrue OnlyTrue = "true"
+)
+
+// Valid indicates whether the value is a known member of the OnlyTrue enum.
+func (e OnlyTrue) Valid() bool {
+	switch e {
+	case OnlyTrueTrue:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OperatorRestrictionStatus.
 const (
 	OperatorRestrictionStatusActive  OperatorRestrictionStatus = "active"
@@ -1080,7 +1095,6 @@ type CreateWebhookEndpointRequest struct {
 
 // CredentialField defines model for CredentialField.
 type CredentialField struct {
-	// Kind Example: secret
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 
@@ -1298,6 +1312,12 @@ type FollowedInstruction struct {
 	Status        ChannelStatus `json:"status"`
 }
 
+// GatewayAnswer An answer of the gateway's own. It never reached the Contact Center; the header `apigw-requestid` names it.
+type GatewayAnswer struct {
+	// Message Example: Not Found
+	Message string `json:"message"`
+}
+
 // Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
 type Health string
 
@@ -1482,6 +1502,9 @@ type OnLimit string
 
 // Onboarding `native`: no registration with the provider is needed. `own_account`: the customer's own account is used.
 type Onboarding string
+
+// OnlyTrue defines model for OnlyTrue.
+type OnlyTrue string
 
 // OperatorAccount defines model for OperatorAccount.
 type OperatorAccount struct {
@@ -1729,7 +1752,9 @@ type PublishRulesRequest struct {
 	// Acceptance How a version that is in force is accepted. `explicit`: by POST /v1/rules/acceptances; until then nothing is sent or
 	// activated. `notice`: an account that accepted an earlier version accepts this one by using the Contact Center.
 	Acceptance *RulesAcceptanceMode `json:"acceptance,omitempty"`
-	Documents  []RulesDocument      `json:"documents"`
+
+	// Documents `rules`, `terms` and `privacy` at least, each once.
+	Documents []RulesDocument `json:"documents"`
 
 	// EffectiveAt RFC 3339 in UTC with milliseconds.
 	//
@@ -1738,7 +1763,9 @@ type PublishRulesRequest struct {
 	ProhibitedUses []ProhibitedUse `json:"prohibited_uses"`
 
 	// Reason Why, for the audit log.
-	Reason  string `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+
+	// Version Neither `current` nor `acceptances`.
 	Version string `json:"version"`
 }
 
@@ -1818,7 +1845,7 @@ type PutRate struct {
 
 // PutSenderRequest defines model for PutSenderRequest.
 type PutSenderRequest struct {
-	// Address The number or handle that recipients see.
+	// Address The number that recipients see, in E.164.
 	Address string `json:"address"`
 
 	// Reason Why, for the audit log.

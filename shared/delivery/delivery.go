@@ -39,14 +39,19 @@ type Delivery struct {
 	Took time.Duration
 	// FirstAt and LastAt are the times of the first and the last attempt.
 	FirstAt, LastAt time.Time
-	// Due is when it is tried again.
-	Due time.Time
+	// Due is when it is tried again. Parked says that it waits for that in the table; else its job is in the queue.
+	Due    time.Time
+	Parked bool
 	// Run is the replay that asked for it last; "" for none.
 	Run string
 }
 
 // Retention is for how long events and deliveries are kept: so far back can be replayed.
 const Retention = 30 * 24 * time.Hour
+
+// FromHere is how long a wait may be that the queue keeps. What waits for longer is parked in the table: SQS bounds how many messages
+// of a queue may be out of sight, and a dead endpoint's would use that up for everybody.
+const FromHere = 2 * time.Minute
 
 // waits are the times between the attempts, without jitter; after the last the last one again, until the delivery is given up.
 func waits() []time.Duration {

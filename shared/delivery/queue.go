@@ -21,16 +21,13 @@ type SQS interface {
 	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
 }
 
-// MaxDelay is the longest that the queue itself keeps a job back. What is to wait for longer waits in the table.
-const MaxDelay = 15 * time.Minute
-
 // Queue is the delivery queue. The endpoint is the message group, so that a slow endpoint delays no other's events.
 type Queue struct {
 	SQS SQS
 	URL string
 }
 
-// Send queues jobs that become visible after a delay of at most MaxDelay: one request for each ten.
+// Send queues jobs that become visible after a delay of at most 15 minutes, in whole seconds: one request for each ten.
 func (q *Queue) Send(ctx context.Context, delay time.Duration, jobs ...Job) error {
 	for len(jobs) > 0 {
 		now := jobs[:min(len(jobs), event.BatchSize)]
@@ -42,7 +39,7 @@ func (q *Queue) Send(ctx context.Context, delay time.Duration, jobs ...Job) erro
 				return fmt.Errorf("encode delivery: %w", err)
 			}
 			in.Entries = append(in.Entries, types.SendMessageBatchRequestEntry{
-				Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)), MessageGroupId: aws.String(j.EndpointID), DelaySeconds: int32(min(delay, MaxDelay) / time.Second),
+				Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)), MessageGroupId: aws.String(j.EndpointID), DelaySeconds: int32((delay + time.Second - 1) / time.Second),
 			})
 		}
 		out, err := q.SQS.SendMessageBatch(ctx, in)

@@ -36,6 +36,7 @@ const (
 	attrFirst    = "first_at"
 	attrLast     = "last_at"
 	attrRun      = "run"
+	attrNext     = "next_at"
 	attrTTL      = "ttl"
 
 	// DueIndex lists the deliveries that are to be tried again, by shard.
@@ -223,6 +224,9 @@ func (s *Store) encode(d Delivery) attr.Item {
 		it[attrFirst], it[attrLast] = attr.Time(d.FirstAt), attr.Time(d.LastAt)
 	}
 	if d.Status == Pending {
+		it[attrNext] = attr.Time(d.Due)
+	}
+	if d.Status == Pending && d.Parked {
 		it[attrShard], it[attrDue] = attr.String(shardName(shardOf(d.EndpointID))), attr.String(dueText(d.Due))
 	}
 	return it
@@ -234,9 +238,7 @@ func decode(it attr.Item) Delivery {
 		Code: int(attr.Number(it, attrCode)), Why: attr.Text(it, attrWhy), Took: time.Duration(attr.Number(it, attrTook)) * time.Millisecond,
 		FirstAt: attr.Moment(it, attrFirst), LastAt: attr.Moment(it, attrLast), Run: attr.Text(it, attrRun),
 	}
-	if ms, err := strconv.ParseInt(attr.Text(it, attrDue), 10, 64); err == nil {
-		d.Due = time.UnixMilli(ms).UTC()
-	}
+	d.Due, d.Parked = attr.Moment(it, attrNext), attr.Text(it, attrDue) != ""
 	return d
 }
 

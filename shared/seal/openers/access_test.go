@@ -25,6 +25,7 @@ func TestOnlyTheFunctionsOfTheTableMakeOpeners(t *testing.T) {
 		"functions/recipients": {"Content"},
 		"functions/operator":   {"Complaints"},
 		"functions/endpoints":  {"Webhooks"},
+		"functions/notifier":   {"Content", "Webhooks"},
 	}
 	got := map[string][]string{}
 	calls(t, func(dir, file, imported, function string) {

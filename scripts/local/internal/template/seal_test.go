@@ -13,10 +13,10 @@ import (
 
 // mayOpen is who may open what: the functions that get the private keys and whose roles KMS lets decrypt them.
 var mayOpen = map[seal.Group][]string{
-	seal.Content:     {"DispatcherFunction", "MessagesFunction", "RecipientsFunction"},
+	seal.Content:     {"DispatcherFunction", "MessagesFunction", "NotifierFunction", "RecipientsFunction"},
 	seal.Credentials: {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
 	seal.Complaints:  {"OperatorFunction"},
-	seal.Webhooks:    {"EndpointsFunction"},
+	seal.Webhooks:    {"EndpointsFunction", "NotifierFunction"},
 }
 
 // the key's policy names the functions that open, and nothing else in the template lets
@@ -124,8 +124,8 @@ func functionOf(role any) string {
 		id, _, _ = strings.Cut(part.(string), ".")
 		break
 	}
-	if id == "DispatcherRole" {
-		return "DispatcherFunction"
+	if id == "DispatcherRole" || id == "NotifierRole" { // written out whole
+		return strings.TrimSuffix(id, "Role") + "Function"
 	}
 	return strings.TrimSuffix(id, "Role")
 }

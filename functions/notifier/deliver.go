@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/delivery"
+	"contactcenter/shared/endpoint"
+)
+
+const (
+	// minQuiet and maxQuiet bound for how long an endpoint that does not answer is left alone at a time.
+	minQuiet = 5 * time.Second
+	maxQuiet = 10 * time.Minute
+	// maxPark bounds for how long a delivery to such an endpoint is parked at a time.
+	maxPark = time.Hour
+	// maxBody is how large a body is sent with the message's content, in bytes: Standard Webhooks asks for less than 20 kB.
+	maxBody = 20_000
+)
+
+// deliver tries one delivery, once, and sees to it that it is tried again where that can help.
+func (n *Notifier) deliver(ctx context.Context, j delivery.Job) error {
+	ep, err := n.Endpoints.Get(ctx, j.Event.AccountID, j.EndpointID)
+	if errors.Is(err, endpoint.ErrNotFound) {
+		return nil // deleted: nothing is sent there, and nobody can look
+	}
+	if err != nil {
+		return err
+	}
+	d, err := n.Kept.Get(ctx, j.EndpointID, j.Event.ID)
+	if err != nil {
+		return err
+	}
+	switch {
+	case d.Run == j.Run && d.Status != delivery.Pending && d.Status != "":
+		return nil // it came twice
+	case j.Run == "" && d.Run != "":
+		return nil // a replay has taken it over
+	case d.Run == j.Run && d.Status == delivery.Pending && d.Due.Sub(n.Now()) > time.Second:
+		return nil // it came twice, and is tried again then
+	case d.Run != j.Run || d.Status == "":
+		d = delivery.Delivery{EndpointID: ep.ID, Event: j.Event, Run: j.Run}
+	}
+	if ep.Status != endpoint.Enabled {
+		return n.done(ctx, d, delivery.Dropped)
+	}
+	if until, free, err := n.free(ctx, ep); err != nil || !free {
+		if err != nil {
+			return err
+		}
+		return n.later(ctx, d, until)
+	}
+	return n.attempt(ctx, ep, d)
+}
+
+// free reports whether an endpoint may be called now. One that did not answer is left alone for a while, then one delivery tries;
+// the others wait for longer the longer that lasts, and until says for how long.
+func (n *Notifier) free(ctx context.Context, ep endpoint.Endpoint) (until time.Time, free bool, err error) {
+	if ep.QuietUntil.IsZero() {
+		return until, true, nil
+	}
+	now := n.Now()
+	if !ep.QuietUntil.After(now) {
+		// Nobody else tries until this try has had its time.
+		if free, err = n.Endpoints.Try(ctx, ep, now.Add(delivery.Timeout+minQuiet)); err != nil || free {
+			return until, free, err
+		}
+	}
+	wait := min(max(now.Sub(ep.FailingSince)/4, minQuiet), maxPark)
+	wait = max(wait, ep.QuietUntil.Sub(now))
+	return now.Add(wait + time.Duration(n.Random()%uint64(wait))), false, nil
+}
+
+// attempt sends it, and notes what came of it on the delivery and on the endpoint.
+func (n *Notifier) attempt(ctx context.Context, ep endpoint.Endpoint, d delivery.Delivery) error {
+	body, err := n.body(ctx, d)
+	if errors.Is(err, errGone) {
+		return n.done(ctx, d, delivery.Dropped)
+	}
+	if err != nil {
+		return err
+	}
+	now := n.Now().UTC().Truncate(time.Millisecond)
+	secrets, err := n.Endpoints.Secrets(ep, now)
+	if err != nil {
+		return err
+	}
+	answer := n.Sender.Send(ctx, ep.URL, d.Event.ID, body, secrets...)
+	d.Attempts, d.Code, d.Why, d.Took, d.LastAt = d.Attempts+1, answer.Code, answer.Why, answer.Took, now
+	if d.FirstAt.IsZero() {
+		d.FirstAt = now
+	}
+	n.Log.InfoContext(ctx, "event sent", "account_id", ep.AccountID, "endpoint_id", ep.ID, "event_id", d.Event.ID, "type", string(d.Event.Type), "attempt", d.Attempts, "status", answer.Code, "failure", answer.Why, "ms", answer.Took.Milliseconds())
+	// What the endpoint answered is kept, also when the invocation's time is nearly over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), margin)
+	defer cancel()
+	if answer.OK() {
+		if !ep.FailingSince.IsZero() {
+			if _, err := n.Endpoints.Recover(ctx, ep); err != nil && !errors.Is(err, endpoint.ErrNotFound) {
+				return err
+			}
+		}
+		return n.done(ctx, d, delivery.Delivered)
+	}
+	return n.failed(ctx, ep, d, answer)
+}
+
+// failed notes a failed attempt, and when the next is.
+func (n *Notifier) failed(ctx context.Context, ep endpoint.Endpoint, d delivery.Delivery, answer delivery.Answer) error {
+	if answer.Code == http.StatusGone {
+		n.Log.WarnContext(ctx, "webhook endpoint disabled", "account_id", ep.AccountID, "endpoint_id", ep.ID, "reason", endpoint.Gone)
+		if err := n.Endpoints.Stop(ctx, ep, endpoint.Gone); err != nil {
+			return err
+		}
+		return n.done(ctx, d, delivery.Failed)
+	}
+	now, quiet := n.Now(), time.Time{}
+	if answer.Quiet() {
+		wait := minQuiet
+		if !ep.FailingSince.IsZero() {
+			wait = min(max(now.Sub(ep.FailingSince)/2, minQuiet), maxQuiet)
+		}
+		quiet = now.Add(max(wait, answer.RetryAfter))
+	}
+	ep, err := n.Endpoints.Fail(ctx, ep, quiet)
+	if err != nil && !errors.Is(err, endpoint.ErrNotFound) {
+		return err
+	}
+	if err == nil && now.Sub(ep.FailingSince) >= endpoint.FailingFor {
+		n.Log.WarnContext(ctx, "webhook endpoint disabled", "account_id", ep.AccountID, "endpoint_id", ep.ID, "reason", endpoint.Failing)
+		if err := n.Endpoints.Stop(ctx, ep, endpoint.Failing); err != nil {
+			return err
+		}
+	}
+	at, again := d.Again(answer.RetryAfter, n.Random())
+	if !again {
+		return n.done(ctx, d, delivery.Failed)
+	}
+	return n.later(ctx, d, at)
+}
+
+func (n *Notifier) done(ctx context.Context, d delivery.Delivery, s delivery.Status) error {
+	d.Status, d.Due, d.Parked = s, time.Time{}, false
+	return n.Kept.Save(ctx, d)
+}
+
+// later keeps a delivery for another time: in the queue when that is near, else in the table.
+func (n *Notifier) later(ctx context.Context, d delivery.Delivery, at time.Time) error {
+	d.Status, d.Due = delivery.Pending, at
+	wait := at.Sub(n.Now())
+	d.Parked = wait > delivery.FromHere
+	if err := n.Kept.Save(ctx, d); err != nil || d.Parked {
+		return err
+	}
+	return n.Queue.Send(ctx, max(wait, time.Second), delivery.Job{EndpointID: d.EndpointID, Event: d.Event, Run: d.Run})
+}
+
+// body shows what the event is about, as it is now.
+func (n *Notifier) body(ctx context.Context, d delivery.Delivery) ([]byte, error) {
+	data, err := n.Resources.Show(ctx, d.Event)
+	if err != nil {
+		return nil, err
+	}
+	out := api.EventBody{Type: string(d.Event.Type), Timestamp: api.At(d.Event.At), AccountID: d.Event.AccountID, Data: data}
+	body, err := json.Marshal(out)
+	if m, ok := data.(api.Message); ok && len(body) > maxBody {
+		m.Content = nil // its hash stays, and a GET has it
+		out.Data = m
+		body, err = json.Marshal(out)
+	}
+	return body, err
+}
