@@ -75,6 +75,8 @@ type stack struct {
 	channel  channel.Channel
 
 	recipients *recipient.Store
+	audit      *audit.Log
+	db         *dynamodb.Client
 }
 
 func newStack(t *testing.T) *stack {
@@ -86,6 +88,7 @@ func newStack(t *testing.T) *stack {
 	cfg := env.Config()
 	s.counter.Attach(&cfg)
 	db := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &env.DynamoDBURL })
+	s.db = db
 	s.sqs, s.queueURL = env.SQS, env.Queue(ctx, nil)
 	messages := env.Table(ctx, table("messages", "held:hk,hs", "reference:rk,rs", "scheduled:sh,sd"))
 	gates, accounts, channels := env.Table(ctx, table("usage", "due:sh,due")), env.Table(ctx, table("accounts")), env.Table(ctx, table("channels", "account:ak,as"))
@@ -106,9 +109,11 @@ func newStack(t *testing.T) *stack {
 	s.health = &health.Store{DB: db, Table: gates}
 	s.h.Health = health.NewReader(s.health, s.clock)
 	recipients := env.Table(ctx, awstest.RecipientsTable())
+	s.audit = &audit.Log{DB: db, Table: env.Table(ctx, awstest.AuditTable()), IDs: s.h.IDs, Now: s.clock}
+	s.h.Messages.Audit = s.audit
 	s.recipients = &recipient.Store{
 		DB: db, Table: recipients, Keys: keyer, Seal: sealtest.Sealer(seal.Content), Open: sealtest.Opener(seal.Content), IDs: s.h.IDs, Now: s.clock,
-		Audit: &audit.Log{DB: db, Table: env.Table(ctx, awstest.AuditTable()), IDs: s.h.IDs, Now: s.clock},
+		Audit: s.audit,
 	}
 	s.h.Recipients, s.h.OptOuts = s.recipients, &recipient.Flags{DB: db, Table: recipients}
 	s.http = api.New(api.Config{Log: telemetry.NewLogger(s.log, "INFO"), Now: s.clock}, api.MessagesRoutes(s.h))
