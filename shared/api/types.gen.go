@@ -670,6 +670,22 @@ type AppealRequest struct {
 // AppealStatus defines model for AppealStatus.
 type AppealStatus string
 
+// AssignConversationRequest defines model for AssignConversationRequest.
+type AssignConversationRequest struct {
+	// UserID The user, by the `sub` of their tokens. Whether there is such a user is the CRM's to know.
+	UserID string `json:"user_id"`
+}
+
+// Assignee Whose task a conversation is.
+type Assignee struct {
+	// AssignedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	AssignedAt Time   `json:"assigned_at"`
+	AssignedBy string `json:"assigned_by"`
+	UserID     string `json:"user_id"`
+}
+
 // AuditActor defines model for AuditActor.
 type AuditActor struct {
 	AccountID string `json:"account_id,omitempty"`
@@ -969,25 +985,35 @@ type ContentLimits = provider.Limits
 
 // Conversation defines model for Conversation.
 type Conversation struct {
-	Address   string `json:"address"`
-	ChannelID string `json:"channel_id"`
-	ID        string `json:"id"`
+	Address string `json:"address"`
+
+	// Assignee Whose task a conversation is.
+	Assignee  *Assignee `json:"assignee,omitempty"`
+	ChannelID string    `json:"channel_id"`
+	ID        string    `json:"id"`
 
 	// LastInboundAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	LastInboundAt *Time `json:"last_inbound_at,omitempty"`
+	LastInboundAt *Time    `json:"last_inbound_at,omitempty"`
+	LastMessage   *Message `json:"last_message,omitempty"`
 
 	// LastOutboundAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	LastOutboundAt *Time  `json:"last_outbound_at,omitempty"`
-	RecipientID    string `json:"recipient_id,omitempty"`
+	LastOutboundAt *Time `json:"last_outbound_at,omitempty"`
+
+	// Read Up to where the account has read a conversation. Absent until somebody has.
+	Read        *ReadMarker `json:"read,omitempty"`
+	RecipientID string      `json:"recipient_id,omitempty"`
 
 	// ReplyWindowClosesAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
 	ReplyWindowClosesAt *Time `json:"reply_window_closes_at,omitempty"`
+
+	// UnreadCount The replies that came after the marker, or ever where nothing was read.
+	UnreadCount int64 `json:"unread_count"`
 }
 
 // ConversationList defines model for ConversationList.
@@ -1358,6 +1384,12 @@ type LookupRecipientRequest struct {
 	Address string `json:"address"`
 }
 
+// MarkReadRequest defines model for MarkReadRequest.
+type MarkReadRequest struct {
+	// UpToMessageID A message of the conversation, as a rule its newest that was shown.
+	UpToMessageID string `json:"up_to_message_id"`
+}
+
 // Message defines model for Message.
 type Message struct {
 	// Attempts How many times it was handed to the provider.
@@ -1457,8 +1489,11 @@ type MessageError struct {
 type MessageList struct {
 	Items []Message `json:"items"`
 
-	// NextPageToken Absent on the last page.
+	// NextPageToken Leads to older messages. Absent on the last page.
 	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// PreviousPageToken Of a conversation: leads to the messages right after the first one here, newest first as ever. While there are none its page is empty and gives the same token again, so it can be asked until one comes.
+	PreviousPageToken string `json:"previous_page_token,omitempty"`
 }
 
 // MessageStatus defines model for MessageStatus.
@@ -1827,6 +1862,16 @@ type Rate struct {
 	Burst         int64 `json:"burst"`
 	Limit         int64 `json:"limit"`
 	WindowSeconds int64 `json:"window_seconds"`
+}
+
+// ReadMarker Up to where the account has read a conversation. Absent until somebody has.
+type ReadMarker struct {
+	// ReadAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ReadAt        Time   `json:"read_at"`
+	ReadBy        string `json:"read_by,omitempty"`
+	UpToMessageID string `json:"up_to_message_id"`
 }
 
 // Recipient defines model for Recipient.
