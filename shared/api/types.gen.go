@@ -533,7 +533,7 @@ func (e WebhookEndpointStatus) Valid() bool {
 	}
 }
 
-// AcceptRulesRequest defines model for AcceptRulesRequest.
+// AcceptRulesRequest Example: {"capacity":"legal_entity","documents":[{"id":"rules","sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","version":"2026-11-01"},{"id":"terms","sha256":"5ab02bb7a77b88c25b571636bc85702c2e90eebd676cf47dcf464d54fda60d20","version":"2026-11-01"},{"id":"privacy","sha256":"05b95d67d448e95d20731c34841599c21f6c0c1847d884603b90ccc8e8fe1f2e","version":"2026-11-01"},{"id":"dpa","sha256":"f1674ec97b89d2988797d3d747413ff83694241d6bf6238f95265bba60a86c05","version":"2026-11-01"}],"legal_entity_name":"Example Ltd","rules_version":"2026-11-01"}
 type AcceptRulesRequest struct {
 	// Capacity In whose name the user accepts.
 	Capacity  Capacity           `json:"capacity"`
@@ -607,7 +607,7 @@ type Account struct {
 	RulesAccepted string `json:"rules_accepted,omitempty"`
 }
 
-// ActivateChannelRequest defines model for ActivateChannelRequest.
+// ActivateChannelRequest Example: {"provider_terms_version":"2026-01-01","rules_version":"2026-11-01","transfer_countries":["CY"]}
 type ActivateChannelRequest struct {
 	ProviderTermsVersion string   `json:"provider_terms_version"`
 	RulesVersion         string   `json:"rules_version"`
@@ -661,7 +661,7 @@ type AppealList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// AppealRequest defines model for AppealRequest.
+// AppealRequest Example: {"text":"The recipients asked for these messages; see our evidence."}
 type AppealRequest struct {
 	// Text Kept sealed; the operator reads it.
 	Text string `json:"text"`
@@ -834,7 +834,7 @@ type ChannelList struct {
 // ChannelStatus defines model for ChannelStatus.
 type ChannelStatus string
 
-// CloseAccountRequest defines model for CloseAccountRequest.
+// CloseAccountRequest Example: {"confirm":"acct_demo","purge_at":"2026-12-01T10:00:00.000Z"}
 type CloseAccountRequest struct {
 	// Confirm The id of the account.
 	Confirm string `json:"confirm"`
@@ -1024,7 +1024,7 @@ type ConversationList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// CreateChannelRequest defines model for CreateChannelRequest.
+// CreateChannelRequest Example: {"name":"Shop","provider_id":"edna","type":"whatsapp"}
 type CreateChannelRequest struct {
 	// Credentials The provider's credential_fields, for own_account providers only. Kept sealed, never shown.
 	Credentials map[string]string `json:"credentials,omitempty"`
@@ -1035,7 +1035,7 @@ type CreateChannelRequest struct {
 	Type *string `json:"type,omitempty"`
 }
 
-// CreateEvidenceRequest defines model for CreateEvidenceRequest.
+// CreateEvidenceRequest Example: {"account_id":"acct_demo","due_at":"2026-12-01T10:00:00.000Z","period":{"from":"2026-11-01T00:00:00.000Z","to":"2026-11-24T00:00:00.000Z"},"reason":"A claim of 23 November."}
 type CreateEvidenceRequest struct {
 	AccountID   string `json:"account_id"`
 	ComplaintID string `json:"complaint_id,omitempty"`
@@ -1051,7 +1051,7 @@ type CreateEvidenceRequest struct {
 	RecipientIds []string `json:"recipient_ids,omitempty"`
 }
 
-// CreateRecipientRequest defines model for CreateRecipientRequest.
+// CreateRecipientRequest Example: {"addresses":["+35799123458","anna@example.com"],"name":"Anna"}
 type CreateRecipientRequest struct {
 	// Addresses E.164 numbers, e-mail addresses, or providers' user ids.
 	Addresses []string `json:"addresses"`
@@ -1059,6 +1059,8 @@ type CreateRecipientRequest struct {
 }
 
 // CreateRestrictionRequest `until` is when it ends by itself.
+//
+// Example: {"clause":"13","kind":"limit","limit":100,"reason":"Many complaints about offers.","until":"2026-12-01T10:00:00.000Z"}
 type CreateRestrictionRequest struct {
 	// Clause A clause of the Rules, like 13 or 9.3, or the id of a prohibited use of the Rules in force.
 	Clause      string          `json:"clause"`
@@ -1081,7 +1083,7 @@ type CreateRestrictionRequest struct {
 	Until *Time `json:"until,omitempty"`
 }
 
-// CreateWebhookEndpointRequest defines model for CreateWebhookEndpointRequest.
+// CreateWebhookEndpointRequest Example: {"description":"CRM, production","event_types":["message.delivered","message.failed","message.received"],"url":"https://crm.example.com/contact-center/events"}
 type CreateWebhookEndpointRequest struct {
 	// Description The account's own note, in characters.
 	Description *string `json:"description,omitempty"`
@@ -1114,14 +1116,14 @@ type DataCategory struct {
 	Subjects string `json:"subjects"`
 }
 
-// DecideAppealRequest defines model for DecideAppealRequest.
+// DecideAppealRequest Example: {"reason":"The evidence convinces.","status":"accepted"}
 type DecideAppealRequest struct {
 	// Reason The account sees it.
 	Reason string       `json:"reason"`
 	Status AppealStatus `json:"status"`
 }
 
-// DecideEvidenceRequest defines model for DecideEvidenceRequest.
+// DecideEvidenceRequest Example: {"note":"Thank you.","status":"accepted"}
 type DecideEvidenceRequest struct {
 	// Note The account sees it.
 	Note   string           `json:"note,omitempty"`
@@ -1271,7 +1273,7 @@ type Export struct {
 	Recipient     Recipient `json:"recipient"`
 }
 
-// ExportRecipientRequest defines model for ExportRecipientRequest.
+// ExportRecipientRequest Example: {"page_size":50}
 type ExportRecipientRequest struct {
 	PageSize *int `json:"page_size,omitempty"`
 
@@ -1279,7 +1281,7 @@ type ExportRecipientRequest struct {
 	PageToken *string `json:"page_token,omitempty"`
 }
 
-// FileComplaintRequest defines model for FileComplaintRequest.
+// FileComplaintRequest Example: {"category":"spam","contact":{"email":"claimant@example.com"},"description":"I never agreed to receive this.","sender_address":"+35799001001"}
 type FileComplaintRequest struct {
 	// Category An id of GET /v1/rules/current/prohibited-uses, or `other`.
 	Category    string            `json:"category"`
@@ -1290,7 +1292,7 @@ type FileComplaintRequest struct {
 	SenderAddress string `json:"sender_address,omitempty"`
 }
 
-// FollowInstructionRequest defines model for FollowInstructionRequest.
+// FollowInstructionRequest Example: {"instruction":"ins_06h0tp2n8zp3r6ed.secret","provider_terms_version":"2026-01-01","rules_version":"2026-11-01","transfer_countries":["CY"]}
 type FollowInstructionRequest struct {
 	Instruction          string   `json:"instruction"`
 	ProviderTermsVersion string   `json:"provider_terms_version"`
@@ -1321,7 +1323,7 @@ type GatewayAnswer struct {
 // Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
 type Health string
 
-// InstructActivationRequest defines model for InstructActivationRequest.
+// InstructActivationRequest Example: {"expires_in_seconds":3600}
 type InstructActivationRequest struct {
 	// ExpiresInSeconds At most 7 days; an hour when left out.
 	ExpiresInSeconds *int64 `json:"expires_in_seconds,omitempty"`
@@ -1377,7 +1379,7 @@ type Latency struct {
 	TotalMs int64 `json:"total_ms"`
 }
 
-// LookupRecipientRequest defines model for LookupRecipientRequest.
+// LookupRecipientRequest Example: {"address":"+35799123458"}
 type LookupRecipientRequest struct {
 	Address string `json:"address"`
 }
@@ -1747,7 +1749,7 @@ type ProviderVersionList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// PublishRulesRequest defines model for PublishRulesRequest.
+// PublishRulesRequest Example: {"acceptance":"notice","documents":[{"id":"rules","sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","url":"https://operator.example/2026-12-01/rules","version":"2026-12-01"},{"id":"terms","sha256":"5ab02bb7a77b88c25b571636bc85702c2e90eebd676cf47dcf464d54fda60d20","url":"https://operator.example/2026-12-01/terms","version":"2026-12-01"},{"id":"privacy","sha256":"05b95d67d448e95d20731c34841599c21f6c0c1847d884603b90ccc8e8fe1f2e","url":"https://operator.example/2026-12-01/privacy","version":"2026-12-01"}],"effective_at":"2027-12-01T00:00:00.000Z","prohibited_uses":[{"id":"spam","title":"Messages to people who did not agree to receive them"}],"reason":"Yearly review.","version":"2026-12-01"}
 type PublishRulesRequest struct {
 	// Acceptance How a version that is in force is accepted. `explicit`: by POST /v1/rules/acceptances; until then nothing is sent or
 	// activated. `notice`: an account that accepted an earlier version accepts this one by using the Contact Center.
@@ -1769,13 +1771,13 @@ type PublishRulesRequest struct {
 	Version string `json:"version"`
 }
 
-// PutConsentsRequest defines model for PutConsentsRequest.
+// PutConsentsRequest Example: {"items":[{"channel_id":"chn_06h0tp2n8zp3r6ed","obtained_at":"2026-11-01T10:00:00.000Z","proof_reference":"crm://consents/77","purpose":"orders","source":"checkout form","status":"given"}]}
 type PutConsentsRequest struct {
 	// Items One for each channel and purpose.
 	Items []Consent `json:"items"`
 }
 
-// PutOperatorAccountRequest defines model for PutOperatorAccountRequest.
+// PutOperatorAccountRequest Example: {"plan_id":"demo","reason":"Ordered on 1 November."}
 type PutOperatorAccountRequest struct {
 	PlanID string `json:"plan_id"`
 
@@ -1783,7 +1785,7 @@ type PutOperatorAccountRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PutPlanRequest defines model for PutPlanRequest.
+// PutPlanRequest Example: {"limit":1000,"period":"month","rate":{"burst":40,"limit":20,"window_seconds":1},"reason":"New price list."}
 type PutPlanRequest struct {
 	// ID That of the path, if it is given.
 	ID string `json:"id,omitempty"`
@@ -1800,6 +1802,8 @@ type PutPlanRequest struct {
 }
 
 // PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and change nothing.
+//
+// Example: {"channel_types":["messenger"],"credential_fields":[{"kind":"secret","name":"access_token"}],"documents":[{"title":"Terms of service","url":"https://messenger.example/terms"}],"legal_entity":"Example messenger Ltd","limits":{"per_recipient":{"limit":1,"window_seconds":6},"per_sender":{"limit":80,"window_seconds":1}},"name":"Example messenger","onboarding":"own_account","reason":"New provider.","status":"enabled","terms_version":"2026-01-01","transfer_countries":["CY","IE"],"website":"https://messenger.example"}
 type PutProviderRequest struct {
 	// Adapter Which of the Contact Center's adapters speaks to the provider: one of those that it has, else the answer names them. Left out: the one that has the provider's id; if there is none, the provider is listed, and its channels can't be activated yet. Channels keep what spoke for them when they were made.
 	Adapter          *string            `json:"adapter,omitempty"`
@@ -1843,7 +1847,7 @@ type PutRate struct {
 	WindowSeconds int64  `json:"window_seconds"`
 }
 
-// PutSenderRequest defines model for PutSenderRequest.
+// PutSenderRequest Example: {"address":"+35799001011","reason":"Another number."}
 type PutSenderRequest struct {
 	// Address The number that recipients see, in E.164.
 	Address string `json:"address"`
@@ -1899,7 +1903,7 @@ type RecipientList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// ReplayWebhookEventsRequest defines model for ReplayWebhookEventsRequest.
+// ReplayWebhookEventsRequest Example: {"from":"2026-11-23T00:00:00.000Z","to":"2026-11-24T00:00:00.000Z"}
 type ReplayWebhookEventsRequest struct {
 	// From RFC 3339 in UTC with milliseconds.
 	//
@@ -1912,7 +1916,7 @@ type ReplayWebhookEventsRequest struct {
 	To Time `json:"to"`
 }
 
-// RescheduleMessageRequest defines model for RescheduleMessageRequest.
+// RescheduleMessageRequest Example: {"send_at":"2026-12-01T10:00:00.000Z"}
 type RescheduleMessageRequest struct {
 	// SendAt RFC 3339 in UTC with milliseconds.
 	//
@@ -1965,7 +1969,7 @@ type RestrictionScope struct {
 	RecipientID string `json:"recipient_id,omitempty"`
 }
 
-// ReviewComplaintRequest defines model for ReviewComplaintRequest.
+// ReviewComplaintRequest Example: {"account_id":"acct_demo","note":"Called the claimant.","reason":"Looked into.","status":"in_review"}
 type ReviewComplaintRequest struct {
 	AccountID string `json:"account_id,omitempty"`
 	Note      string `json:"note,omitempty"`
@@ -2013,12 +2017,14 @@ type RulesList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// SendBatchRequest defines model for SendBatchRequest.
+// SendBatchRequest Example: {"messages":[{"channel_id":"chn_06h0tp2n8zp3r6ed","client_reference":"deal-1842","content":{"text":"Your order is ready","type":"text"},"to":"+35799123456"},{"channel_id":"chn_06h0tp2n8zp3r6ed","content":{"latitude":34.6841,"longitude":33.0379,"type":"location"},"send_at":"2026-12-01T10:00:00.000Z","to":"+35799123457"}]}
 type SendBatchRequest struct {
 	Messages []SendMessageRequest `json:"messages"`
 }
 
 // SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it. `send_at`, too, is at most 30 days ahead; the message is not handed to the provider before it, and its turn comes within a few seconds after it.
+//
+// Example: {"channel_id":"chn_06h0tp2n8zp3r6ed","client_reference":"deal-1842","content":{"text":"Your order is ready","type":"text"},"expires_at":"2026-12-01T10:00:00.000Z","on_limit":"hold","to":"+35799123456"}
 type SendMessageRequest struct {
 	ChannelID *string `json:"channel_id,omitempty"`
 
@@ -2095,7 +2101,7 @@ type SubProcessor struct {
 	Website           string             `json:"website"`
 }
 
-// SubmitEvidenceRequest defines model for SubmitEvidenceRequest.
+// SubmitEvidenceRequest Example: {"documents":[{"sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","title":"Consent form","url":"https://crm.example/consents/77.pdf"}],"statement":"Consent was given at checkout."}
 type SubmitEvidenceRequest struct {
 	Documents []EvidenceDocument `json:"documents"`
 	Statement string             `json:"statement"`
@@ -2168,25 +2174,25 @@ type Transfer struct {
 	ProviderVersion int64    `json:"provider_version"`
 }
 
-// UpdateAccountRequest defines model for UpdateAccountRequest.
+// UpdateAccountRequest Example: {"retention_days":365}
 type UpdateAccountRequest struct {
 	RetentionDays int64 `json:"retention_days"`
 }
 
-// UpdateChannelRequest defines model for UpdateChannelRequest.
+// UpdateChannelRequest Example: {"name":"Shop in Limassol"}
 type UpdateChannelRequest struct {
 	// Credentials The provider's credential_fields, for own_account providers only. Kept sealed, never shown.
 	Credentials map[string]string `json:"credentials,omitempty"`
 	Name        *string           `json:"name,omitempty"`
 }
 
-// UpdateRecipientRequest defines model for UpdateRecipientRequest.
+// UpdateRecipientRequest Example: {"name":"Anna Maria"}
 type UpdateRecipientRequest struct {
 	Addresses []string `json:"addresses,omitempty"`
 	Name      *string  `json:"name,omitempty"`
 }
 
-// UpdateWebhookEndpointRequest defines model for UpdateWebhookEndpointRequest.
+// UpdateWebhookEndpointRequest Example: {"description":"CRM, production, all statuses","status":"enabled"}
 type UpdateWebhookEndpointRequest struct {
 	Description *string                `json:"description,omitempty"`
 	EventTypes  *[]WebhookEventType    `json:"event_types,omitempty"`
