@@ -122,7 +122,7 @@ func TestTheRecordOfProcessingNamesAgreementsAndSubProcessors(t *testing.T) {
 		}
 	}
 	w.publish(t, rules.Version{Version: "2026-11-01", EffectiveAt: w.clock.Now().Add(-time.Hour)})
-	if err := w.rules.Accept(t.Context(), rules.Acceptance{ID: "acc_1", AccountID: "acct_1", RulesVersion: "2026-11-01", At: w.clock.Now(), UserID: "user_7", Documents: []rules.Document{{ID: "dpa", Version: "7"}}}, audittest.By("acct_1")); err != nil {
+	if err := w.rules.Accept(t.Context(), rules.Acceptance{ID: "acc_1", AccountID: "acct_1", RulesVersion: "2026-11-01", Capacity: rules.Self, At: w.clock.Now(), UserID: "user_7", Documents: []rules.Document{{ID: "dpa", Version: "7", SHA256: strings.Repeat("a", 64)}}}, audittest.By("acct_1")); err != nil {
 		t.Fatal(err)
 	}
 	got := w.User("acct_1", "user_7").Get("/v1/account/processing-record").Want(t, "the record", 200, "")

@@ -165,7 +165,10 @@ func (h *Handler) part(ctx context.Context, job *recipient.Erasure) error {
 		}
 	}
 	if job.Left {
-		return nil // long contents go with the pass that finds nothing in hand
+		return nil // the rest goes with the pass that finds nothing in hand
+	}
+	if err := h.Messages.Forget(ctx, job.AccountID, conversation, job.RequestedAt, p.Later == nil); err != nil {
+		return err
 	}
 	return h.Messages.EraseContents(ctx, job.AccountID, conversation, job.RequestedAt)
 }

@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 		DB: env.DynamoDB, Table: w.tables[0], Keys: w.keyer, Seal: sealer, Open: opener, IDs: w.ids, Now: now,
 		Audit: &audit.Log{DB: env.DynamoDB, Table: w.tables[4], IDs: w.ids, Now: now},
 	}
-	w.messages = &message.Store{DB: env.DynamoDB, Table: w.tables[1], Retention: message.DefaultRetention, Sealer: sealer, Opener: opener}
+	w.messages = &message.Store{DB: env.DynamoDB, Table: w.tables[1], Retention: message.DefaultRetention, Sealer: sealer, Opener: opener, Audit: w.store.Audit}
 	w.gates = &usage.Store{DB: env.DynamoDB, Table: w.tables[2], Now: now}
 	w.accounts = &account.Store{DB: env.DynamoDB, Table: w.tables[3], Now: now, DefaultPlanID: "test", Audit: audittest.New(t, env)}
 	if _, _, err := w.accounts.PutPlan(ctx, account.Plan{ID: "test", Limit: 100, Period: usage.Month, Rate: account.Rate{Limit: 100, WindowSeconds: 1, Burst: 100}}, audittest.ByOperator()); err != nil {
@@ -112,6 +112,14 @@ func (w *world) message(to, text string, change func(*message.Message)) id.Messa
 	w.must(w.messages.Create(w.t.Context(), m))
 	w.must(w.messages.Touch(w.t.Context(), m))
 	return mid
+}
+
+// attend has a user read a conversation, and take it as a task.
+func (w *world) attend(mid id.Message) {
+	w.t.Helper()
+	_, err := w.messages.MarkRead(w.t.Context(), acct, message.Marker{UpTo: mid, By: "user_agent", At: w.clock.Now()})
+	w.must(err)
+	w.must(w.messages.Assign(w.t.Context(), acct, mid.Conversation, message.Assignment{UserID: "user_agent", By: "user_7", At: w.clock.Now()}, audittest.By(acct)))
 }
 
 func inbound(m *message.Message) {
@@ -369,6 +377,27 @@ func TestR9_10AnOptOutOutlivesErasure(t *testing.T) {
 	w.must(err)
 	if list, err := w.store.OptOuts(t.Context(), r); err != nil || len(list) != 1 || list[0].Source != recipient.ByRecipient {
 		t.Errorf("%+v %v", list, err)
+	}
+}
+
+// whose task the conversation was, and who read it, goes with its messages.
+func TestAnErasedConversationIsNobodysTask(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.attend(w.message(anna, "hello", inbound))
+	other := w.message("+35799000009", "another's", inbound)
+	w.attend(other)
+	ref := w.erase(anna)
+	w.clock.Pass(settled)
+	if !w.work(ref) {
+		t.Fatal("not done")
+	}
+	if list, _, err := w.messages.Assigned(t.Context(), acct, "user_agent", "", 10); err != nil || len(list) != 1 || list[0] != other.Conversation {
+		t.Errorf("the user has %v, %v", list, err)
+	}
+	c, err := w.messages.Conversation(t.Context(), acct, w.keyer.Key(acct, channelID, anna))
+	if err != nil || c.Assignee.UserID != "" || c.Read.By != "" || c.Unread != 0 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

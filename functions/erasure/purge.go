@@ -195,8 +195,11 @@ func (h *Handler) conversation(ctx context.Context, c *account.Closure, l messag
 	return false, h.Messages.Delist(ctx, l)
 }
 
-// finish takes the recipients away, and says that the account is closed.
+// finish takes away whose tasks conversations were, and the recipients, and says that the account is closed.
 func (h *Handler) finish(ctx context.Context, c *account.Closure) (wait time.Duration, done bool, err error) {
+	if err := h.Messages.PurgeAssigned(ctx, c.AccountID); err != nil {
+		return 0, false, err
+	}
 	for {
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < reserve {
 			return 0, false, nil

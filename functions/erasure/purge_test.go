@@ -132,7 +132,7 @@ func (w *closing) full() {
 	g, e := w.admit(taken)
 	w.sent(taken, g, e)
 	w.message(anna, "canary waiting", nil)
-	w.message("+35799000002", "canary written", inbound)
+	w.attend(w.message("+35799000002", "canary written", inbound))
 	w.message("+35799000003", "canary "+strings.Repeat("long ", 1000), nil)
 	w.must(w.messages.KeepProviderID(ctx, acct, channelID, "wamid.canary", taken))
 	w.must(w.messages.OpenWindow(ctx, acct, w.keyer.Key(acct, channelID, anna), w.clock.Now().Add(time.Hour)))

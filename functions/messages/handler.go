@@ -7,6 +7,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/event"
 	"contactcenter/shared/id"
@@ -16,6 +17,7 @@ import (
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/usage"
 )
@@ -44,11 +46,13 @@ type Accounts interface {
 	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
 }
 
-// Channels gives channels. Peek may miss a change of the last moment, Lookup knows deleted channels too.
+// Channels gives channels. Peek may miss a change of the last moment, Lookup knows deleted channels too, which List leaves out.
 type Channels interface {
 	Peek(ctx context.Context, channelID string) (channel.Channel, error)
 	Get(ctx context.Context, channelID string) (channel.Channel, error)
 	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
+	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
+	Deleted(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
 }
 
 // Health tells how well providers and channels work, a few seconds old.
@@ -76,10 +80,11 @@ type Events interface {
 }
 
 // Recipients gives conversations their recipients: Of finds those that are there, Ensure makes one for an address that the
-// account has a conversation with.
+// account has a conversation with, Get gives one with its addresses.
 type Recipients interface {
 	Of(ctx context.Context, accountID string, addresses ...string) (map[string]string, error)
 	Ensure(ctx context.Context, accountID, address string) (string, error)
+	Get(ctx context.Context, accountID, recipientID string) (recipient.Recipient, error)
 }
 
 // OptOuts tells which conversations are closed because their recipient opted out.

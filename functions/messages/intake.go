@@ -201,14 +201,14 @@ func (in *intake) ofConversation(ctx context.Context, accountID, conversationID 
 	if err != nil {
 		return "", "", notFound
 	}
-	c, err := in.Messages.Conversation(ctx, accountID, key)
-	if errors.Is(err, message.ErrNotFound) || err == nil && c.Address == "" { // all that was in it is erased
+	channelID, to, err = in.Messages.Way(ctx, accountID, key)
+	if errors.Is(err, message.ErrNotFound) || err == nil && to == "" { // all that was in it is erased
 		return "", "", notFound
 	}
 	if err != nil {
 		return "", "", api.TryAgain(in.r, err)
 	}
-	return c.ChannelID, c.Address, nil
+	return channelID, to, nil
 }
 
 // channel gives the account's active channel. It is read for every message, so that a deactivation is seen by the next

@@ -1,4 +1,5 @@
-// Command messages takes Business messages in, shows, lists and cancels them, and shows conversations.
+// Command messages takes Business messages in, shows, lists and cancels them, and keeps the inbox: conversations,
+// up to where they were read, and whose task they are.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
@@ -44,7 +46,7 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
-	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "EVENT_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "AUDIT_TABLE", "DISPATCH_QUEUE_URL", "EVENT_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +70,10 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 	client := awsclient.NewSQS(cfg)
 	ids := id.Source{Now: now, Random: rand.Reader}
 	return &Handler{
-		Messages:     &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer, Opener: opener},
+		Messages: &message.Store{
+			DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer, Opener: opener,
+			Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now},
+		},
 		Gates:        &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Keys:         &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 		Queue:        &queue.Queue{SQS: client, URL: env["DISPATCH_QUEUE_URL"]},
@@ -78,7 +83,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Channels:     &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		Health:       health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
 		Providers:    &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
-		Recipients:   &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: conversations, Seal: sealer, IDs: ids, Now: now},
+		Recipients:   &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: conversations, Seal: sealer, Open: opener, IDs: ids, Now: now},
 		OptOuts:      &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
 		Capabilities: adapters.Capabilities(),
 		IDs:          ids, Conversations: conversations, Now: now, Random: mathrand.Uint32,

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"contactcenter/shared/api"
-	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/health"
@@ -194,11 +193,12 @@ func (h *Handler) readList(r *http.Request) (*list, error) {
 	return l, q.Err()
 }
 
-// page reads until the page is full, the list ends, or it has asked often enough.
+// page reads until the page is full, the list ends, or it has asked often enough. Towards newer messages, each further query
+// stands before what was found.
 func (l *list) page(ctx context.Context) (api.MessageList, error) {
-	out := api.MessageList{Items: []api.Message{}, NextPageToken: l.token}
-	for range listQueries {
-		found, next, err := l.query(ctx, message.Page{Size: l.size - len(out.Items), Token: out.NextPageToken})
+	out, token, back := api.MessageList{Items: []api.Message{}}, l.token, message.Newer(l.token)
+	for n := range listQueries {
+		found, older, newer, err := l.query(ctx, message.Page{Size: l.size - len(out.Items), Token: token})
 		if err != nil {
 			return out, err
 		}
@@ -206,13 +206,26 @@ func (l *list) page(ctx context.Context) (api.MessageList, error) {
 		if err != nil {
 			return out, err
 		}
+		some := make([]api.Message, 0, len(found))
 		for _, m := range found {
 			if l.wants(m, where(m)) {
-				out.Items = append(out.Items, api.MessageOf(m, where(m)))
+				some = append(some, api.MessageOf(m, where(m)))
 			}
 		}
-		if out.NextPageToken = next; next == "" || len(out.Items) >= l.size {
+		if back {
+			out.Items, out.PreviousPageToken = append(some, out.Items...), newer
+		} else {
+			out.Items, out.NextPageToken = append(out.Items, some...), older
+		}
+		if n == 0 {
+			out.NextPageToken, out.PreviousPageToken = older, newer
+		}
+		ended := !back && older == "" || back && len(found) == 0
+		if ended || len(out.Items) >= l.size {
 			break
+		}
+		if token = older; back {
+			token = newer
 		}
 	}
 	return out, nil
@@ -226,11 +239,12 @@ func due(m message.Message, now time.Time) api.Place {
 	return api.InLine
 }
 
-func (l *list) query(ctx context.Context, p message.Page) ([]message.Message, string, error) {
+func (l *list) query(ctx context.Context, p message.Page) (found []message.Message, older, newer string, err error) {
 	if l.conversation != "" {
-		return l.Messages.InConversation(ctx, l.accountID, l.conversation, p)
+		return l.Messages.History(ctx, l.accountID, l.conversation, p)
 	}
-	return l.Messages.ByReference(ctx, l.accountID, l.reference, p)
+	found, older, err = l.Messages.ByReference(ctx, l.accountID, l.reference, p)
+	return found, older, "", err
 }
 
 func (l *list) wants(m message.Message, p api.Place) bool {
@@ -238,92 +252,6 @@ func (l *list) wants(m message.Message, p api.Place) bool {
 		return false
 	}
 	return l.reference == "" || m.ClientReference == l.reference
-}
-
-// ListConversations lists a channel's conversations, last activity first.
-func (h *Handler) ListConversations(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := reading(r)
-	defer cancel()
-	q := api.ReadQuery(r, "channel_id")
-	size, token := q.Page()
-	channelID := q.Get("channel_id")
-	if channelID == "" {
-		q.Invalid("channel_id", "is required")
-	}
-	if err := q.Err(); err != nil {
-		api.WriteError(w, r, err)
-		return
-	}
-	page, err := h.conversations(ctx, r, channelID, message.Page{Size: size, Token: token})
-	if err != nil {
-		api.WriteError(w, r, err)
-		return
-	}
-	api.WriteJSON(w, http.StatusOK, page)
-}
-
-func (h *Handler) conversations(ctx context.Context, r *http.Request, channelID string, p message.Page) (api.ConversationList, error) {
-	accountID := api.PrincipalFrom(ctx).AccountID
-	ch, err := h.Channels.Lookup(ctx, channelID)
-	if errors.Is(err, channel.ErrNotFound) || err == nil && ch.AccountID != accountID {
-		return api.ConversationList{}, channelNotFound()
-	}
-	if err != nil {
-		return api.ConversationList{}, api.TryAgain(r, err)
-	}
-	found, next, err := h.Messages.Conversations(ctx, accountID, channelID, p)
-	if errors.Is(err, message.ErrPageToken) {
-		return api.ConversationList{}, api.BadPageToken()
-	}
-	if err != nil {
-		return api.ConversationList{}, api.TryAgain(r, err)
-	}
-	recipients, err := h.recipientsOf(ctx, accountID, found...)
-	if err != nil {
-		return api.ConversationList{}, api.TryAgain(r, err)
-	}
-	out := api.ConversationList{Items: []api.Conversation{}, NextPageToken: next}
-	for _, c := range found {
-		if c.Address != "" { // else all that was in it is erased
-			out.Items = append(out.Items, conversationView(c, recipients[c.Address], h.Capabilities[ch.AdapterID()].ReplyWindow))
-		}
-	}
-	return out, nil
-}
-
-// GetConversation shows a conversation.
-func (h *Handler) GetConversation(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := reading(r)
-	defer cancel()
-	v, err := h.conversation(ctx, r)
-	if err != nil {
-		api.WriteError(w, r, err)
-		return
-	}
-	api.WriteJSON(w, http.StatusOK, v)
-}
-
-func (h *Handler) conversation(ctx context.Context, r *http.Request) (api.Conversation, error) {
-	key, err := id.ParseConversation(r.PathValue("id"))
-	if err != nil {
-		return api.Conversation{}, api.NewProblem(api.CodeNotFound)
-	}
-	c, err := h.Messages.Conversation(ctx, api.PrincipalFrom(ctx).AccountID, key)
-	if errors.Is(err, message.ErrNotFound) || err == nil && c.Address == "" {
-		return api.Conversation{}, api.NewProblem(api.CodeNotFound)
-	}
-	if err != nil {
-		return api.Conversation{}, api.TryAgain(r, err)
-	}
-	recipients, err := h.recipientsOf(ctx, c.AccountID, c)
-	if err != nil {
-		return api.Conversation{}, api.TryAgain(r, err)
-	}
-	ch, err := h.Channels.Lookup(ctx, c.ChannelID)
-	if err != nil && !errors.Is(err, channel.ErrNotFound) {
-		return api.Conversation{}, api.TryAgain(r, err)
-	}
-	return conversationView(c, recipients[c.Address], h.Capabilities[ch.AdapterID()].ReplyWindow), nil
 }
 
 // recipientsOf gives the recipients of conversations, by address. One that has none yet gets it here, at the first read,

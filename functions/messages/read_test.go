@@ -133,7 +133,9 @@ func TestAReplyIsShownAndAnsweredInItsConversation(t *testing.T) {
 	}
 	for _, target := range []string{"/v1/conversations/" + got.ConversationID, "/v1/conversations?channel_id=" + s.channel.ID} {
 		a := s.call(testAccount, "GET", target, "")
-		want := fmt.Sprintf(`{"address":"+35799000001","channel_id":%q,"id":%q,"last_inbound_at":"2026-11-24T10:00:06.000Z","last_outbound_at":"2026-11-24T10:01:06.000Z","recipient_id":%q,"reply_window_closes_at":"2026-11-25T10:00:06.000Z"}`, s.channel.ID, got.ConversationID, s.recipientOf("+35799000001"))
+		last, err := json.Marshal(s.get(answer.ID))
+		s.must(err)
+		want := fmt.Sprintf(`{"address":"+35799000001","channel_id":%q,"id":%q,"last_inbound_at":"2026-11-24T10:00:06.000Z","last_message":%s,"last_outbound_at":"2026-11-24T10:01:06.000Z","recipient_id":%q,"reply_window_closes_at":"2026-11-25T10:00:06.000Z","unread_count":1}`, s.channel.ID, got.ConversationID, last, s.recipientOf("+35799000001"))
 		if strings.Contains(target, "?") {
 			want = `{"items":[` + want + `]}`
 		}

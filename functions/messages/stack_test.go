@@ -24,6 +24,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
+	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
@@ -76,6 +77,8 @@ type stack struct {
 
 	recipients *recipient.Store
 	told       *eventtest.Recorder
+	audit      *audit.Log
+	db         *dynamodb.Client
 }
 
 func newStack(t *testing.T) *stack {
@@ -87,6 +90,7 @@ func newStack(t *testing.T) *stack {
 	cfg := env.Config()
 	s.counter.Attach(&cfg)
 	db := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &env.DynamoDBURL })
+	s.db = db
 	s.sqs, s.queueURL = env.SQS, env.Queue(ctx, nil)
 	messages := env.Table(ctx, table("messages", "held:hk,hs", "reference:rk,rs", "scheduled:sh,sd"))
 	gates, accounts, channels := env.Table(ctx, table("usage", "due:sh,due")), env.Table(ctx, table("accounts")), env.Table(ctx, table("channels", "account:ak,as"))
@@ -109,9 +113,11 @@ func newStack(t *testing.T) *stack {
 	s.health = &health.Store{DB: db, Table: gates}
 	s.h.Health = health.NewReader(s.health, s.clock)
 	recipients := env.Table(ctx, awstest.RecipientsTable())
+	s.audit = &audit.Log{DB: db, Table: env.Table(ctx, awstest.AuditTable()), IDs: s.h.IDs, Now: s.clock}
+	s.h.Messages.Audit = s.audit
 	s.recipients = &recipient.Store{
 		DB: db, Table: recipients, Keys: keyer, Seal: sealtest.Sealer(seal.Content), Open: sealtest.Opener(seal.Content), IDs: s.h.IDs, Now: s.clock,
-		Audit: &audit.Log{DB: db, Table: env.Table(ctx, awstest.AuditTable()), IDs: s.h.IDs, Now: s.clock},
+		Audit: s.audit,
 	}
 	s.h.Recipients, s.h.OptOuts = s.recipients, &recipient.Flags{DB: db, Table: recipients}
 	s.http = api.New(api.Config{Log: telemetry.NewLogger(s.log, "INFO"), Now: s.clock}, api.MessagesRoutes(s.h))
@@ -223,6 +229,13 @@ func (s *stack) callWith(ctx context.Context, accountID, method, target, body st
 	p := &api.Principal{UserID: "user_7", AccountID: accountID, Scopes: []string{"messages:read", "messages:write"}}
 	w := httptest.NewRecorder()
 	s.http.ServeHTTP(w, r.WithContext(api.WithCall(ctx, api.Call{RequestID: "req-1", Principal: p})))
+	contract, err := apitest.TheContract()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := contract.Check(method, r.URL.EscapedPath(), w.Code, w.Result().Header, w.Body.Bytes()); err != nil {
+		s.t.Errorf("%s %s answers %d, not as the OpenAPI document says: %v\n%s", method, r.URL.Path, w.Code, err, w.Body.Bytes())
+	}
 	return answer{status: w.Code, header: w.Result().Header, body: w.Body.Bytes()}
 }
 

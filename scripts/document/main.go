@@ -1,7 +1,10 @@
-// Command document writes the OpenAPI document as JSON, as GET /v1/openapi.json gives it.
+// Command document writes the OpenAPI document as JSON, as GET /v1/openapi.json gives it: with every problem that an
+// operation answers with written out, from the one table of codes.
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 
@@ -24,9 +27,26 @@ func run(from, to string) error {
 	if err != nil {
 		return err
 	}
-	out, err := yaml.YAMLToJSON(document)
+	out, err := convert(document)
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
 	return os.WriteFile(to, out, 0o644) //nolint:gosec // a file of the repository
+}
+
+func convert(document []byte) ([]byte, error) {
+	var v map[string]any
+	if err := yaml.Unmarshal(document, &v); err != nil {
+		return nil, err
+	}
+	if err := expand(v); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }

@@ -189,11 +189,25 @@ type conversation struct {
 	LastInboundAt       *timestamp `json:"last_inbound_at"`
 	LastOutboundAt      *timestamp `json:"last_outbound_at"`
 	ReplyWindowClosesAt *timestamp `json:"reply_window_closes_at"`
+	LastMessage         *message   `json:"last_message"`
+	UnreadCount         int64      `json:"unread_count"`
+	Read                *struct {
+		UpToMessageID string    `json:"up_to_message_id"`
+		ReadBy        string    `json:"read_by"`
+		ReadAt        timestamp `json:"read_at"`
+	} `json:"read"`
+	Assignee *struct {
+		UserID     string    `json:"user_id"`
+		AssignedBy string    `json:"assigned_by"`
+		AssignedAt timestamp `json:"assigned_at"`
+	} `json:"assignee"`
 }
 
 type list[T any] struct {
 	Items         []T    `json:"items"`
 	NextPageToken string `json:"next_page_token"`
+	// PreviousPageToken is of a conversation's messages.
+	PreviousPageToken string `json:"previous_page_token"`
 }
 
 type rules struct {

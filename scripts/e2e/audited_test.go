@@ -114,6 +114,9 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 	w.user("POST /v1/recipients", "/v1/recipients", map[string]any{"addresses": []string{person()}})
 	w.user("DELETE /v1/recipients/{id}", "/v1/recipients/"+w.last, nil)
 	w.user("PATCH /v1/channels/{id}", "/v1/channels/"+first.ID, map[string]any{"name": "another name"})
+	talk := "/v1/conversations/" + a.send(order(first, person(), text("hello"))).ConversationID + "/assignee"
+	w.user("PUT /v1/conversations/{id}/assignee", talk, map[string]any{"user_id": "user_2"})
+	w.user("DELETE /v1/conversations/{id}/assignee", talk, nil)
 	w.user("POST /v1/channels/{id}/deactivate", "/v1/channels/"+first.ID+"/deactivate", nil)
 	w.user("POST /v1/channels/{id}/activate", "/v1/channels/"+first.ID+"/activate", confirmations)
 	created := w.user("POST /v1/channels", "/v1/channels", map[string]any{"provider_id": "edna", "name": "second"})
@@ -151,6 +154,7 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 		"POST /v1/webhook-endpoints/{id}/replay":        "changes nothing; the deliveries are listed",
 		"PATCH /v1/messages/{id}":                       "the message's timeline has it",
 		"POST /v1/messages/{id}/cancel":                 "the message's timeline has it",
+		"POST /v1/conversations/{id}/read":              "the marker itself says who moved it and when: read_by, read_at",
 		"POST /v1/callbacks/{provider_id}/{channel_id}": "a provider's, not a person's",
 		"HEAD /v1/callbacks/{provider_id}/{channel_id}": "changes nothing",
 		"POST /v1/recipients/{id}/export":               "reads: what is exported is in the answer, and nothing is kept of it",

@@ -5,11 +5,13 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -29,6 +31,8 @@ type answer struct {
 	header      http.Header
 	body        []byte
 	sent, got   time.Time
+	// breach says where the answer differs from the OpenAPI document.
+	breach error
 }
 
 func (a *answer) String() string {
@@ -52,7 +56,41 @@ func try(method, url string, header http.Header, body []byte) (*answer, error) {
 		return nil, err
 	}
 	a.got, a.status, a.header = time.Now(), resp.StatusCode, resp.Header
+	if strings.HasPrefix(req.URL.Path, "/v1/") {
+		if err := common.contract.Check(method, req.URL.EscapedPath(), a.status, a.header, a.body); err != nil {
+			a.breach = fmt.Errorf("not as the OpenAPI document says: %w", err)
+			common.breaches.note(a)
+		}
+	}
 	return a, nil
+}
+
+// breaches are the answers of all tests that were not as the OpenAPI document says, also those that a test did not look
+// at any further.
+type breaches struct {
+	mu   sync.Mutex
+	list []*answer
+}
+
+func (b *breaches) note(a *answer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.list = append(b.list, a)
+}
+
+// err is nil when there were none.
+func (b *breaches) err() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	seen := map[string]bool{}
+	var errs []error
+	for _, a := range b.list {
+		if what := fmt.Sprintf("%s %d %v", a.method, a.status, a.breach); !seen[what] {
+			seen[what] = true
+			errs = append(errs, fmt.Errorf("%v: %w", a, a.breach))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *stack) raw(t *testing.T, method, url string, header http.Header, body []byte) *answer {
@@ -157,6 +195,9 @@ func (c *caller) call(t *testing.T, method, path string, body any, header ...str
 // check is what holds for every answer of the API.
 func (a *answer) check(t *testing.T) {
 	t.Helper()
+	if a.breach != nil {
+		t.Errorf("%v: %v", a, a.breach)
+	}
 	if a.header.Get("Apigw-Requestid") == "" {
 		t.Errorf("%v: no apigw-requestid", a)
 	}

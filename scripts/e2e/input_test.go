@@ -158,9 +158,18 @@ func attempts() map[string]attempt {
 		"PATCH /v1/messages/{id}": {path: func(v *victim) string { return "/v1/messages/" + v.waiting.ID }, body: func(*testing.T, *victim) any {
 			return map[string]any{"send_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}
 		}, foreign: http.StatusNotFound, code: "not_found"},
-		"POST /v1/messages/{id}/cancel":       {path: func(v *victim) string { return "/v1/messages/" + v.waiting.ID + "/cancel" }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
-		"GET /v1/conversations":               {path: func(v *victim) string { return "/v1/conversations?channel_id=" + v.channel.ID }, body: noBody},
-		"GET /v1/conversations/{id}":          {path: func(v *victim) string { return "/v1/conversations/" + v.sent.ConversationID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/messages/{id}/cancel": {path: func(v *victim) string { return "/v1/messages/" + v.waiting.ID + "/cancel" }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/conversations":         {path: func(v *victim) string { return "/v1/conversations?channel_id=" + v.channel.ID }, body: noBody},
+		"GET /v1/conversations/{id}":    {path: func(v *victim) string { return "/v1/conversations/" + v.sent.ConversationID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/conversations/{id}/read": {path: func(v *victim) string { return "/v1/conversations/" + v.sent.ConversationID + "/read" }, body: func(_ *testing.T, v *victim) any {
+			return map[string]any{"up_to_message_id": v.sent.ID}
+		}, foreign: http.StatusNotFound, code: "not_found"},
+		"PUT /v1/conversations/{id}/assignee": {
+			path: func(v *victim) string { return "/v1/conversations/" + v.sent.ConversationID + "/assignee" }, body: object(map[string]any{"user_id": "user_2"}), foreign: http.StatusNotFound, code: "not_found",
+		},
+		"DELETE /v1/conversations/{id}/assignee": {
+			path: func(v *victim) string { return "/v1/conversations/" + v.sent.ConversationID + "/assignee" }, body: noBody, foreign: http.StatusNotFound, code: "not_found",
+		},
 		"GET /v1/providers":                   {path: at("/v1/providers"), body: noBody},
 		"GET /v1/providers/{id}/capabilities": {path: at("/v1/providers/edna/capabilities"), body: noBody},
 		"GET /v1/providers/{id}":              {path: at("/v1/providers/edna"), body: noBody},
@@ -479,6 +488,14 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{name: "an unknown query parameter", method: "GET", path: "/v1/channels?colour=red", status: 422, code: "invalid_request"},
 		{name: "conversations of no channel", method: "GET", path: "/v1/conversations", status: 422, code: "invalid_request"},
 		{name: "a malformed conversation id", method: "GET", path: "/v1/conversations/cnv_x", status: 404, code: "not_found"},
+		{name: "conversations of a recipient that is not there", method: "GET", path: "/v1/conversations?recipient_id=rcp_0000000000000000", status: 404, code: "not_found"},
+		{name: "conversations of a channel that is not there", method: "GET", path: "/v1/conversations?assignee_id=user_1&channel_id=chn_0000000000000000", status: 404, code: "channel_not_found"},
+		{name: "conversations with a token of another list", method: "GET", path: "/v1/conversations?assignee_id=user_1&page_token=nonsense", status: 422, code: "invalid_request"},
+		{name: "a marker at a message that is not there", method: "POST", path: "/v1/conversations/" + v.sent.ConversationID + "/read", body: map[string]any{"up_to_message_id": "msg_00000000000000000000000000000000"}, status: 422, code: "invalid_request"},
+		{name: "a marker at nothing", method: "POST", path: "/v1/conversations/" + v.sent.ConversationID + "/read", body: map[string]any{}, status: 422, code: "invalid_request"},
+		{name: "a task of nobody", method: "PUT", path: "/v1/conversations/" + v.sent.ConversationID + "/assignee", body: map[string]any{"user_id": ""}, status: 422, code: "invalid_request"},
+		{name: "a task with a field of its own", method: "PUT", path: "/v1/conversations/" + v.sent.ConversationID + "/assignee", body: map[string]any{"user_id": "user_2", "team": "x"}, status: 422, code: "invalid_request"},
+		{name: "a task in what is not there", method: "PUT", path: "/v1/conversations/cnv_0000000000000000/assignee", body: map[string]any{"user_id": "user_2"}, status: 404, code: "not_found"},
 
 		{name: "a provider that is not there", method: "GET", path: "/v1/providers/smoke", status: 404, code: "not_found"},
 		{name: "a channel of a provider that is not there", method: "POST", path: "/v1/channels", body: map[string]any{"provider_id": "smoke", "name": "x"}, status: 422, code: "invalid_request"},

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"contactcenter/shared/api/apitest"
 )
 
 const (
@@ -35,6 +37,9 @@ type suite struct {
 	root    string
 	program string
 	shared  *stack
+	// contract is what every answer of the API is held against.
+	contract *apitest.Contract
+	breaches *breaches
 }
 
 // common is written once, before any test runs.
@@ -59,7 +64,11 @@ func runAll(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	common = suite{dir: dir, root: root, program: filepath.Join(dir, "local")}
+	contract, err := apitest.TheContract()
+	if err != nil {
+		return 1, err
+	}
+	common = suite{dir: dir, root: root, program: filepath.Join(dir, "local"), contract: contract, breaches: new(breaches)}
 	build := exec.Command("go", "build", "-o", common.program, "./scripts/local")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
@@ -78,7 +87,11 @@ func runAll(m *testing.M) (code int, err error) {
 			}
 		}
 	}()
-	return m.Run(), nil
+	code = m.Run()
+	if err := common.breaches.err(); err != nil {
+		return 1, err
+	}
+	return code, nil
 }
 
 // stack is a local stack that runs as a process.

@@ -36,7 +36,7 @@ func TestWhatIsKeptOfAMessageWasEnteredOrHappened(t *testing.T) {
 		"ClientReference": "request: client_reference", "OnLimit": "request: on_limit", "ExpiresAt": "request: expires_at", "SendAt": "request: send_at", "ReplyTo": "request: reply_to; reply: what it answers",
 		"ID": "ours", "KeptFor": "account: retention_days", "ErasedAt": "ours", "Direction": "ours", "ProviderID": "ours: the channel's", "ContentSHA256": "ours: the content's hash", "RulesVersion": "ours: what was in force",
 		"Outcome": "ours", "Claim": "ours", "Fence": "ours", "Attempts": "ours", "Spared": "ours", "TransferCompletedAt": "ours", "ProviderVersion": "ours: the registry", "HeldReason": "ours", "HeldBy": "ours: the restriction", "HeldLease": "ours", "ReleaseAt": "ours", "NotBefore": "ours",
-		"OutcomeError": "ours", "Steps": "ours", "External": "ours", "sealed": "ours: address and content, sealed",
+		"OutcomeError": "ours", "Steps": "ours", "External": "ours", "replyNo": "ours: counted", "sealed": "ours: address and content, sealed",
 		"Report": "provider: status", "ProviderMessageID": "provider: its id", "ReportedError": "provider: status",
 	}
 	matches(t, "message.Message", project(t).fields(t, "shared/message", "Message"), origin)

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -113,6 +114,34 @@ func TestTheTemplateHasTheRoutesAndScopesOfTheDocument(t *testing.T) {
 	for r := range template {
 		if !doc[r] {
 			t.Errorf("not in openapi.yaml: %+v", r)
+		}
+	}
+}
+
+func TestEveryCodeIsInTheTable(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("problem.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[Code]bool{}
+	for _, c := range Codes() {
+		if listed[c] {
+			t.Errorf("%s is listed twice", c)
+		}
+		listed[c] = true
+	}
+	found := regexp.MustCompile(`\sCode\w+\s+Code = "(\w+)"`).FindAllSubmatch(source, -1)
+	if len(found) != len(listed) {
+		t.Errorf("%d codes are defined, %d listed", len(found), len(listed))
+	}
+	for _, m := range found {
+		c := Code(m[1])
+		if !listed[c] {
+			t.Errorf("Codes does not give %s", c)
+		}
+		if c != CodeInternalError && NewProblem(c).Title == NewProblem(CodeInternalError).Title {
+			t.Errorf("the table has no words for %s", c)
 		}
 	}
 }

@@ -15,6 +15,12 @@ type MessagesServer interface {
 	ListConversations(w http.ResponseWriter, r *http.Request)
 	// GetConversation answers GET /v1/conversations/{id}.
 	GetConversation(w http.ResponseWriter, r *http.Request)
+	// UnassignConversation answers DELETE /v1/conversations/{id}/assignee.
+	UnassignConversation(w http.ResponseWriter, r *http.Request)
+	// AssignConversation answers PUT /v1/conversations/{id}/assignee.
+	AssignConversation(w http.ResponseWriter, r *http.Request)
+	// MarkConversationRead answers POST /v1/conversations/{id}/read.
+	MarkConversationRead(w http.ResponseWriter, r *http.Request)
 	// ListMessages answers GET /v1/messages.
 	ListMessages(w http.ResponseWriter, r *http.Request)
 	// SendMessage answers POST /v1/messages.
@@ -42,5 +48,8 @@ func MessagesRoutes(s MessagesServer) []Route {
 		{Method: "POST", Path: "/v1/messages/{id}/cancel", Authorizer: "CrmJwt", Scopes: []string{"messages:write"}, Handle: s.CancelMessage},
 		{Method: "GET", Path: "/v1/conversations", Authorizer: "CrmJwt", Scopes: []string{"messages:read"}, Handle: s.ListConversations},
 		{Method: "GET", Path: "/v1/conversations/{id}", Authorizer: "CrmJwt", Scopes: []string{"messages:read"}, Handle: s.GetConversation},
+		{Method: "POST", Path: "/v1/conversations/{id}/read", Authorizer: "CrmJwt", Scopes: []string{"messages:write"}, Handle: s.MarkConversationRead},
+		{Method: "DELETE", Path: "/v1/conversations/{id}/assignee", Authorizer: "CrmJwt", Scopes: []string{"messages:write"}, Handle: s.UnassignConversation},
+		{Method: "PUT", Path: "/v1/conversations/{id}/assignee", Authorizer: "CrmJwt", Scopes: []string{"messages:write"}, Handle: s.AssignConversation},
 	}
 }

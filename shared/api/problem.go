@@ -47,6 +47,43 @@ const (
 	CodeInternalError        Code = "internal_error"
 )
 
+// Codes gives every code, in the order of this file.
+func Codes() []Code {
+	return []Code{
+		CodeInvalidRequest,
+		CodeUnauthorized,
+		CodeForbidden,
+		CodeNotFound,
+		CodeMethodNotAllowed,
+		CodeRequestTooLarge,
+		CodeUnsupportedMediaType,
+		CodeRulesNotAccepted,
+		CodeAccountRestricted,
+		CodeChannelNotFound,
+		CodeChannelInactive,
+		CodeSenderUnavailable,
+		CodeCredentialsRequired,
+		CodeCredentialsInvalid,
+		CodeConfirmationOutdated,
+		CodeProviderDisabled,
+		CodeProviderRemoved,
+		CodeProviderUnavailable,
+		CodeProviderRefused,
+		CodeContentNotSupported,
+		CodeRecipientInvalid,
+		CodeRecipientOptedOut,
+		CodeReplyWindowClosed,
+		CodeUsageLimitReached,
+		CodeRateLimitReached,
+		CodeMessageNotCancelable,
+		CodeKeyReused,
+		CodeKeyInUse,
+		CodeConflict,
+		CodeTryAgain,
+		CodeInternalError,
+	}
+}
+
 // Fault domains: whose fault a problem is.
 const (
 	FaultCustomer  = "customer"

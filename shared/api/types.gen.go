@@ -326,6 +326,21 @@ func (e Onboarding) Valid() bool {
 	}
 }
 
+// Defines values for OnlyTrue.
+const (
+	OnlyTrueTrue OnlyTrue = "true"
+)
+
+// Valid indicates whether the value is a known member of the OnlyTrue enum.
+func (e OnlyTrue) Valid() bool {
+	switch e {
+	case OnlyTrueTrue:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OperatorRestrictionStatus.
 const (
 	OperatorRestrictionStatusActive  OperatorRestrictionStatus = "active"
@@ -518,7 +533,7 @@ func (e WebhookEndpointStatus) Valid() bool {
 	}
 }
 
-// AcceptRulesRequest defines model for AcceptRulesRequest.
+// AcceptRulesRequest Example: {"capacity":"legal_entity","documents":[{"id":"rules","sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","version":"2026-11-01"},{"id":"terms","sha256":"5ab02bb7a77b88c25b571636bc85702c2e90eebd676cf47dcf464d54fda60d20","version":"2026-11-01"},{"id":"privacy","sha256":"05b95d67d448e95d20731c34841599c21f6c0c1847d884603b90ccc8e8fe1f2e","version":"2026-11-01"},{"id":"dpa","sha256":"f1674ec97b89d2988797d3d747413ff83694241d6bf6238f95265bba60a86c05","version":"2026-11-01"}],"legal_entity_name":"Example Ltd","rules_version":"2026-11-01"}
 type AcceptRulesRequest struct {
 	// Capacity In whose name the user accepts.
 	Capacity  Capacity           `json:"capacity"`
@@ -592,7 +607,7 @@ type Account struct {
 	RulesAccepted string `json:"rules_accepted,omitempty"`
 }
 
-// ActivateChannelRequest defines model for ActivateChannelRequest.
+// ActivateChannelRequest Example: {"provider_terms_version":"2026-01-01","rules_version":"2026-11-01","transfer_countries":["CY"]}
 type ActivateChannelRequest struct {
 	ProviderTermsVersion string   `json:"provider_terms_version"`
 	RulesVersion         string   `json:"rules_version"`
@@ -646,7 +661,7 @@ type AppealList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// AppealRequest defines model for AppealRequest.
+// AppealRequest Example: {"text":"The recipients asked for these messages; see our evidence."}
 type AppealRequest struct {
 	// Text Kept sealed; the operator reads it.
 	Text string `json:"text"`
@@ -654,6 +669,22 @@ type AppealRequest struct {
 
 // AppealStatus defines model for AppealStatus.
 type AppealStatus string
+
+// AssignConversationRequest defines model for AssignConversationRequest.
+type AssignConversationRequest struct {
+	// UserID The user, by the `sub` of their tokens. Whether there is such a user is the CRM's to know.
+	UserID string `json:"user_id"`
+}
+
+// Assignee Whose task a conversation is.
+type Assignee struct {
+	// AssignedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	AssignedAt Time   `json:"assigned_at"`
+	AssignedBy string `json:"assigned_by"`
+	UserID     string `json:"user_id"`
+}
 
 // AuditActor defines model for AuditActor.
 type AuditActor struct {
@@ -803,7 +834,7 @@ type ChannelList struct {
 // ChannelStatus defines model for ChannelStatus.
 type ChannelStatus string
 
-// CloseAccountRequest defines model for CloseAccountRequest.
+// CloseAccountRequest Example: {"confirm":"acct_demo","purge_at":"2026-12-01T10:00:00.000Z"}
 type CloseAccountRequest struct {
 	// Confirm The id of the account.
 	Confirm string `json:"confirm"`
@@ -954,25 +985,35 @@ type ContentLimits = provider.Limits
 
 // Conversation defines model for Conversation.
 type Conversation struct {
-	Address   string `json:"address"`
-	ChannelID string `json:"channel_id"`
-	ID        string `json:"id"`
+	Address string `json:"address"`
+
+	// Assignee Whose task a conversation is.
+	Assignee  *Assignee `json:"assignee,omitempty"`
+	ChannelID string    `json:"channel_id"`
+	ID        string    `json:"id"`
 
 	// LastInboundAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	LastInboundAt *Time `json:"last_inbound_at,omitempty"`
+	LastInboundAt *Time    `json:"last_inbound_at,omitempty"`
+	LastMessage   *Message `json:"last_message,omitempty"`
 
 	// LastOutboundAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
-	LastOutboundAt *Time  `json:"last_outbound_at,omitempty"`
-	RecipientID    string `json:"recipient_id,omitempty"`
+	LastOutboundAt *Time `json:"last_outbound_at,omitempty"`
+
+	// Read Up to where the account has read a conversation. Absent until somebody has.
+	Read        *ReadMarker `json:"read,omitempty"`
+	RecipientID string      `json:"recipient_id,omitempty"`
 
 	// ReplyWindowClosesAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
 	ReplyWindowClosesAt *Time `json:"reply_window_closes_at,omitempty"`
+
+	// UnreadCount The replies that came after the marker, or ever where nothing was read.
+	UnreadCount int64 `json:"unread_count"`
 }
 
 // ConversationList defines model for ConversationList.
@@ -983,7 +1024,7 @@ type ConversationList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// CreateChannelRequest defines model for CreateChannelRequest.
+// CreateChannelRequest Example: {"name":"Shop","provider_id":"edna","type":"whatsapp"}
 type CreateChannelRequest struct {
 	// Credentials The provider's credential_fields, for own_account providers only. Kept sealed, never shown.
 	Credentials map[string]string `json:"credentials,omitempty"`
@@ -994,7 +1035,7 @@ type CreateChannelRequest struct {
 	Type *string `json:"type,omitempty"`
 }
 
-// CreateEvidenceRequest defines model for CreateEvidenceRequest.
+// CreateEvidenceRequest Example: {"account_id":"acct_demo","due_at":"2026-12-01T10:00:00.000Z","period":{"from":"2026-11-01T00:00:00.000Z","to":"2026-11-24T00:00:00.000Z"},"reason":"A claim of 23 November."}
 type CreateEvidenceRequest struct {
 	AccountID   string `json:"account_id"`
 	ComplaintID string `json:"complaint_id,omitempty"`
@@ -1010,7 +1051,7 @@ type CreateEvidenceRequest struct {
 	RecipientIds []string `json:"recipient_ids,omitempty"`
 }
 
-// CreateRecipientRequest defines model for CreateRecipientRequest.
+// CreateRecipientRequest Example: {"addresses":["+35799123458","anna@example.com"],"name":"Anna"}
 type CreateRecipientRequest struct {
 	// Addresses E.164 numbers, e-mail addresses, or providers' user ids.
 	Addresses []string `json:"addresses"`
@@ -1018,6 +1059,8 @@ type CreateRecipientRequest struct {
 }
 
 // CreateRestrictionRequest `until` is when it ends by itself.
+//
+// Example: {"clause":"13","kind":"limit","limit":100,"reason":"Many complaints about offers.","until":"2026-12-01T10:00:00.000Z"}
 type CreateRestrictionRequest struct {
 	// Clause A clause of the Rules, like 13 or 9.3, or the id of a prohibited use of the Rules in force.
 	Clause      string          `json:"clause"`
@@ -1040,7 +1083,7 @@ type CreateRestrictionRequest struct {
 	Until *Time `json:"until,omitempty"`
 }
 
-// CreateWebhookEndpointRequest defines model for CreateWebhookEndpointRequest.
+// CreateWebhookEndpointRequest Example: {"description":"CRM, production","event_types":["message.delivered","message.failed","message.received"],"url":"https://crm.example.com/contact-center/events"}
 type CreateWebhookEndpointRequest struct {
 	// Description The account's own note, in characters.
 	Description *string `json:"description,omitempty"`
@@ -1054,7 +1097,6 @@ type CreateWebhookEndpointRequest struct {
 
 // CredentialField defines model for CredentialField.
 type CredentialField struct {
-	// Kind Example: secret
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 
@@ -1074,14 +1116,14 @@ type DataCategory struct {
 	Subjects string `json:"subjects"`
 }
 
-// DecideAppealRequest defines model for DecideAppealRequest.
+// DecideAppealRequest Example: {"reason":"The evidence convinces.","status":"accepted"}
 type DecideAppealRequest struct {
 	// Reason The account sees it.
 	Reason string       `json:"reason"`
 	Status AppealStatus `json:"status"`
 }
 
-// DecideEvidenceRequest defines model for DecideEvidenceRequest.
+// DecideEvidenceRequest Example: {"note":"Thank you.","status":"accepted"}
 type DecideEvidenceRequest struct {
 	// Note The account sees it.
 	Note   string           `json:"note,omitempty"`
@@ -1231,7 +1273,7 @@ type Export struct {
 	Recipient     Recipient `json:"recipient"`
 }
 
-// ExportRecipientRequest defines model for ExportRecipientRequest.
+// ExportRecipientRequest Example: {"page_size":50}
 type ExportRecipientRequest struct {
 	PageSize *int `json:"page_size,omitempty"`
 
@@ -1239,7 +1281,7 @@ type ExportRecipientRequest struct {
 	PageToken *string `json:"page_token,omitempty"`
 }
 
-// FileComplaintRequest defines model for FileComplaintRequest.
+// FileComplaintRequest Example: {"category":"spam","contact":{"email":"claimant@example.com"},"description":"I never agreed to receive this.","sender_address":"+35799001001"}
 type FileComplaintRequest struct {
 	// Category An id of GET /v1/rules/current/prohibited-uses, or `other`.
 	Category    string            `json:"category"`
@@ -1250,7 +1292,7 @@ type FileComplaintRequest struct {
 	SenderAddress string `json:"sender_address,omitempty"`
 }
 
-// FollowInstructionRequest defines model for FollowInstructionRequest.
+// FollowInstructionRequest Example: {"instruction":"ins_06h0tp2n8zp3r6ed.secret","provider_terms_version":"2026-01-01","rules_version":"2026-11-01","transfer_countries":["CY"]}
 type FollowInstructionRequest struct {
 	Instruction          string   `json:"instruction"`
 	ProviderTermsVersion string   `json:"provider_terms_version"`
@@ -1272,10 +1314,16 @@ type FollowedInstruction struct {
 	Status        ChannelStatus `json:"status"`
 }
 
+// GatewayAnswer An answer of the gateway's own. It never reached the Contact Center; the header `apigw-requestid` names it.
+type GatewayAnswer struct {
+	// Message Example: Not Found
+	Message string `json:"message"`
+}
+
 // Health `degraded`: a part of the calls fails, or they take long. `outage`: nothing gets through; messages wait, and go on by themselves.
 type Health string
 
-// InstructActivationRequest defines model for InstructActivationRequest.
+// InstructActivationRequest Example: {"expires_in_seconds":3600}
 type InstructActivationRequest struct {
 	// ExpiresInSeconds At most 7 days; an hour when left out.
 	ExpiresInSeconds *int64 `json:"expires_in_seconds,omitempty"`
@@ -1331,9 +1379,15 @@ type Latency struct {
 	TotalMs int64 `json:"total_ms"`
 }
 
-// LookupRecipientRequest defines model for LookupRecipientRequest.
+// LookupRecipientRequest Example: {"address":"+35799123458"}
 type LookupRecipientRequest struct {
 	Address string `json:"address"`
+}
+
+// MarkReadRequest defines model for MarkReadRequest.
+type MarkReadRequest struct {
+	// UpToMessageID A message of the conversation, as a rule its newest that was shown.
+	UpToMessageID string `json:"up_to_message_id"`
 }
 
 // Message defines model for Message.
@@ -1435,8 +1489,11 @@ type MessageError struct {
 type MessageList struct {
 	Items []Message `json:"items"`
 
-	// NextPageToken Absent on the last page.
+	// NextPageToken Leads to older messages. Absent on the last page.
 	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// PreviousPageToken Of a conversation: leads to the messages right after the first one here, newest first as ever. While there are none its page is empty and gives the same token again, so it can be asked until one comes.
+	PreviousPageToken string `json:"previous_page_token,omitempty"`
 }
 
 // MessageStatus defines model for MessageStatus.
@@ -1447,6 +1504,9 @@ type OnLimit string
 
 // Onboarding `native`: no registration with the provider is needed. `own_account`: the customer's own account is used.
 type Onboarding string
+
+// OnlyTrue defines model for OnlyTrue.
+type OnlyTrue string
 
 // OperatorAccount defines model for OperatorAccount.
 type OperatorAccount struct {
@@ -1689,12 +1749,14 @@ type ProviderVersionList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// PublishRulesRequest defines model for PublishRulesRequest.
+// PublishRulesRequest Example: {"acceptance":"notice","documents":[{"id":"rules","sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","url":"https://operator.example/2026-12-01/rules","version":"2026-12-01"},{"id":"terms","sha256":"5ab02bb7a77b88c25b571636bc85702c2e90eebd676cf47dcf464d54fda60d20","url":"https://operator.example/2026-12-01/terms","version":"2026-12-01"},{"id":"privacy","sha256":"05b95d67d448e95d20731c34841599c21f6c0c1847d884603b90ccc8e8fe1f2e","url":"https://operator.example/2026-12-01/privacy","version":"2026-12-01"}],"effective_at":"2027-12-01T00:00:00.000Z","prohibited_uses":[{"id":"spam","title":"Messages to people who did not agree to receive them"}],"reason":"Yearly review.","version":"2026-12-01"}
 type PublishRulesRequest struct {
 	// Acceptance How a version that is in force is accepted. `explicit`: by POST /v1/rules/acceptances; until then nothing is sent or
 	// activated. `notice`: an account that accepted an earlier version accepts this one by using the Contact Center.
 	Acceptance *RulesAcceptanceMode `json:"acceptance,omitempty"`
-	Documents  []RulesDocument      `json:"documents"`
+
+	// Documents `rules`, `terms` and `privacy` at least, each once.
+	Documents []RulesDocument `json:"documents"`
 
 	// EffectiveAt RFC 3339 in UTC with milliseconds.
 	//
@@ -1703,17 +1765,19 @@ type PublishRulesRequest struct {
 	ProhibitedUses []ProhibitedUse `json:"prohibited_uses"`
 
 	// Reason Why, for the audit log.
-	Reason  string `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+
+	// Version Neither `current` nor `acceptances`.
 	Version string `json:"version"`
 }
 
-// PutConsentsRequest defines model for PutConsentsRequest.
+// PutConsentsRequest Example: {"items":[{"channel_id":"chn_06h0tp2n8zp3r6ed","obtained_at":"2026-11-01T10:00:00.000Z","proof_reference":"crm://consents/77","purpose":"orders","source":"checkout form","status":"given"}]}
 type PutConsentsRequest struct {
 	// Items One for each channel and purpose.
 	Items []Consent `json:"items"`
 }
 
-// PutOperatorAccountRequest defines model for PutOperatorAccountRequest.
+// PutOperatorAccountRequest Example: {"plan_id":"demo","reason":"Ordered on 1 November."}
 type PutOperatorAccountRequest struct {
 	PlanID string `json:"plan_id"`
 
@@ -1721,7 +1785,7 @@ type PutOperatorAccountRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PutPlanRequest defines model for PutPlanRequest.
+// PutPlanRequest Example: {"limit":1000,"period":"month","rate":{"burst":40,"limit":20,"window_seconds":1},"reason":"New price list."}
 type PutPlanRequest struct {
 	// ID That of the path, if it is given.
 	ID string `json:"id,omitempty"`
@@ -1738,6 +1802,8 @@ type PutPlanRequest struct {
 }
 
 // PutProviderRequest What a GET of the provider answers may be sent back: `health` and `since` can't be set, and change nothing.
+//
+// Example: {"channel_types":["messenger"],"credential_fields":[{"kind":"secret","name":"access_token"}],"documents":[{"title":"Terms of service","url":"https://messenger.example/terms"}],"legal_entity":"Example messenger Ltd","limits":{"per_recipient":{"limit":1,"window_seconds":6},"per_sender":{"limit":80,"window_seconds":1}},"name":"Example messenger","onboarding":"own_account","reason":"New provider.","status":"enabled","terms_version":"2026-01-01","transfer_countries":["CY","IE"],"website":"https://messenger.example"}
 type PutProviderRequest struct {
 	// Adapter Which of the Contact Center's adapters speaks to the provider: one of those that it has, else the answer names them. Left out: the one that has the provider's id; if there is none, the provider is listed, and its channels can't be activated yet. Channels keep what spoke for them when they were made.
 	Adapter          *string            `json:"adapter,omitempty"`
@@ -1781,9 +1847,9 @@ type PutRate struct {
 	WindowSeconds int64  `json:"window_seconds"`
 }
 
-// PutSenderRequest defines model for PutSenderRequest.
+// PutSenderRequest Example: {"address":"+35799001011","reason":"Another number."}
 type PutSenderRequest struct {
-	// Address The number or handle that recipients see.
+	// Address The number that recipients see, in E.164.
 	Address string `json:"address"`
 
 	// Reason Why, for the audit log.
@@ -1796,6 +1862,16 @@ type Rate struct {
 	Burst         int64 `json:"burst"`
 	Limit         int64 `json:"limit"`
 	WindowSeconds int64 `json:"window_seconds"`
+}
+
+// ReadMarker Up to where the account has read a conversation. Absent until somebody has.
+type ReadMarker struct {
+	// ReadAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	ReadAt        Time   `json:"read_at"`
+	ReadBy        string `json:"read_by"`
+	UpToMessageID string `json:"up_to_message_id"`
 }
 
 // Recipient defines model for Recipient.
@@ -1827,7 +1903,7 @@ type RecipientList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// ReplayWebhookEventsRequest defines model for ReplayWebhookEventsRequest.
+// ReplayWebhookEventsRequest Example: {"from":"2026-11-23T00:00:00.000Z","to":"2026-11-24T00:00:00.000Z"}
 type ReplayWebhookEventsRequest struct {
 	// From RFC 3339 in UTC with milliseconds.
 	//
@@ -1840,7 +1916,7 @@ type ReplayWebhookEventsRequest struct {
 	To Time `json:"to"`
 }
 
-// RescheduleMessageRequest defines model for RescheduleMessageRequest.
+// RescheduleMessageRequest Example: {"send_at":"2026-12-01T10:00:00.000Z"}
 type RescheduleMessageRequest struct {
 	// SendAt RFC 3339 in UTC with milliseconds.
 	//
@@ -1893,7 +1969,7 @@ type RestrictionScope struct {
 	RecipientID string `json:"recipient_id,omitempty"`
 }
 
-// ReviewComplaintRequest defines model for ReviewComplaintRequest.
+// ReviewComplaintRequest Example: {"account_id":"acct_demo","note":"Called the claimant.","reason":"Looked into.","status":"in_review"}
 type ReviewComplaintRequest struct {
 	AccountID string `json:"account_id,omitempty"`
 	Note      string `json:"note,omitempty"`
@@ -1941,12 +2017,14 @@ type RulesList struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
-// SendBatchRequest defines model for SendBatchRequest.
+// SendBatchRequest Example: {"messages":[{"channel_id":"chn_06h0tp2n8zp3r6ed","client_reference":"deal-1842","content":{"text":"Your order is ready","type":"text"},"to":"+35799123456"},{"channel_id":"chn_06h0tp2n8zp3r6ed","content":{"latitude":34.6841,"longitude":33.0379,"type":"location"},"send_at":"2026-12-01T10:00:00.000Z","to":"+35799123457"}]}
 type SendBatchRequest struct {
 	Messages []SendMessageRequest `json:"messages"`
 }
 
 // SendMessageRequest Either `channel_id` and `to`, or `conversation_id`. `expires_at` is at most 30 days ahead; the message is not handed to the provider after it. `send_at`, too, is at most 30 days ahead; the message is not handed to the provider before it, and its turn comes within a few seconds after it.
+//
+// Example: {"channel_id":"chn_06h0tp2n8zp3r6ed","client_reference":"deal-1842","content":{"text":"Your order is ready","type":"text"},"expires_at":"2026-12-01T10:00:00.000Z","on_limit":"hold","to":"+35799123456"}
 type SendMessageRequest struct {
 	ChannelID *string `json:"channel_id,omitempty"`
 
@@ -2023,7 +2101,7 @@ type SubProcessor struct {
 	Website           string             `json:"website"`
 }
 
-// SubmitEvidenceRequest defines model for SubmitEvidenceRequest.
+// SubmitEvidenceRequest Example: {"documents":[{"sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","title":"Consent form","url":"https://crm.example/consents/77.pdf"}],"statement":"Consent was given at checkout."}
 type SubmitEvidenceRequest struct {
 	Documents []EvidenceDocument `json:"documents"`
 	Statement string             `json:"statement"`
@@ -2096,25 +2174,25 @@ type Transfer struct {
 	ProviderVersion int64    `json:"provider_version"`
 }
 
-// UpdateAccountRequest defines model for UpdateAccountRequest.
+// UpdateAccountRequest Example: {"retention_days":365}
 type UpdateAccountRequest struct {
 	RetentionDays int64 `json:"retention_days"`
 }
 
-// UpdateChannelRequest defines model for UpdateChannelRequest.
+// UpdateChannelRequest Example: {"name":"Shop in Limassol"}
 type UpdateChannelRequest struct {
 	// Credentials The provider's credential_fields, for own_account providers only. Kept sealed, never shown.
 	Credentials map[string]string `json:"credentials,omitempty"`
 	Name        *string           `json:"name,omitempty"`
 }
 
-// UpdateRecipientRequest defines model for UpdateRecipientRequest.
+// UpdateRecipientRequest Example: {"name":"Anna Maria"}
 type UpdateRecipientRequest struct {
 	Addresses []string `json:"addresses,omitempty"`
 	Name      *string  `json:"name,omitempty"`
 }
 
-// UpdateWebhookEndpointRequest defines model for UpdateWebhookEndpointRequest.
+// UpdateWebhookEndpointRequest Example: {"description":"CRM, production, all statuses","status":"enabled"}
 type UpdateWebhookEndpointRequest struct {
 	Description *string                `json:"description,omitempty"`
 	EventTypes  *[]WebhookEventType    `json:"event_types,omitempty"`

@@ -1,17 +1,19 @@
 package message
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"golang.org/x/sync/errgroup"
 
 	"contactcenter/shared/id"
 )
@@ -29,8 +31,15 @@ const (
 type Conversation struct {
 	AccountID, Key, ChannelID, Address string
 	LastInboundAt, LastOutboundAt      time.Time
+	// Last is the newest message, with its content unless that is erased.
+	Last Message
+	// Unread is how many replies came after the marker.
+	Unread int64
+	// Read is up to where the account has read; Assignee whose task the conversation is. Both are empty where nothing is said.
+	Read     Marker
+	Assignee Assignment
 
-	listedAt time.Time // of the newest message that Touch has surely seen
+	listedAt time.Time // of the newest message that Touch has surely seen, as far as that was looked for
 }
 
 // ID is the conversation's id.
@@ -75,19 +84,43 @@ func (s *Store) Listed(ctx context.Context, m Message) (bool, error) {
 }
 
 const (
+	// firstLook is how many of a conversation's newest messages are read: they cost no more than one.
+	firstLook         = 3
 	conversationPage  = 25
 	conversationPages = 4
+	// readAtOnce bounds how many conversations are read side by side.
+	readAtOnce = 8
 )
 
-// Conversation reads a conversation from its newest messages: usually one request, at most four. The last time of a
-// direction stays zero when it lies further back than 100 messages. It returns ErrNotFound when the account has
-// no such conversation.
+// Conversation reads a conversation: usually two requests, strongly consistent, however long it is. It returns ErrNotFound
+// when the account has no such conversation.
 func (s *Store) Conversation(ctx context.Context, accountID, conversation string) (Conversation, error) {
+	c, err := s.newest(ctx, accountID, conversation, true, func(c Conversation) bool { return c.Address != "" })
+	if err != nil {
+		return Conversation{}, err
+	}
+	known, err := s.inboxOf(ctx, accountID, conversation)
+	if err != nil {
+		return Conversation{}, err
+	}
+	c.know(known)
+	return c, s.Open(ctx, &c.Last)
+}
+
+// Way gives a conversation's channel and address; the address is empty when all that was in it is erased. Usually one
+// request. It returns ErrNotFound as Conversation does.
+func (s *Store) Way(ctx context.Context, accountID, conversation string) (channelID, address string, err error) {
+	c, err := s.newest(ctx, accountID, conversation, true, func(c Conversation) bool { return c.Address != "" })
+	return c.ChannelID, c.Address, err
+}
+
+// newest reads a conversation from its newest messages until there is enough, one request at first, at most five.
+func (s *Store) newest(ctx context.Context, accountID, conversation string, consistent bool, enough func(Conversation) bool) (Conversation, error) {
 	c := Conversation{AccountID: accountID, Key: conversation}
-	var start item
-	for range conversationPages {
+	limit, start := int32(firstLook), item(nil)
+	for range 1 + conversationPages {
 		out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
-			TableName: &s.Table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: aws.Int32(conversationPage), ExclusiveStartKey: start,
+			TableName: &s.Table, ConsistentRead: &consistent, ScanIndexForward: aws.Bool(false), Limit: &limit, ExclusiveStartKey: start,
 			KeyConditionExpression:    aws.String("#pk = :pk AND begins_with(#sk, :m)"),
 			ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#sk": attrSK},
 			ExpressionAttributeValues: item{":pk": str(partition(accountID, conversation)), ":m": str(statePrefix)},
@@ -100,25 +133,12 @@ func (s *Store) Conversation(ctx context.Context, accountID, conversation string
 			if err != nil {
 				return Conversation{}, err
 			}
-			c.ChannelID = m.ChannelID
-			if c.Address == "" { // all of them have the same
-				if _, err := s.openState(&m); err != nil {
-					return Conversation{}, err
-				}
-				c.Address = m.Address
-			}
-			if c.listedAt.IsZero() && m.listed() {
-				c.listedAt = m.CreatedAt()
-			}
-			if m.Direction == Inbound && c.LastInboundAt.IsZero() {
-				c.LastInboundAt = m.CreatedAt()
-			}
-			if m.Direction == Outbound && c.LastOutboundAt.IsZero() {
-				c.LastOutboundAt = m.CreatedAt()
+			if err := s.see(&c, m); err != nil {
+				return Conversation{}, err
 			}
 		}
-		start = out.LastEvaluatedKey
-		if len(start) == 0 || c.Address != "" && !c.LastInboundAt.IsZero() && !c.LastOutboundAt.IsZero() && !c.listedAt.IsZero() {
+		start, limit = out.LastEvaluatedKey, conversationPage
+		if len(start) == 0 || enough(c) {
 			break
 		}
 	}
@@ -126,6 +146,70 @@ func (s *Store) Conversation(ctx context.Context, accountID, conversation string
 		return Conversation{}, ErrNotFound
 	}
 	return c, nil
+}
+
+// see adds what the next older message says of a conversation.
+func (s *Store) see(c *Conversation, m Message) error {
+	if c.ChannelID == "" {
+		c.ChannelID, c.Last = m.ChannelID, m
+	}
+	if c.Address == "" { // all of them have the same
+		if _, err := s.openState(&m); err != nil {
+			return err
+		}
+		c.Address = m.Address
+	}
+	if c.listedAt.IsZero() && m.listed() {
+		c.listedAt = m.CreatedAt()
+	}
+	if m.Direction == Inbound && c.LastInboundAt.IsZero() {
+		c.LastInboundAt = m.CreatedAt()
+	}
+	if m.Direction == Outbound && c.LastOutboundAt.IsZero() {
+		c.LastOutboundAt = m.CreatedAt()
+	}
+	return nil
+}
+
+// ConversationsOf reads conversations by their keys, in that order; those that are not there are left out. One eventually
+// consistent request for each, some side by side, and one for each 100.
+func (s *Store) ConversationsOf(ctx context.Context, accountID string, keys []string) ([]Conversation, error) {
+	return s.conversationsOf(ctx, accountID, keys, func(c Conversation) bool { return c.Address != "" }, func(Conversation) bool { return true })
+}
+
+func (s *Store) conversationsOf(ctx context.Context, accountID string, keys []string, enough, wanted func(Conversation) bool) ([]Conversation, error) {
+	found := make([]Conversation, len(keys))
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(readAtOnce)
+	for i, k := range keys {
+		group.Go(func() error {
+			c, err := s.newest(within, accountID, k, false, enough)
+			if errors.Is(err, ErrNotFound) {
+				return nil // every message in it has reached the end of its retention
+			}
+			if err != nil || !wanted(c) {
+				return err
+			}
+			found[i] = c
+			return s.Open(within, &found[i].Last)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(found, func(c Conversation) bool { return c.Key == "" })
+	there := make([]string, len(list))
+	for i, c := range list {
+		there[i] = c.Key
+	}
+	known, err := s.inboxes(ctx, accountID, there, false)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].know(known[list[i].Key])
+	}
+	return list, nil
 }
 
 // Page asks for a part of a list. Size is at least 1; Token is empty for the first page.
@@ -146,10 +230,11 @@ func (m Message) listed() bool {
 const inboxPages = 10
 
 // Conversations lists a channel's conversations, last activity first. The order is exact within a page, and by the
-// hour between pages. Each entry that is looked at takes one read of its conversation; an entry of an earlier hour of a
-// conversation that was active since is passed over.
+// hour between pages. Each entry that is looked at takes one read of its conversation, some side by side; an entry of an
+// earlier hour of a conversation that was active since is passed over.
 func (s *Store) Conversations(ctx context.Context, accountID, channelID string, p Page) ([]Conversation, string, error) {
 	var list []Conversation
+	hours := map[string]string{} // of the newest entry of each conversation that was met
 	for range inboxPages {
 		out, err := s.page(ctx, Page{Size: p.Size - len(list), Token: p.Token}, &dynamodb.QueryInput{
 			KeyConditionExpression: aws.String("#pk = :pk"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
@@ -158,19 +243,20 @@ func (s *Store) Conversations(ctx context.Context, accountID, channelID string, 
 		if err != nil {
 			return nil, "", err
 		}
+		var keys []string
 		for _, it := range out.Items {
 			hour, conversation, _ := strings.Cut(text(it, attrSK), "#")
-			c, err := s.Conversation(ctx, accountID, conversation)
-			if errors.Is(err, ErrNotFound) {
-				continue // every message in it has reached the end of its retention
-			}
-			if err != nil {
-				return nil, "", err
-			}
-			if c.listedAt.IsZero() || c.listedAt.Format(hourFormat) == hour {
-				list = append(list, c)
+			if _, met := hours[conversation]; !met {
+				hours[conversation], keys = hour, append(keys, conversation)
 			}
 		}
+		some, err := s.conversationsOf(ctx, accountID, keys,
+			func(c Conversation) bool { return c.Address != "" && !c.listedAt.IsZero() },
+			func(c Conversation) bool { return c.listedAt.IsZero() || c.listedAt.Format(hourFormat) == hours[c.Key] })
+		if err != nil {
+			return nil, "", err
+		}
+		list = append(list, some...)
 		if p.Token, err = nextToken(out); err != nil {
 			return nil, "", err
 		}
@@ -178,41 +264,107 @@ func (s *Store) Conversations(ctx context.Context, accountID, channelID string, 
 			break
 		}
 	}
-	sort.SliceStable(list, func(i, j int) bool { return list[i].LastActivityAt().After(list[j].LastActivityAt()) })
+	ByActivity(list)
 	return list, p.Token, nil
 }
 
+// ByActivity puts conversations in order, last activity first.
+func ByActivity(list []Conversation) {
+	slices.SortStableFunc(list, func(a, b Conversation) int {
+		return cmp.Or(b.LastActivityAt().Compare(a.LastActivityAt()), cmp.Compare(b.Key, a.Key))
+	})
+}
+
+// newerMark begins a token that leads to newer messages.
+const newerMark = "newer."
+
+// Newer reports whether a token of a conversation's messages leads to newer ones.
+func Newer(token string) bool { return strings.HasPrefix(token, newerMark) }
+
 // InConversation lists a conversation's messages, newest first, with their content.
 func (s *Store) InConversation(ctx context.Context, accountID, conversation string, p Page) ([]Message, string, error) {
-	out, err := s.page(ctx, p, &dynamodb.QueryInput{
-		ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("#pk = :pk AND begins_with(#sk, :m)"),
+	list, older, _, err := s.History(ctx, accountID, conversation, p)
+	return list, older, err
+}
+
+// History is InConversation with tokens in both directions. Older is that of the page after it, "" when there is none; newer
+// that of the page before it, which may come to have messages later, "" when the list is empty.
+func (s *Store) History(ctx context.Context, accountID, conversation string, p Page) (list []Message, older, newer string, err error) {
+	token, forward := strings.CutPrefix(p.Token, newerMark)
+	out, err := s.page(ctx, Page{Size: p.Size, Token: token}, &dynamodb.QueryInput{
+		ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("#pk = :pk AND begins_with(#sk, :m)"), ScanIndexForward: &forward,
 		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#sk": attrSK},
 		ExpressionAttributeValues: item{":pk": str(partition(accountID, conversation)), ":m": str(statePrefix)},
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, "", "", err
 	}
-	list := make([]Message, 0, len(out.Items))
+	if forward {
+		slices.Reverse(out.Items)
+	}
+	list = make([]Message, 0, len(out.Items))
 	for _, it := range out.Items {
 		m, err := decode(it)
 		if err != nil {
-			return nil, "", err
+			return nil, "", "", err
 		}
 		if err := s.Open(ctx, &m); err != nil {
-			return nil, "", err
+			return nil, "", "", err
 		}
 		list = append(list, m)
 	}
-	next, err := nextToken(out)
-	return list, next, err
+	older, newer, err = tokens(out, forward, p.Token)
+	return list, older, newer, err
+}
+
+// tokens gives the tokens of a page of a conversation, whose items stand newest first. Behind a page that was reached from older
+// messages there are always those.
+func tokens(out *dynamodb.QueryOutput, forward bool, own string) (older, newer string, err error) {
+	if len(out.Items) == 0 {
+		if forward {
+			return "", own, nil
+		}
+		return "", "", nil
+	}
+	place := func(it item) item { return item{attrPK: it[attrPK], attrSK: it[attrSK]} }
+	if newer, err = token(place(out.Items[0])); err != nil {
+		return "", "", err
+	}
+	newer = newerMark + newer
+	if forward {
+		older, err = token(place(out.Items[len(out.Items)-1]))
+		return older, newer, err
+	}
+	older, err = nextToken(out)
+	return older, newer, err
+}
+
+// Referred gives the keys of the conversations that some of the messages of a client_reference are in, newest first, and
+// where the next begin: "" after the last. One request, whose index follows the table within moments.
+func (s *Store) Referred(ctx context.Context, accountID, reference string, p Page) (conversations []string, next string, err error) {
+	out, err := s.referred(ctx, accountID, reference, p)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, it := range out.Items {
+		if _, conversation, _ := strings.Cut(text(it, attrPK), "#"); !slices.Contains(conversations, conversation) {
+			conversations = append(conversations, conversation)
+		}
+	}
+	next, err = nextToken(out)
+	return conversations, next, err
+}
+
+func (s *Store) referred(ctx context.Context, accountID, reference string, p Page) (*dynamodb.QueryOutput, error) {
+	return s.page(ctx, p, &dynamodb.QueryInput{
+		IndexName: aws.String(ReferenceIndex), KeyConditionExpression: aws.String("#k = :k"),
+		ExpressionAttributeNames: map[string]string{"#k": attrRefKey}, ExpressionAttributeValues: item{":k": str(referenceKey(accountID, reference))},
+	}, attrRefKey, attrRefSort)
 }
 
 // ByReference lists the messages of one client_reference, newest first. The index follows the table within moments.
 func (s *Store) ByReference(ctx context.Context, accountID, reference string, p Page) ([]Message, string, error) {
-	out, err := s.page(ctx, p, &dynamodb.QueryInput{
-		IndexName: aws.String(ReferenceIndex), KeyConditionExpression: aws.String("#k = :k"),
-		ExpressionAttributeNames: map[string]string{"#k": attrRefKey}, ExpressionAttributeValues: item{":k": str(referenceKey(accountID, reference))},
-	}, attrRefKey, attrRefSort)
+	out, err := s.referred(ctx, accountID, reference, p)
 	if err != nil {
 		return nil, "", err
 	}
@@ -298,9 +450,13 @@ func nextToken(out *dynamodb.QueryOutput) (string, error) {
 	if len(out.LastEvaluatedKey) == 0 {
 		return "", nil
 	}
+	return token(out.LastEvaluatedKey)
+}
+
+func token(place item) (string, error) {
 	k := map[string]string{}
-	for name := range out.LastEvaluatedKey {
-		k[name] = text(out.LastEvaluatedKey, name)
+	for name := range place {
+		k[name] = text(place, name)
 	}
 	b, err := json.Marshal(k)
 	if err != nil {

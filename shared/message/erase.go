@@ -62,11 +62,11 @@ func (s *Store) Part(ctx context.Context, accountID, conversation, cursor string
 // Has reports whether the account has a conversation that holds a person's data: one with a message that is not erased.
 // Usually one request.
 func (s *Store) Has(ctx context.Context, accountID, conversation string) (bool, error) {
-	c, err := s.Conversation(ctx, accountID, conversation)
+	_, address, err := s.Way(ctx, accountID, conversation)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	return c.Address != "", err
+	return address != "", err
 }
 
 func projection(attrs ...string) (names map[string]string, list string) {

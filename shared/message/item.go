@@ -31,6 +31,7 @@ const (
 	attrRules      = "rv"
 	attrCreatedBy  = "by"
 	attrReplyTo    = "rt"
+	attrReplyNo    = "no" // of a reply: its number among those of the conversation
 	attrOutcome    = "st"
 	attrReport     = "dl"
 	attrClaim      = "c"
@@ -112,6 +113,9 @@ func encode(m Message, retention time.Duration, sealer Sealer) (state, long item
 	optional(state, attrCreatedBy, m.CreatedBy)
 	optional(state, attrReplyTo, m.ReplyTo)
 	optional(state, attrProviderID, m.ProviderMessageID)
+	if m.replyNo > 0 {
+		state[attrReplyNo] = num(m.replyNo)
+	}
 	if m.ClientReference != "" {
 		state[attrReference] = str(m.ClientReference)
 		state[attrRefKey] = str(referenceKey(m.AccountID, m.ClientReference))

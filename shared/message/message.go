@@ -182,7 +182,8 @@ type Message struct {
 	// External says that the content lies in an item of its own, because it is long.
 	External bool
 
-	sealed []byte // address and short content, until they are opened
+	replyNo int64  // a reply's number among those of its conversation, when it is written
+	sealed  []byte // address and short content, until they are opened
 }
 
 func (m Message) keptFor(otherwise time.Duration) time.Duration {

@@ -35,6 +35,8 @@ type Store struct {
 	Sealer Sealer
 	// Opener opens them, for Get, Open and all that lists messages with their content. Nil in functions that must not.
 	Opener Opener
+	// Audit writes what a person changes. Only Assign needs it.
+	Audit Auditor
 }
 
 // Create records a new message. Creating the same message again changes nothing, so a retry is safe. Long content
@@ -110,25 +112,35 @@ func (s *Store) states(ctx context.Context, accountID string, ids []id.Message, 
 			ask.Keys = append(ask.Keys, key(accountID, mid, statePrefix))
 		}
 	}
+	items, err := s.batch(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	for _, it := range items {
+		m, err := decode(it)
+		if err != nil {
+			return nil, err
+		}
+		found[m.ID] = m
+	}
+	return found, nil
+}
+
+func (s *Store) batch(ctx context.Context, ask types.KeysAndAttributes) ([]item, error) {
+	var items []item
 	requests := map[string]types.KeysAndAttributes{s.Table: ask}
 	for range statesTries {
 		out, err := s.DB.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: requests})
 		if err != nil {
-			return nil, fmt.Errorf("get message states: %w", err)
+			return nil, fmt.Errorf("get states: %w", err)
 		}
-		for _, it := range out.Responses[s.Table] {
-			m, err := decode(it)
-			if err != nil {
-				return nil, err
-			}
-			found[m.ID] = m
-		}
+		items = append(items, out.Responses[s.Table]...)
 		if len(out.UnprocessedKeys) == 0 {
-			return found, nil
+			return items, nil
 		}
 		requests = out.UnprocessedKeys
 	}
-	return nil, fmt.Errorf("get message states: some keys were not answered in %d tries", statesTries)
+	return nil, fmt.Errorf("get states: some keys were not answered in %d tries", statesTries)
 }
 
 // Tail is what a dispatcher must know of a conversation before it hands a message over.
@@ -564,8 +576,8 @@ func (s *Store) Report(ctx context.Context, accountID, channelID string, mid id.
 }
 
 // Receive records an inbound message once. ReplyID is the provider's id of the reply: whoever records it first
-// decides the message's id, and every later call finds that one. Two requests, three when the content is long; a
-// duplicate takes the first only, unless the one before it was cut short.
+// decides the message's id, and every later call finds that one. It is counted before it can be seen. Four requests, five when the
+// content is long; a duplicate takes two, unless the one before it was cut short.
 func (s *Store) Receive(ctx context.Context, m Message, replyID string) (Message, bool, error) {
 	seen := item{
 		attrPK: str(partition(m.AccountID, m.ID.Conversation)), attrSK: str(seenPrefix + replyID), "u": str(m.ID.Unique), attrTTL: num(m.CreatedAt().Add(m.keptFor(s.Retention)).Unix()),
@@ -586,7 +598,11 @@ func (s *Store) Receive(ctx context.Context, m Message, replyID string) (Message
 	case err != nil:
 		return m, false, fmt.Errorf("record reply: %w", err)
 	}
-	if err := s.Create(ctx, m); err != nil {
+	counted := m
+	if counted.replyNo, err = s.countReply(ctx, m); err != nil {
+		return m, false, err
+	}
+	if err := s.Create(ctx, counted); err != nil {
 		return m, false, err
 	}
 	return m, first, nil

@@ -159,9 +159,22 @@ func (c Client) Do(method, path, body string) Answer {
 	if err != nil {
 		t.Error(err)
 	}
+	c.server.hold(req, resp, b)
 	a := Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(b)}
 	_ = json.Unmarshal(b, &a.JSON) // an answer that is no object has none
 	return a
+}
+
+// hold fails the test when an answer is not as the OpenAPI document says.
+func (s *Server) hold(req *http.Request, resp *http.Response, body []byte) {
+	s.t.Helper()
+	contract, err := TheContract()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := contract.Check(req.Method, req.URL.EscapedPath(), resp.StatusCode, resp.Header, body); err != nil {
+		s.t.Errorf("%s %s answers %d, not as the OpenAPI document says: %v\n%s", req.Method, req.URL.Path, resp.StatusCode, err, body)
+	}
 }
 
 // Get calls a route with GET.
