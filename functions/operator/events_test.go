@@ -9,7 +9,7 @@ import (
 	"contactcenter/shared/event/eventtest"
 )
 
-// what the operator does is told: what concerns one account to that, what concerns everybody to all who
+// what the operator does is told: what concerns one account to that, what concerns everybody to all who
 // listen.
 func TestWhatTheOperatorDoesIsTold(t *testing.T) {
 	t.Parallel()
