@@ -670,7 +670,7 @@ type AppealRequest struct {
 // AppealStatus defines model for AppealStatus.
 type AppealStatus string
 
-// AssignConversationRequest defines model for AssignConversationRequest.
+// AssignConversationRequest Example: {"user_id":"user_7"}
 type AssignConversationRequest struct {
 	// UserID The user, by the `sub` of their tokens. Whether there is such a user is the CRM's to know.
 	UserID string `json:"user_id"`
@@ -1384,7 +1384,7 @@ type LookupRecipientRequest struct {
 	Address string `json:"address"`
 }
 
-// MarkReadRequest defines model for MarkReadRequest.
+// MarkReadRequest Example: {"up_to_message_id":"msg_06h0tp2n8zp3r6ed9g5qvz7mfbjev266"}
 type MarkReadRequest struct {
 	// UpToMessageID A message of the conversation, as a rule its newest that was shown.
 	UpToMessageID string `json:"up_to_message_id"`
