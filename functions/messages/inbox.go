@@ -78,16 +78,14 @@ func (h *Handler) readInbox(r *http.Request) (*inbox, error) {
 }
 
 func (l *inbox) list(ctx context.Context) (api.ConversationList, error) {
-	var found []message.Conversation
-	next, err := "", l.ownChannel(ctx)
-	if err != nil {
+	if err := l.ownChannel(ctx); err != nil {
 		return api.ConversationList{}, err
 	}
+	look := l.selected
 	if l.recipientID+l.assigneeID+l.reference == "" {
-		found, next, err = l.Messages.Conversations(ctx, l.accountID, l.channelID, l.page)
-	} else {
-		found, next, err = l.selected(ctx)
+		look = l.ofChannel
 	}
+	found, next, err := look(ctx)
 	if errors.Is(err, message.ErrPageToken) || errors.Is(err, attr.ErrToken) {
 		return api.ConversationList{}, api.BadPageToken()
 	}
@@ -96,6 +94,10 @@ func (l *inbox) list(ctx context.Context) (api.ConversationList, error) {
 	}
 	items, err := l.views(ctx, l.accountID, found...)
 	return api.ConversationList{Items: items, NextPageToken: next}, err
+}
+
+func (l *inbox) ofChannel(ctx context.Context) ([]message.Conversation, string, error) {
+	return l.Messages.Conversations(ctx, l.accountID, l.channelID, l.page)
 }
 
 // ownChannel refuses a channel that is none of the account's.

@@ -1870,7 +1870,7 @@ type ReadMarker struct {
 	//
 	// Example: 2026-12-01T10:00:00.000Z
 	ReadAt        Time   `json:"read_at"`
-	ReadBy        string `json:"read_by,omitempty"`
+	ReadBy        string `json:"read_by"`
 	UpToMessageID string `json:"up_to_message_id"`
 }
 

@@ -93,8 +93,8 @@ func (c *Conversation) know(it item) {
 	later(&c.LastInboundAt, text(it, attrLastReply))
 	later(&c.LastOutboundAt, text(it, attrLastSent))
 	c.Unread = max(0, number(it, attrReplies)-number(it, attrReadCount))
-	if u := text(it, attrReadTo); u != "" {
-		c.Read = Marker{UpTo: id.Message{Unique: u, Conversation: c.Key}, By: text(it, attrReadBy), At: millis(it, attrReadAt)}
+	if by := text(it, attrReadBy); by != "" { // else what was read is erased
+		c.Read = Marker{UpTo: id.Message{Unique: text(it, attrReadTo), Conversation: c.Key}, By: by, At: millis(it, attrReadAt)}
 	}
 	c.Assignee = Assignment{UserID: text(it, attrAssignee), By: text(it, attrAssignedBy), At: millis(it, attrAssignedAt)}
 }

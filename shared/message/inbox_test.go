@@ -173,7 +173,7 @@ func TestWhatIsErasedIsNeitherUnreadNorATask(t *testing.T) {
 			if later {
 				want, user = 1, "bob"
 			}
-			if c.Unread != want || c.Read.By != "" || c.Assignee.UserID != user {
+			if c.Unread != want || c.Read != (message.Marker{}) || c.Assignee.UserID != user {
 				t.Errorf("unread %d, read %+v, assigned to %+v", c.Unread, c.Read, c.Assignee)
 			}
 			if list, _, err := s.Assigned(t.Context(), account, "ann", "", 10); err != nil || len(list) != 0 {
