@@ -395,12 +395,9 @@ func (h *Handler) assignTo(ctx context.Context, r *http.Request, c message.Conve
 func (h *Handler) UnassignConversation(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), stepsTimeout)
 	defer cancel()
-	err := api.NoBody(r)
+	c, err := h.conversation(ctx, r)
 	if err == nil {
-		var c message.Conversation
-		if c, err = h.conversation(ctx, r); err == nil {
-			err = h.assignTo(ctx, r, c, "")
-		}
+		err = h.assignTo(ctx, r, c, "")
 	}
 	if err != nil {
 		api.WriteError(w, r, err)

@@ -431,3 +431,21 @@ func (s *stack) lengthen(m id.Message, by int) {
 	}
 	s.fill(out.Item, keys)
 }
+
+// A user's tasks are put in order block by block: each comes once, whatever the pages.
+func TestManyTasksAreListedOnceEach(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	const tasks = blockSize + 5
+	for i := range tasks {
+		m := s.reply(fmt.Sprintf("+357990%05d", i), "hello")
+		s.must(s.h.Messages.Assign(t.Context(), testAccount, m.ID.Conversation, message.Assignment{UserID: "ann", By: "user_7", At: s.clock()}, audittest.By(testAccount)))
+	}
+	for _, size := range []int{7, 100, 200} {
+		got := s.listed("assignee_id=ann", size)
+		slices.Sort(got)
+		if n := len(slices.Compact(got)); n != tasks || len(got) != tasks {
+			t.Errorf("by %d: %d were listed, %d different ones", size, len(got), n)
+		}
+	}
+}
