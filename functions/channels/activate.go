@@ -8,6 +8,7 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/restriction"
@@ -53,7 +54,10 @@ func (h *Handler) activate(r *http.Request, c channel.Channel) (channel.Channel,
 		return channel.Channel{}, err
 	}
 	a.At = h.Now()
-	return h.Channels.Activate(r.Context(), c.ID, a, api.AuditEvent(r.Context()))
+	if c, err = h.Channels.Activate(r.Context(), c.ID, a, api.AuditEvent(r.Context())); err == nil {
+		h.happened(r.Context(), event.ChannelActivated, c, c.ActivatedAt)
+	}
+	return c, err
 }
 
 // entitled gives the Rules in force, and how the channel's account has agreed to them: it must have, and be under no

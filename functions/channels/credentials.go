@@ -10,6 +10,7 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
 )
@@ -109,6 +110,7 @@ func (h *Handler) replaceCredentials(r *http.Request, c channel.Channel, credent
 	if c, err = h.Channels.ReplaceCredentials(r.Context(), c.ID, connected, api.AuditEvent(r.Context())); err != nil {
 		return c, err
 	}
+	h.happened(r.Context(), event.ChannelUpdated, c, h.Now())
 	return h.subscribe(r, c, credentials), nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/cache"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider"
@@ -68,6 +69,7 @@ type Handler struct {
 	Credentials channel.Sealer
 	// Adapters speak to providers; by their ids, which entries of the registry and channels name.
 	Adapters map[string]provider.Adapter
+	Events   Events
 	Keys     *idempotency.Middleware
 	IDs      id.Source
 	// Random makes the secrets of instructions.
@@ -357,14 +359,24 @@ func (h *Handler) UpdateChannel(w http.ResponseWriter, r *http.Request) {
 		if req.Name == nil {
 			return c, nil
 		}
-		return h.Channels.Rename(ctx, c.ID, *req.Name, api.AuditEvent(ctx))
+		was := c.Name
+		c, err := h.Channels.Rename(ctx, c.ID, *req.Name, api.AuditEvent(ctx))
+		if err == nil && c.Name != was {
+			h.happened(ctx, event.ChannelUpdated, c, h.Now())
+		}
+		return c, err
 	})
 }
 
 // DeactivateChannel answers POST /v1/channels/{id}/deactivate.
 func (h *Handler) DeactivateChannel(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, r, func(ctx context.Context, c channel.Channel) (channel.Channel, error) {
-		return h.Channels.Deactivate(ctx, c.ID, api.AuditEvent(ctx))
+		was := c.Status
+		c, err := h.Channels.Deactivate(ctx, c.ID, api.AuditEvent(ctx))
+		if err == nil && c.Status != was {
+			h.happened(ctx, event.ChannelDeactivated, c, h.Now())
+		}
+		return c, err
 	})
 }
 

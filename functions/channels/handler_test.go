@@ -24,6 +24,7 @@ import (
 	"contactcenter/shared/cache"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/content"
+	"contactcenter/shared/event/eventtest"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
@@ -69,6 +70,7 @@ func (a *arranger) seen() []string {
 }
 
 type world struct {
+	told *eventtest.Recorder
 	*apitest.Server
 	clock     *apitest.Clock
 	rules     *rules.Store
@@ -132,7 +134,9 @@ func newWorld(t *testing.T, senders int) *world {
 		Audit: audittest.New(t, env),
 	}
 	w.health = &health.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable())}
+	w.told = &eventtest.Recorder{}
 	h := &Handler{
+		Events: w.told,
 		Health: health.NewReader(w.health, clock.Now), Statuses: cache.New[string, api.ServiceStatus](statusAge, 1, clock.Now),
 		Credentials: sealtest.Sealer(seal.Credentials),
 		Accounts:    w.accounts, Rules: w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna, "toy": w.toy},

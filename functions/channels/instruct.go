@@ -8,6 +8,7 @@ import (
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/restriction"
 )
@@ -175,6 +176,8 @@ func (h *Handler) redeem(r *http.Request) (c channel.Channel, instructionID stri
 	a.At = h.Now()
 	e := api.AuditEvent(ctx)
 	e.AccountID = i.AccountID
-	c, err = h.Channels.Activate(ctx, c.ID, a, e)
+	if c, err = h.Channels.Activate(ctx, c.ID, a, e); err == nil {
+		h.happened(ctx, event.ChannelActivated, c, c.ActivatedAt)
+	}
 	return c, i.ID, err
 }

@@ -17,6 +17,7 @@ import (
 	"contactcenter/shared/cache"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/adapters"
@@ -41,7 +42,7 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
-	env, err := environment.Require(getenv, "ACCOUNTS_TABLE", "CHANNELS_TABLE", "AUDIT_TABLE", "USAGE_TABLE")
+	env, err := environment.Require(getenv, "ACCOUNTS_TABLE", "CHANNELS_TABLE", "AUDIT_TABLE", "USAGE_TABLE", "EVENT_QUEUE_URL")
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +63,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Channels:      &channel.Store{DB: db, Table: env["CHANNELS_TABLE"], Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}},
 		Credentials:   credentials,
 		Adapters:      adapters.All(getenv),
+		Events:        &event.Queue{SQS: awsclient.NewSQS(cfg), URL: env["EVENT_QUEUE_URL"]},
 		Keys:          &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		IDs:           ids,
 		Random:        rand.Reader,

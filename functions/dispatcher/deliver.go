@@ -137,7 +137,11 @@ func (a *attempt) run(ctx context.Context) (verdict, *usage.Standing, error) {
 	}
 	a.m = tail.Message
 	if a.m.Final() {
+		a.happened(a.m) // whoever ended it may have stopped before he told
 		return ack(), standing(a.m), nil
+	}
+	if !a.m.SendAt.IsZero() && !a.Now().Before(a.m.SendAt) {
+		a.step(a.m, message.Queued)
 	}
 	if !message.SameActivity(tail.Active, a.m.CreatedAt()) {
 		if err := a.Messages.Touch(ctx, a.m); err != nil {
@@ -658,6 +662,7 @@ func (a *attempt) sent(ctx context.Context, receipt provider.Receipt, called boo
 	if !w.Applied {
 		return a.refused(w)
 	}
+	a.happened(w.Message)
 	return ack(), standing(w.Message), nil
 }
 
@@ -685,6 +690,7 @@ func (a *attempt) end(ctx context.Context, status message.Status, p message.Prob
 	if !w.Applied {
 		return a.refused(w)
 	}
+	a.happened(w.Message)
 	return ack(), standing(w.Message), nil
 }
 
@@ -701,6 +707,7 @@ func (a *attempt) hold(ctx context.Context, reason string, until time.Time) (ver
 	if !w.Applied {
 		return a.refused(w)
 	}
+	a.happened(w.Message)
 	return ack(), &usage.Standing{}, nil
 }
 
@@ -709,6 +716,7 @@ func (a *attempt) hold(ctx context.Context, reason string, until time.Time) (ver
 func (a *attempt) refused(w message.Written) (verdict, *usage.Standing, error) {
 	switch {
 	case w.Message.Final():
+		a.happened(w.Message)
 		return ack(), standing(w.Message), nil
 	case w.Message.Report != "":
 		a.resumed = true // at its next turn it is found reported, and recorded as sent

@@ -143,10 +143,12 @@ type Dispatcher struct {
 	Credentials channel.Opener
 	SQS         Visibility
 	QueueURL    string
-	Health      Health
-	Hints       *Hints
-	Log         *slog.Logger
-	Now         func() time.Time
+	// Events publishes what happened to messages.
+	Events Events
+	Health Health
+	Hints  *Hints
+	Log    *slog.Logger
+	Now    func() time.Time
 	// Sleep waits within an invocation, for less than maxNap at a time.
 	Sleep func(ctx context.Context, d time.Duration) error
 	// Random is the source of nonces and of jitter; safe for concurrent use.
@@ -260,6 +262,7 @@ func (d *Dispatcher) account(ctx context.Context, accountID string, list []deliv
 	if err := r.run(ctx); err != nil {
 		d.Log.ErrorContext(ctx, "dispatch failed", "account_id", accountID, "error", err.Error())
 	}
+	r.tell(ctx)
 	out := make(map[string]verdict, len(list))
 	for _, dl := range list {
 		v, decided := r.verdicts[dl.message]

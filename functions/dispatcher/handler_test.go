@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/content"
+	"contactcenter/shared/event/eventtest"
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
@@ -41,6 +42,7 @@ const (
 
 // bench is a dispatcher over real stores, a clock that the test moves, and a provider that does as it is told.
 type bench struct {
+	told     *eventtest.Recorder
 	t        *testing.T
 	d        *Dispatcher
 	provider *scriptedProvider
@@ -164,8 +166,10 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	}
 	b.setProvider(registry.Enabled)
 	b.channel = b.newChannel()
+	b.told = &eventtest.Recorder{}
 	b.d = &Dispatcher{
-		Gates: b.gates, Messages: b.messages, Accounts: b.accounts, Channels: &pausableChannels{store: b.channels, cache: &channel.Cache{Store: b.channels, Now: b.Now}},
+		Events: b.told,
+		Gates:  b.gates, Messages: b.messages, Accounts: b.accounts, Channels: &pausableChannels{store: b.channels, cache: &channel.Cache{Store: b.channels, Now: b.Now}},
 		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Stops: b.stops, Scopes: &usage.Scopes{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
 		Health: b.monitor(env), Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
 		Sleep: func(_ context.Context, d time.Duration) error {

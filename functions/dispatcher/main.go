@@ -16,6 +16,7 @@ import (
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
@@ -44,7 +45,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
-	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "EVENT_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,9 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		return nil, fmt.Errorf("read CONVERSATION_KEY: %w", err)
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
-	monitor := &health.Monitor{Records: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Log: log, Now: now, Random: rand.Uint64}
+	client := awsclient.NewSQS(cfg)
+	happenings := &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]}
+	monitor := &health.Monitor{Changed: health.Publish(happenings, log), Records: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Log: log, Now: now, Random: rand.Uint64}
 	channels := &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}
 	return &Dispatcher{
 		Gates:       &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
@@ -77,7 +80,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Stops:       &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keys},
 		Adapters:    adapters.All(getenv),
 		Credentials: credentials,
-		SQS:         awsclient.NewSQS(cfg), QueueURL: env["DISPATCH_QUEUE_URL"],
+		Events:      happenings,
+		SQS:         client, QueueURL: env["DISPATCH_QUEUE_URL"],
 		Health: monitor, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,
 	}, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/usage"
@@ -48,6 +49,7 @@ type round struct {
 	verdicts map[id.Message]verdict
 	settle   []usage.Settlement
 	lazy     []usage.Settlement // entries of final, counted messages: whoever comes next may settle them
+	events   []event.Event      // what happened, to be told at the end
 }
 
 func (r *round) decide(m id.Message, v verdict) {
@@ -121,6 +123,7 @@ func (r *round) thresholds(ctx context.Context, g usage.Gate) {
 	}
 	for percent, crossed := range map[int]bool{usage.NearPercent: near, 100: full} {
 		if crossed {
+			r.crossed(g, percent)
 			r.Log.InfoContext(ctx, "usage threshold reached", "account_id", r.accountID, "percent", percent, "period", g.Period, "limit", g.Limit, "used", g.Used)
 		}
 	}

@@ -312,6 +312,17 @@ func (b *batch) recordAll(ctx context.Context) {
 		}
 		return nil
 	})
+	var made []message.Message
+	for _, it := range b.items {
+		if it.err == nil {
+			made = append(made, it.message)
+		}
+	}
+	if err := b.tell(ctx, made...); err != nil {
+		for i := range b.items {
+			b.items[i].err = firstError(b.items[i].err, err)
+		}
+	}
 }
 
 func (b *batch) results() []api.BatchResult {

@@ -42,8 +42,21 @@ func (h *Handler) cancel(ctx context.Context, r *http.Request, m message.Message
 	case err != nil:
 		return m, api.TryAgain(r, err)
 	}
+	if err := h.canceled(ctx, m); err != nil {
+		return m, api.TryAgain(r, err)
+	}
 	if err := h.Messages.Open(ctx, &m); err != nil {
 		return m, api.TryAgain(r, err)
 	}
 	return m, nil
+}
+
+// canceled publishes that a message was canceled, for an account that listens. A dispatcher that finds it so tells it again.
+func (h *Handler) canceled(ctx context.Context, m message.Message) error {
+	st, err := h.Accounts.Standing(ctx, m.AccountID, false)
+	e, ok := m.Event(message.Canceled)
+	if err != nil || !ok || !st.Listens.Has(e.Type) {
+		return err
+	}
+	return h.Events.Publish(ctx, e)
 }

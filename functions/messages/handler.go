@@ -9,6 +9,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -73,6 +74,11 @@ type Queue interface {
 	SendBatch(ctx context.Context, accountID string, list []queue.Delayed) (failed []id.Message, err error)
 }
 
+// Events makes what happened known to those who asked for it.
+type Events interface {
+	Publish(ctx context.Context, list ...event.Event) error
+}
+
 // Recipients gives conversations their recipients: Of finds those that are there, Ensure makes one for an address that the
 // account has a conversation with, Get gives one with its addresses.
 type Recipients interface {
@@ -99,6 +105,7 @@ type Handler struct {
 	Health     Health
 	Recipients Recipients
 	OptOuts    OptOuts
+	Events     Events
 	// Capabilities are what each provider's adapter can carry, by provider.
 	Capabilities map[string]provider.Capabilities
 

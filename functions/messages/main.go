@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -45,7 +46,7 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
-	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "AUDIT_TABLE", "DISPATCH_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "AUDIT_TABLE", "DISPATCH_QUEUE_URL", "EVENT_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +67,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		return nil, err
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	client := awsclient.NewSQS(cfg)
 	ids := id.Source{Now: now, Random: rand.Reader}
 	return &Handler{
 		Messages: &message.Store{
@@ -74,7 +76,8 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		},
 		Gates:        &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Keys:         &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
-		Queue:        &queue.Queue{SQS: awsclient.NewSQS(cfg), URL: env["DISPATCH_QUEUE_URL"]},
+		Queue:        &queue.Queue{SQS: client, URL: env["DISPATCH_QUEUE_URL"]},
+		Events:       &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]},
 		Rules:        &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 		Accounts:     &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]},
 		Channels:     &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},

@@ -197,6 +197,7 @@ func (h *Handler) readList(r *http.Request) (*list, error) {
 // stands before what was found.
 func (l *list) page(ctx context.Context) (api.MessageList, error) {
 	out, token, back := api.MessageList{Items: []api.Message{}}, l.token, message.Newer(l.token)
+	long := 0 // contents
 	for n := range listQueries {
 		found, older, newer, err := l.query(ctx, message.Page{Size: l.size - len(out.Items), Token: token})
 		if err != nil {
@@ -210,6 +211,9 @@ func (l *list) page(ctx context.Context) (api.MessageList, error) {
 		for _, m := range found {
 			if l.wants(m, where(m)) {
 				some = append(some, api.MessageOf(m, where(m)))
+				if m.External {
+					long++
+				}
 			}
 		}
 		if back {
@@ -221,8 +225,8 @@ func (l *list) page(ctx context.Context) (api.MessageList, error) {
 			out.NextPageToken, out.PreviousPageToken = older, newer
 		}
 		ended := !back && older == "" || back && len(found) == 0
-		if ended || len(out.Items) >= l.size {
-			break
+		if ended || len(out.Items) >= l.size || long >= message.MaxLong {
+			break // the store gives no more than so many long ones at once, and one answer takes no more
 		}
 		if token = older; back {
 			token = newer

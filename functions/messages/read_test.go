@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -402,6 +403,31 @@ func TestCancelAndDispatchAtOnceEndInOne(t *testing.T) {
 		a := s.cancel(testAccount, m.ID)
 		if wasSent := <-sent; wasSent == (a.status == 200) && a.status == 200 {
 			t.Errorf("canceled with %d, and sent", a.status)
+		}
+	}
+}
+
+// A page of long contents ends early, so that the answer is one that Lambda can give; its token leads on.
+func TestAPageOfLongContentsEndsEarlyAndLeadsOn(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	const n = 24
+	for i := range n {
+		a := s.call(testAccount, "POST", "/v1/messages", s.textTo(testAddress, strings.Repeat("ж", 4000), fmt.Sprintf(`,"client_reference":"long","on_limit":"hold","send_at":"2026-11-25T10:00:%02d.000Z"`, i)))
+		if a.status != 202 {
+			t.Fatalf("answered %d %s", a.status, a.body)
+		}
+		s.advance(time.Millisecond)
+	}
+	conversation := s.send("short").ConversationID
+	for _, query := range []string{"client_reference=long", "conversation_id=" + conversation} {
+		ids, pages := s.list(query, 200)
+		want := n
+		if strings.HasPrefix(query, "conversation_id") {
+			want++
+		}
+		if len(ids) != want || pages != 3 || len(slices.Compact(slices.Sorted(slices.Values(ids)))) != want {
+			t.Errorf("%s: %d messages on %d pages", query, len(ids), pages)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"contactcenter/shared/api"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -65,6 +66,25 @@ func (in *intake) accept(ctx context.Context, m message.Message, old bool) error
 	if err := in.record(ctx, m); err != nil {
 		return api.TryAgain(in.r, err)
 	}
+	return in.tell(ctx, m)
+}
+
+// tell publishes that messages are queued, for an account that listens. Scheduled ones are told of when their time comes. A request that
+// is answered 503 because of it runs again under its key, and is the same event then.
+func (in *intake) tell(ctx context.Context, list ...message.Message) error {
+	var events []event.Event
+	for _, m := range list {
+		if e, ok := m.Event(message.Queued); ok && m.SendAt.IsZero() {
+			events = append(events, e)
+		}
+	}
+	heard := event.Heard(in.limits.standing.Listens, events...)
+	if len(heard) == 0 {
+		return nil
+	}
+	if err := in.Events.Publish(ctx, heard...); err != nil {
+		return api.TryAgain(in.r, err)
+	}
 	return nil
 }
 
@@ -90,7 +110,7 @@ func (in *intake) acceptOnce(ctx context.Context, m message.Message) (message.Me
 	if !taken {
 		earlier, err := in.answered(ctx, known)
 		if err == nil {
-			return earlier, true, nil
+			return earlier, true, in.tell(ctx, earlier)
 		}
 		if !errors.Is(err, message.ErrNotFound) {
 			return m, false, err

@@ -29,6 +29,7 @@ import (
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event/eventtest"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
@@ -75,6 +76,7 @@ type stack struct {
 	channel  channel.Channel
 
 	recipients *recipient.Store
+	told       *eventtest.Recorder
 	audit      *audit.Log
 	db         *dynamodb.Client
 }
@@ -100,7 +102,9 @@ func newStack(t *testing.T) *stack {
 	s.rules = &rules.Store{DB: db, Table: accounts, Now: s.clock, Audit: audittest.New(t, env)}
 	keyer, err := id.NewConversationKeyer([]byte("a secret of the deployment"))
 	s.must(err)
+	s.told = &eventtest.Recorder{}
 	s.h = &Handler{
+		Events:   s.told,
 		Messages: &message.Store{DB: s.writes, Table: messages, Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}, Gates: &usage.Store{DB: db, Table: gates, Now: s.clock},
 		Keys: &idempotency.Store{DB: db, Table: accounts, Now: s.clock}, Queue: s.queue, Rules: s.rules, Accounts: s.accounts, Channels: s.channels, Providers: s.registry,
 		Capabilities: map[string]provider.Capabilities{edna.ID: (*edna.Adapter)(nil).Capabilities()},

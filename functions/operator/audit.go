@@ -10,8 +10,8 @@ import (
 	"contactcenter/shared/audit"
 )
 
-// event begins the audit event of what the operator does now, with the reason that they give.
-func event(r *http.Request, reason string) audit.Event {
+// auditEvent begins the audit event of what the operator does now, with the reason that they give.
+func auditEvent(r *http.Request, reason string) audit.Event {
 	e := api.AuditEvent(r.Context())
 	e.Reason = reason
 	return e

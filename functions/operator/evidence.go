@@ -12,6 +12,7 @@ import (
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/claim"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 )
 
@@ -58,6 +59,9 @@ func (h *Handler) requestEvidence(r *http.Request) (claim.Evidence, error) {
 	e, err = h.Evidence.Open(r.Context(), e, api.AuditEvent(r.Context()))
 	if err != nil {
 		return claim.Evidence{}, api.TryAgain(r, err)
+	}
+	if err := h.happened(r.Context(), event.EvidenceRequested, e.AccountID, e.ID, e.CreatedAt); err != nil {
+		api.Note(r.Context(), err) // it is asked for, and GET /v1/evidence-requests shows it
 	}
 	return e, nil
 }

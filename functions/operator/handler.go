@@ -12,6 +12,7 @@ import (
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/health"
@@ -96,6 +97,7 @@ type Handler struct {
 	Audit      Audit
 	// Adapters are the names of what can speak to a provider.
 	Adapters []string
+	Events   Events
 	Keys     *idempotency.Middleware
 	IDs      id.Source
 	Now      func() time.Time
@@ -123,6 +125,10 @@ func (h *Handler) PutProvider(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Also when nothing changed: repeating the request does what may have failed the first time.
+	if err := h.switched(r.Context(), e.ID); err != nil {
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
 	if e.Status != registry.Disabled {
 		if err := h.Release.Provider(r.Context(), e.ID); err != nil {
 			api.WriteError(w, r, api.TryAgain(r, err))
@@ -227,7 +233,7 @@ func (h *Handler) PutSender(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("This provider is used with the customers' own accounts: it has no pool of senders."))
 		return
 	}
-	sender, err = h.Providers.PutSender(r.Context(), e.ID, sender, event(r, reason))
+	sender, err = h.Providers.PutSender(r.Context(), e.ID, sender, auditEvent(r, reason))
 	switch {
 	case errors.Is(err, registry.ErrSenderInUse):
 		api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("The sender belongs to a channel: its address can't change."))
@@ -245,7 +251,7 @@ func (h *Handler) PutPlan(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	if p, _, err = h.Accounts.PutPlan(r.Context(), p, event(r, reason)); err != nil {
+	if p, _, err = h.Accounts.PutPlan(r.Context(), p, auditEvent(r, reason)); err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
@@ -285,7 +291,7 @@ func (h *Handler) PutOperatorAccount(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	a, err := h.Accounts.SetPlan(r.Context(), accountID, planID, event(r, reason))
+	a, err := h.Accounts.SetPlan(r.Context(), accountID, planID, auditEvent(r, reason))
 	if errors.Is(err, account.ErrPlanNotFound) {
 		var errs api.FieldErrors
 		errs.Add("plan_id", api.FieldInvalid, "is no plan")
@@ -331,7 +337,9 @@ func (h *Handler) PublishRules(w http.ResponseWriter, r *http.Request) {
 			api.WriteError(w, r, err)
 			return
 		}
-		err = h.Rules.Publish(r.Context(), v, event(r, reason))
+		if err = h.Rules.Publish(r.Context(), v, auditEvent(r, reason)); err == nil {
+			err = h.Events.Publish(r.Context(), event.New(event.RulesPublished, "", v.Version, h.Now(), ""))
+		}
 		switch {
 		case errors.Is(err, rules.ErrPublished):
 			api.WriteError(w, r, api.NewProblem(api.CodeConflict).WithDetail("This version is published already, with another body. A published version never changes: publish a new one."))

@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
+	"contactcenter/shared/event/eventtest"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
@@ -43,6 +44,7 @@ type world struct {
 	claims    *claim.Complaints
 	appeals   *claim.Appeals
 	released  *released
+	told      *eventtest.Recorder
 	audit     *audit.Log
 }
 
@@ -92,7 +94,7 @@ func newWorld(t *testing.T) *world {
 		providers: &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: events},
 		channels:  &channel.Store{DB: env.DynamoDB, Table: channels, Audit: events},
 		ids:       id.Source{Now: clock.Now, Random: rand.Reader},
-		released:  &released{},
+		released:  &released{}, told: &eventtest.Recorder{},
 	}
 	w.audit = events
 	w.health = &health.Store{DB: env.DynamoDB, Table: w.gates.Table}
@@ -100,7 +102,7 @@ func newWorld(t *testing.T) *world {
 		Health:     health.NewReader(w.health, clock.Now),
 		Complaints: w.claims, Evidence: w.evidence, Appeals: w.appeals,
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
-		Channels: w.channels, IDs: w.ids,
+		Channels: w.channels, IDs: w.ids, Events: w.told,
 		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events, Adapters: []string{"edna", "telegram"},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,
 	}

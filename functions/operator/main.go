@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/adapters"
@@ -45,7 +46,7 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
-	env, err := environment.Require(getenv, "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "AUDIT_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE")
+	env, err := environment.Require(getenv, "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "AUDIT_TABLE", "EVENT_QUEUE_URL", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE")
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +63,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		return nil, err
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
+	client := awsclient.NewSQS(cfg)
 	ids := id.Source{Now: now, Random: rand.Reader}
 	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	return &Handler{
@@ -74,7 +76,8 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Health:     health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
 		Providers:  &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now, Audit: events},
-		Release:    &release.Queue{SQS: awsclient.NewSQS(cfg), URL: env["RELEASE_QUEUE_URL"]},
+		Release:    &release.Queue{SQS: client, URL: env["RELEASE_QUEUE_URL"]},
+		Events:     &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]},
 		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
 		Audit:      events,
 		Adapters:   adapters.IDs(),

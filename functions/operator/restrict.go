@@ -12,6 +12,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/restriction"
@@ -58,6 +59,9 @@ func (h *Handler) restrict(r *http.Request) (restriction.Restriction, error) {
 	}
 	if err := h.reach(ctx, accountID); err != nil {
 		api.Note(ctx, err) // the account follows within seconds all the same
+	}
+	if err := h.happened(ctx, event.AccountRestricted, accountID, made.ID, made.From); err != nil {
+		api.Note(ctx, err) // it is in force, and GET /v1/usage shows it
 	}
 	return made, nil
 }
@@ -256,6 +260,9 @@ func (h *Handler) LiftRestriction(w http.ResponseWriter, r *http.Request) {
 	}
 	// Also when it had ended before: the call that ended it may have been cut off here.
 	if err := h.reach(r.Context(), found.AccountID); err != nil {
+		api.Note(r.Context(), err)
+	}
+	if err := h.happened(r.Context(), event.AccountRestrictionLifted, found.AccountID, found.ID, found.LiftedAt); err != nil {
 		api.Note(r.Context(), err)
 	}
 	if err := h.Release.Account(r.Context(), found.AccountID); err != nil {

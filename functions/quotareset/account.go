@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"contactcenter/shared/account"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
@@ -50,6 +51,10 @@ type Reset struct {
 	Channels channels
 	Now      func() time.Time
 	Random   io.Reader
+	// Events publishes what happened, to accounts that listen.
+	Events interface {
+		Publish(ctx context.Context, list ...event.Event) error
+	}
 	// WritesAtOnce bounds the message writes of one account that run side by side.
 	WritesAtOnce int
 }
@@ -89,7 +94,11 @@ func (r *Reset) account(ctx, work context.Context, g *usage.Gate, sum *ShardSumm
 		return time.Time{}, err
 	}
 	rel := releasing{Reset: r, gate: *g, terms: t, restrictions: st.Restrictions, sum: sum}
-	if err := rel.run(ctx, work); err != nil {
+	if sum.Rolled+sum.Exported > 0 {
+		rel.events = append(rel.events, periodBegan(*g))
+	}
+	err = rel.run(ctx, work)
+	if err = errors.Join(err, r.tell(ctx, st.Listens, rel.events)); err != nil {
 		return time.Time{}, err
 	}
 	now := r.Now()

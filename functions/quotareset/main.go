@@ -17,6 +17,7 @@ import (
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/event"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
@@ -40,7 +41,7 @@ func main() {
 const writesAtOnce = 8
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
-	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "RELEASE_QUEUE_URL", "DEFAULT_PLAN_ID")
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "RELEASE_QUEUE_URL", "EVENT_QUEUE_URL", "DEFAULT_PLAN_ID")
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +58,14 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	messages := &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention}
 	dispatch := &queue.Queue{SQS: client, URL: env["DISPATCH_QUEUE_URL"]}
 	scheduled := Scheduled{Messages: messages, Queue: dispatch, Now: now, WritesAtOnce: writesAtOnce}
-	sweep := &health.Sweep{Store: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Providers: names(providers), Now: now, Log: log}
+	happenings := &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]}
+	sweep := &health.Sweep{Changed: health.Publish(happenings, log), Store: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Providers: names(providers), Now: now, Log: log}
 	return &Handler{Log: log, Jobs: jobs, Scheduled: scheduled, Health: sweep, Reset: Reset{
 		Usage:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages: messages,
 		Queue:    dispatch,
 		Terms:    accounts,
+		Events:   happenings,
 		Channels: &obstacles{
 			channels:  &channel.Cache{Store: &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}, Now: now},
 			providers: providers, waiting: waiting,

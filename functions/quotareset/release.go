@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
@@ -49,6 +50,8 @@ type releasing struct {
 	batch     []held
 	count     int
 	late      []message.Message
+	// events are what happened, to be told at the end.
+	events []event.Event
 
 	// left says that something could be done and was not. Span is how long the released messages are spread over.
 	// NextExpiry is when the first of those that stay expires; zero: none does.
@@ -284,6 +287,9 @@ func (rel *releasing) expire(ctx context.Context) error {
 			}
 			if written.Applied {
 				rel.sum.Expired++
+				if happened, ok := written.Message.Event(message.Expired); ok {
+					rel.events = append(rel.events, happened)
+				}
 			}
 			return nil
 		})

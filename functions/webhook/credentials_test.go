@@ -53,7 +53,7 @@ func TestAnOwnAccountsCallbackIsProvedWithItsCredentials(t *testing.T) {
 	serve := func(o channel.Opener) *apitest.Server {
 		h := &Handler{
 			channels: &channel.Cache{Store: known{w.channels}, Now: w.clock.Now}, stored: known{w.channels}, adapters: map[string]provider.Adapter{"toy": toy{}}, log: log, credentials: o,
-			recorder: recorder{messages: w.messages, keyer: w.keyer, ids: w.ids, log: log},
+			recorder: recorder{messages: w.messages, accounts: w.accounts, keyer: w.keyer, ids: w.ids, log: log},
 		}
 		return apitest.NewServer(t, api.New(api.Config{Log: log, Now: w.clock.Now}, api.WebhookRoutes(h)))
 	}

@@ -16,6 +16,7 @@ import (
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
@@ -37,7 +38,7 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
-	env, err := environment.Require(getenv, "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "RECIPIENTS_TABLE", "CONVERSATION_KEY")
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "RECIPIENTS_TABLE", "EVENT_QUEUE_URL", "CONVERSATION_KEY")
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +69,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 			accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 			stops:     &recipient.Stops{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer},
 			templates: &keep.Store{DB: db, Table: env["CHANNELS_TABLE"]},
+			events:    &event.Queue{SQS: awsclient.NewSQS(cfg), URL: env["EVENT_QUEUE_URL"]},
 			keyer:     keyer, ids: id.Source{Now: now, Random: rand.Reader}, log: log,
 		},
 	}, nil

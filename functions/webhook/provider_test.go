@@ -202,7 +202,7 @@ func TestAnOptOutAtTheProviderIsRecordedAndTakenBack(t *testing.T) {
 		t.Errorf("shown as %+v, %v", list, err)
 	}
 	w.tell(s, ch, out(true))
-	if _, err := store.OptOut(t.Context(), r, ch, event()); err != nil {
+	if _, err := store.OptOut(t.Context(), r, ch, byUser()); err != nil {
 		t.Fatal(err)
 	}
 	if w.tell(s, ch, out(true)); !w.optedOut(ch) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
@@ -36,9 +37,15 @@ type stops interface {
 	Lift(ctx context.Context, accountID, address, channelID string) error
 }
 
-// accounts tells how long an account keeps its messages.
+// accounts tells how long an account keeps its messages, and what it listens to, some seconds old.
 type accounts interface {
 	Retention(ctx context.Context, accountID string) (time.Duration, error)
+	Listens(ctx context.Context, accountID string) (event.Set, error)
+}
+
+// happenings makes what happened known to those who asked for it.
+type happenings interface {
+	Publish(ctx context.Context, list ...event.Event) error
 }
 
 // templates notes that what is kept of a channel's templates is old.
@@ -52,6 +59,7 @@ type recorder struct {
 	accounts  accounts
 	stops     stops
 	templates templates
+	events    happenings
 	keyer     id.ConversationKeyer
 	ids       id.Source
 	log       *slog.Logger
@@ -178,11 +186,32 @@ func (rec recorder) status(ctx context.Context, ch channel.Channel, s provider.S
 		return tally{unknown: 1}, nil
 	case err != nil:
 		return tally{}, fmt.Errorf("status of message %s: %w", m, err)
-	case !written.Applied:
+	}
+	// Also for a repeat: the request before may have ended in between.
+	if err := rec.happened(ctx, written.Message, report.Status); err != nil {
+		return tally{}, err
+	}
+	if !written.Applied {
 		return tally{repeated: 1}, nil
 	}
 	rec.log.InfoContext(ctx, "message moved forward", "account_id", ch.AccountID, "message_id", m.String(), "status", string(written.Message.Status()))
 	return tally{forward: 1}, nil
+}
+
+// happened publishes a step that a message took, for an account that listens. For others it costs nothing.
+func (rec recorder) happened(ctx context.Context, m message.Message, s message.Status) error {
+	e, ok := m.Event(s)
+	if !ok {
+		return nil
+	}
+	listens, err := rec.accounts.Listens(ctx, m.AccountID)
+	if err != nil {
+		return fmt.Errorf("who listens to %s: %w", m.AccountID, err)
+	}
+	if !listens.Has(e.Type) {
+		return nil
+	}
+	return rec.events.Publish(ctx, e)
 }
 
 // lagsBehind is for how long a provider's report of an id that nobody kept is asked to come again: the answer that told
@@ -274,6 +303,9 @@ func (rec recorder) reply(ctx context.Context, ch channel.Channel, can provider.
 		if err := rec.messages.Touch(ctx, m); err != nil {
 			return tally{}, fmt.Errorf("reply on channel %s: %w", ch.ID, err)
 		}
+	}
+	if err := rec.happened(ctx, m, message.Received); err != nil {
+		return tally{}, err
 	}
 	if !first {
 		return tally{repeated: 1}, nil

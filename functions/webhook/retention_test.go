@@ -15,7 +15,7 @@ func TestR9_10RepliesAreKeptAsLongAsTheAccountSays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.stored(w.first, replyBody(1001, 1, "before", ""))
-	if _, err := w.accounts.SetRetention(context.Background(), acct, 30, event()); err != nil {
+	if _, err := w.accounts.SetRetention(context.Background(), acct, 30, byUser()); err != nil {
 		t.Fatal(err)
 	}
 	w.stored(w.first, replyBody(1001, 2, "after", ""))

@@ -73,7 +73,7 @@ func (w *world) lift(channelID string) {
 	w.t.Helper()
 	ctx := context.Background()
 	store, r := w.recipients(person)
-	if err := store.LiftOptOut(ctx, r, channelID, event()); err != nil {
+	if err := store.LiftOptOut(ctx, r, channelID, byUser()); err != nil {
 		w.t.Fatal(err)
 	}
 }

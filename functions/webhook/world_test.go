@@ -23,6 +23,7 @@ import (
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/content"
+	"contactcenter/shared/event/eventtest"
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
@@ -93,6 +94,7 @@ func (b *buffer) String() string {
 
 // world is a webhook with edna's adapter, stores over the wire, and two channels of one account.
 type world struct {
+	told      *eventtest.Recorder
 	t         testing.TB
 	env       *awstest.Env
 	db        *flaky
@@ -129,10 +131,11 @@ func newWorld(t testing.TB) *world {
 	w.flags = &recipient.Flags{DB: env.DynamoDB, Table: recipients}
 	w.first, w.second = w.channel("1001"), w.channel("1002")
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.told = &eventtest.Recorder{}
 	h := &Handler{
 		channels: &channel.Cache{Store: known{w.channels}, Now: w.clock.Now}, stored: known{w.channels},
 		adapters: map[string]provider.Adapter{edna.ID: edna.New(edna.Config{APIKey: "k", WebhookKeys: []string{hookKey}, Now: w.clock.Now})},
-		recorder: recorder{messages: w.messages, accounts: w.accounts, stops: &recipient.Stops{DB: env.DynamoDB, Table: recipients, Keys: w.keyer}, templates: w.templates, keyer: w.keyer, ids: w.ids, log: log},
+		recorder: recorder{messages: w.messages, accounts: w.accounts, stops: &recipient.Stops{DB: env.DynamoDB, Table: recipients, Keys: w.keyer}, templates: w.templates, events: w.told, keyer: w.keyer, ids: w.ids, log: log},
 		log:      log,
 	}
 	w.handler = h
@@ -245,6 +248,6 @@ func (w *world) recipients(address string) (*recipient.Store, recipient.Recipien
 	return s, r
 }
 
-func event() audit.Event {
+func byUser() audit.Event {
 	return audit.Event{AccountID: acct, Actor: audit.Actor{Kind: audit.User, ID: "user_7", AccountID: acct}}
 }

@@ -1,5 +1,5 @@
 // Command document writes the OpenAPI document as JSON, as GET /v1/openapi.json gives it: with every problem that an
-// operation answers with written out, from the one table of codes.
+// operation answers with written out, from the one table of codes. It also writes the methods of the Go client.
 package main
 
 import (
@@ -12,41 +12,40 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "document: want the names of the YAML and of the JSON file")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "document: want the names of the YAML file, of the JSON file and of the client's file")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, "document:", err)
 		os.Exit(1)
 	}
 }
 
-func run(from, to string) error {
-	document, err := os.ReadFile(from) //nolint:gosec // the caller names the file
+func run(from, to, clientFile string) error {
+	source, err := os.ReadFile(from) //nolint:gosec // the caller names the file
 	if err != nil {
 		return err
 	}
-	out, err := convert(document)
-	if err != nil {
+	var document map[string]any
+	if err := yaml.Unmarshal(source, &document); err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
-	return os.WriteFile(to, out, 0o644) //nolint:gosec // a file of the repository
-}
-
-func convert(document []byte) ([]byte, error) {
-	var v map[string]any
-	if err := yaml.Unmarshal(document, &v); err != nil {
-		return nil, err
-	}
-	if err := expand(v); err != nil {
-		return nil, err
+	if err := expand(document); err != nil {
+		return fmt.Errorf("%s: %w", from, err)
 	}
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
+	if err := e.Encode(document); err != nil {
+		return err
 	}
-	return out.Bytes(), nil
+	if err := os.WriteFile(to, out.Bytes(), 0o644); err != nil { //nolint:gosec // a file of the repository
+		return err
+	}
+	methods, err := client(document)
+	if err != nil {
+		return fmt.Errorf("write the client: %w", err)
+	}
+	return os.WriteFile(clientFile, methods, 0o644) //nolint:gosec // a file of the repository
 }

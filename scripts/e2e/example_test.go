@@ -184,7 +184,10 @@ func (e *examples) recipient() {
 
 func (e *examples) messages() {
 	e.t.Helper()
-	e.send("SendMessage", "")
+	sent := decode[message](e.t, e.send("SendMessage", ""), http.StatusAccepted)
+	e.real = append(e.real, "msg_06h0tp2n8zp3r6ed9g5qvz7mfbjev266", sent.ID)
+	e.send("MarkConversationRead", "/v1/conversations/"+sent.ConversationID+"/read")
+	e.send("AssignConversation", "/v1/conversations/"+sent.ConversationID+"/assignee")
 	var batch struct {
 		Results []struct {
 			Message *message `json:"message"`

@@ -50,6 +50,7 @@ type victim struct {
 	sent, waiting message
 	recipient     string // of what was sent
 	asked         string // an evidence request
+	hook          string // a webhook endpoint, which nothing is sent to
 }
 
 func newVictim(t *testing.T, s *stack) *victim {
@@ -63,6 +64,7 @@ func newVictim(t *testing.T, s *stack) *victim {
 	a.until(v.waiting.ID, 60*time.Second, "held", status("held"))
 	v.recipient = decode[recipient](t, a.call(t, http.MethodPost, "/v1/recipients/lookup", map[string]any{"address": v.sent.To}), http.StatusOK).ID
 	v.asked = decode[evidence](t, s.operator(t).call(t, http.MethodPost, "/v1/operator/evidence-requests", evidenceFor(a.id)), http.StatusCreated).ID
+	v.hook = decode[hook](t, a.call(t, http.MethodPost, "/v1/webhook-endpoints", map[string]any{"url": "http://127.0.0.1:9/", "event_types": []string{"evidence.requested"}}), http.StatusCreated).ID
 	return v
 }
 
@@ -74,6 +76,7 @@ func (v *victim) everything(t *testing.T) string {
 		"/v1/account", "/v1/usage", "/v1/channels", "/v1/channels/" + v.channel.ID, "/v1/conversations?channel_id=" + v.channel.ID, "/v1/messages?client_reference=victim",
 		"/v1/messages/" + v.sent.ID, "/v1/messages/" + v.waiting.ID, "/v1/rules/acceptances", "/v1/rules/current", "/v1/providers/edna", "/v1/evidence-requests/" + v.asked,
 		"/v1/recipients/" + v.recipient, "/v1/recipients/" + v.recipient + "/consents",
+		"/v1/webhook-endpoints", "/v1/webhook-endpoints/" + v.hook, "/v1/webhook-endpoints/" + v.hook + "/deliveries",
 	} {
 		got := v.call(t, http.MethodGet, path, nil)
 		if got.status != http.StatusOK {
@@ -86,7 +89,7 @@ func (v *victim) everything(t *testing.T) string {
 
 // ids are all ids of the account that a path can name.
 func (v *victim) ids() []string {
-	return []string{v.channel.ID, v.sent.ID, v.waiting.ID, v.sent.ConversationID, v.waiting.ConversationID, v.asked}
+	return []string{v.channel.ID, v.sent.ID, v.waiting.ID, v.sent.ConversationID, v.waiting.ConversationID, v.asked, v.hook}
 }
 
 // ghost puts ids of the same form into a path, that nobody has.
@@ -147,6 +150,9 @@ func attempts() map[string]attempt {
 	registry := map[string]any{
 		"name": "edna", "legal_entity": "x", "website": "https://example.com", "onboarding": "native", "channel_types": []string{"whatsapp"}, "transfer_countries": []string{"AQ"},
 		"documents": []any{}, "terms_version": "x", "status": "removed",
+	}
+	hooked := func(more string) func(*victim) string {
+		return func(v *victim) string { return "/v1/webhook-endpoints/" + v.hook + more }
 	}
 	return map[string]attempt{
 		"POST /v1/messages": {path: at("/v1/messages"), body: func(t *testing.T, v *victim) any { return order(v.channel, person(), text(unique("text "))) }, foreign: http.StatusNotFound, code: "channel_not_found"},
@@ -220,13 +226,13 @@ func attempts() map[string]attempt {
 		"GET /v1/account/restrictions/{id}/appeals":     {path: at("/v1/account/restrictions/rst_0000000000000001/appeals"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"POST /v1/webhook-endpoints":                    {path: at("/v1/webhook-endpoints"), body: object(map[string]any{"url": "ftp://crm.example.com"})},
 		"GET /v1/webhook-endpoints":                     {path: at("/v1/webhook-endpoints"), body: noBody},
-		"GET /v1/webhook-endpoints/{id}":                {path: at("/v1/webhook-endpoints/whk_0000000000000001"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
-		"PATCH /v1/webhook-endpoints/{id}":              {path: at("/v1/webhook-endpoints/whk_0000000000000001"), body: object(map[string]any{"description": "x"}), foreign: http.StatusNotFound, code: "not_found"},
-		"DELETE /v1/webhook-endpoints/{id}":             {path: at("/v1/webhook-endpoints/whk_0000000000000001"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
-		"POST /v1/webhook-endpoints/{id}/rotate-secret": {path: at("/v1/webhook-endpoints/whk_0000000000000001/rotate-secret"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
-		"POST /v1/webhook-endpoints/{id}/test":          {path: at("/v1/webhook-endpoints/whk_0000000000000001/test"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
-		"GET /v1/webhook-endpoints/{id}/deliveries":     {path: at("/v1/webhook-endpoints/whk_0000000000000001/deliveries"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
-		"POST /v1/webhook-endpoints/{id}/replay":        {path: at("/v1/webhook-endpoints/whk_0000000000000001/replay"), body: object(map[string]any{"from": "2026-11-01T00:00:00.000Z", "to": "2026-11-02T00:00:00.000Z"}), foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/webhook-endpoints/{id}":                {path: hooked(""), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"PATCH /v1/webhook-endpoints/{id}":              {path: hooked(""), body: object(map[string]any{"description": "x"}), foreign: http.StatusNotFound, code: "not_found"},
+		"DELETE /v1/webhook-endpoints/{id}":             {path: hooked(""), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/webhook-endpoints/{id}/rotate-secret": {path: hooked("/rotate-secret"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/webhook-endpoints/{id}/test":          {path: hooked("/test"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"GET /v1/webhook-endpoints/{id}/deliveries":     {path: hooked("/deliveries"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/webhook-endpoints/{id}/replay":        {path: hooked("/replay"), body: object(map[string]any{"from": "2026-11-01T00:00:00.000Z", "to": "2026-11-02T00:00:00.000Z"}), foreign: http.StatusNotFound, code: "not_found"},
 		"GET /v1/operator/appeals":                      {path: at("/v1/operator/appeals"), body: noBody},
 		"GET /v1/operator/appeals/{id}":                 {path: at("/v1/operator/appeals/apl_0000000000000001"), body: noBody},
 		"PATCH /v1/operator/appeals/{id}":               {path: at("/v1/operator/appeals/apl_0000000000000001"), body: object(map[string]any{"status": "accepted", "reason": "x"})},

@@ -11,7 +11,8 @@ import (
 )
 
 // two places speak to the outside, over TLS: the HTTP client of the adapters, and the one that sends
-// accounts' events to the webhook endpoints that they registered. The other client made in the code belongs to the AWS SDK.
+// accounts' events to the webhook endpoints that they registered. Others that are made in the code belong
+// to the AWS SDK, and to the API's callers.
 func TestTwoHTTPClientsSpeakToTheOutside(t *testing.T) {
 	t.Parallel()
 	s := project(t)
@@ -32,6 +33,7 @@ func TestTwoHTTPClientsSpeakToTheOutside(t *testing.T) {
 	same(t, "makes a client", made, map[string]string{
 		"shared/provider/httpclient: New": "the adapters' client",
 		"shared/delivery: NewSender":      "to webhook endpoints, on the public Internet only",
+		"shared/client: New":              "the API's callers', which no function uses",
 	})
 
 	calls := s.users(func(m string) bool {
@@ -43,7 +45,13 @@ func TestTwoHTTPClientsSpeakToTheOutside(t *testing.T) {
 	same(t, "calls the outside", calls, map[string]string{
 		"shared/provider/httpclient: New": "the connections of that client", "shared/provider/httpclient: Caller.Do": "refuses all but https",
 		"shared/delivery: NewSender": "the connections of that client", "shared/delivery: Sender.Send": "an event, to its account's own endpoint",
+		"shared/client: Client.try": "the API, for its callers",
 	})
+	for who := range s.users(func(m string) bool { return strings.HasPrefix(m, "shared/client.") }) {
+		if !strings.HasPrefix(who, "shared/client: ") {
+			t.Errorf("%s uses the Go client, which is for the API's callers", who)
+		}
+	}
 }
 
 // nobody but an adapter makes or uses that client.

@@ -328,6 +328,7 @@ func (s *Store) History(ctx context.Context, accountID, conversation string, p P
 	if err != nil {
 		return nil, "", "", err
 	}
+	cutLong(out)
 	if forward {
 		slices.Reverse(out.Items)
 	}
@@ -344,6 +345,24 @@ func (s *Store) History(ctx context.Context, accountID, conversation string, p P
 	}
 	older, newer, err = tokens(out, forward, p.Token)
 	return list, older, newer, err
+}
+
+// MaxLong is how many messages with long content a page has at most: with them an answer stays below the 6 MB that Lambda
+// takes, whatever they hold.
+const MaxLong = 10
+
+// cutLong ends a page after MaxLong messages with long content, as if no more had been asked for.
+func cutLong(out *dynamodb.QueryOutput) {
+	long := 0
+	for i, it := range out.Items {
+		if it[attrExternal] != nil {
+			long++
+		}
+		if long == MaxLong && i < len(out.Items)-1 {
+			out.Items, out.LastEvaluatedKey = out.Items[:i+1], item{attrPK: it[attrPK], attrSK: it[attrSK]}
+			return
+		}
+	}
 }
 
 // tokens gives the tokens of a page of a conversation, whose items stand newest first. Behind a page that was reached from older
@@ -397,8 +416,8 @@ func (s *Store) ByReference(ctx context.Context, accountID, reference string, p 
 	if err != nil {
 		return nil, "", err
 	}
-	list := make([]Message, 0, len(out.Items))
-	for _, it := range out.Items {
+	list, long := make([]Message, 0, len(out.Items)), 0
+	for i, it := range out.Items {
 		_, conversation, _ := strings.Cut(text(it, attrPK), "#")
 		m, err := s.Get(ctx, accountID, id.Message{Unique: strings.TrimPrefix(text(it, attrSK), statePrefix), Conversation: conversation})
 		if errors.Is(err, ErrNotFound) {
@@ -408,6 +427,13 @@ func (s *Store) ByReference(ctx context.Context, accountID, reference string, p 
 			return nil, "", err
 		}
 		list = append(list, m)
+		if m.External {
+			long++
+		}
+		if long == MaxLong && i < len(out.Items)-1 {
+			out.LastEvaluatedKey = item{attrPK: it[attrPK], attrSK: it[attrSK], attrRefKey: it[attrRefKey], attrRefSort: it[attrRefSort]}
+			break
+		}
 	}
 	next, err := nextToken(out)
 	return list, next, err

@@ -50,10 +50,21 @@ type Monitor struct {
 	Now     func() time.Time
 	// Random is the source of nonces and of jitter; safe for concurrent use.
 	Random func() uint64
+	// Changed is told of a change of health, once for each; nil: nobody is.
+	Changed Changed
 
 	mu       sync.Mutex
 	subjects map[Subject]*seen
 	reading  singleflight.Group
+}
+
+// Changed is told that a subject's health is another since a moment.
+type Changed func(ctx context.Context, of Subject, state State, at time.Time)
+
+func (c Changed) tell(ctx context.Context, of Subject, state State, at time.Time) {
+	if c != nil {
+		c(ctx, of, state, at)
+	}
 }
 
 // seen is what a process knows of one subject.
@@ -285,6 +296,7 @@ func (m *Monitor) open(ctx context.Context, s Subject, calls time.Time) {
 		st, opened, err := m.Records.Open(ctx, s, calls, now, now.Add(openFor(1, 0, m.Random())))
 		if opened {
 			m.Log.WarnContext(ctx, "provider health changed", "subject", s.Kind, "id", s.ID, "state", string(Outage), "since", st.Since)
+			m.Changed.tell(ctx, s, Outage, now)
 		}
 		return st, opened, err
 	})
@@ -303,6 +315,7 @@ func (m *Monitor) tried(ctx context.Context, s Subject, o Outcome, nonce uint64)
 		st, closed, err := m.Records.Close(ctx, s, now, nonce)
 		if closed {
 			m.Log.InfoContext(ctx, "provider health changed", "subject", s.Kind, "id", s.ID, "state", string(Degraded), "since", st.Since)
+			m.Changed.tell(ctx, s, Degraded, now)
 		}
 		return st, closed, err
 	})
@@ -436,10 +449,11 @@ func (m *Monitor) judge(ctx context.Context, s Subject, now time.Time) error {
 
 // turn records a state that was judged, and says so once.
 func (m *Monitor) turn(ctx context.Context, s Subject, to State, changed bool, t Tally, write func(context.Context) (Status, bool, error)) {
-	m.wrote(ctx, s, func(ctx context.Context, _ time.Time) (Status, bool, error) {
+	m.wrote(ctx, s, func(ctx context.Context, now time.Time) (Status, bool, error) {
 		st, applied, err := write(ctx)
 		if applied && changed {
 			m.Log.WarnContext(ctx, "provider health changed", "subject", s.Kind, "id", s.ID, "state", string(to), "since", st.Since, "calls", t.Calls, "failed", t.Failed, "p95_ms", t.Quantile(0.95).Milliseconds())
+			m.Changed.tell(ctx, s, to, now)
 		}
 		return st, applied, err
 	})

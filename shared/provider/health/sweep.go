@@ -14,6 +14,8 @@ type Sweep struct {
 	Providers func(ctx context.Context) ([]string, error)
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Changed is told of a change of health, once for each; nil: nobody is.
+	Changed Changed
 }
 
 // Run looks at each provider once: one request, and a write where its state has lapsed. It begins nothing when work has ended; the next
@@ -49,6 +51,7 @@ func (s *Sweep) look(ctx context.Context, of Subject) error {
 	_, applied, err := s.Store.Calmed(ctx, of, st, since)
 	if applied {
 		s.Log.InfoContext(ctx, "provider health changed", "subject", of.Kind, "id", of.ID, "state", string(Operational), "since", since)
+		s.Changed.tell(ctx, of, Operational, since)
 	}
 	return err
 }
