@@ -1427,7 +1427,9 @@ type Message struct {
 	ExpiresAt *Time `json:"expires_at,omitempty"`
 
 	// From Of inbound messages.
-	From       string `json:"from,omitempty"`
+	From string `json:"from,omitempty"`
+
+	// HeldReason Why it is held: `usage_limit_reached`, `account_restricted`, `provider_disabled`, `provider_outage`, `channel_inactive`, or `earlier_message_held` (of the same conversation).
 	HeldReason string `json:"held_reason,omitempty"`
 	ID         string `json:"id"`
 
@@ -1476,6 +1478,7 @@ type Message struct {
 
 // MessageError Why a message came to a bad end, and whose fault that is.
 type MessageError struct {
+	// Code One of `x-problem-codes`, or `delivery_expired`, `outcome_unknown`, `provider_duplicate`, `content_changed`, or a code that the provider's adapter names.
 	Code        string `json:"code"`
 	Detail      string `json:"detail"`
 	FaultDomain string `json:"fault_domain"`
