@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"contactcenter/shared/channel"
+	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
@@ -607,6 +608,7 @@ func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Er
 		if err := a.Channels.MarkCredentialsInvalid(ctx, ch); err != nil && !errors.Is(err, channel.ErrNotFound) {
 			return verdict{}, nil, err
 		}
+		a.note(event.New(event.ChannelUpdated, a.accountID, ch.ID, now, ""))
 		return a.end(ctx, message.Failed, problemCredentials(), true)
 	}
 	if f.Kind == provider.Permanent {
