@@ -24,10 +24,14 @@ func (r *round) happened(m message.Message) { r.step(m, m.Outcome) }
 // step notes a step that a message took.
 func (r *round) step(m message.Message, s message.Status) {
 	if e, ok := m.Event(s); ok {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.events = append(r.events, e)
+		r.note(e)
 	}
+}
+
+func (r *round) note(e event.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
 }
 
 // crossed notes that a share of the period's number is used.
@@ -36,9 +40,7 @@ func (r *round) crossed(g usage.Gate, percent int) {
 	if percent == 100 {
 		t = event.UsageLimitReached
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, event.New(t, r.accountID, "", r.Now(), g.Period+"#"+strconv.Itoa(percent)))
+	r.note(event.New(t, r.accountID, "", r.Now(), g.Period+"#"+strconv.Itoa(percent)))
 }
 
 // tell publishes what the account listens to, ten events with a request. What it listens to is known from the terms, so an account

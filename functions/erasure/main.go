@@ -15,6 +15,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/endpoint"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
@@ -51,6 +52,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Purge: Purge{
 			Closures: accounts, Channels: &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}, Senders: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
 			Templates:  &templates.Purger{DB: db, Table: env["CHANNELS_TABLE"]},
+			Endpoints:  &endpoint.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 			Recipients: &recipient.Purger{DB: db, Table: env["RECIPIENTS_TABLE"]},
 		},
 		Jobs: &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Now: now}, Messages: messages,

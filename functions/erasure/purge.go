@@ -45,6 +45,11 @@ type Templates interface {
 	Purge(ctx context.Context, channelID string) error
 }
 
+// Endpoints takes away an account's webhook endpoints, with their secrets.
+type Endpoints interface {
+	Purge(ctx context.Context, accountID string) error
+}
+
 // Recipients takes away what is kept of an account's recipients.
 type Recipients interface {
 	Purge(ctx context.Context, accountID string) (int, error)
@@ -57,6 +62,7 @@ type Purge struct {
 	Channels   Channels
 	Templates  Templates
 	Senders    Senders
+	Endpoints  Endpoints
 	Recipients Recipients
 }
 
@@ -126,6 +132,9 @@ func (h *Handler) close(ctx context.Context, c *account.Closure) error {
 		if err := errors.Join(h.Purge.Templates.Purge(ctx, ch.ID), h.Purge.Channels.Purge(ctx, ch.ID)); err != nil {
 			return err
 		}
+	}
+	if err := h.Purge.Endpoints.Purge(ctx, c.AccountID); err != nil {
+		return err
 	}
 	c.BegunAt = h.Now().UTC()
 	return h.Purge.Closures.Advance(ctx, c, account.Purging)

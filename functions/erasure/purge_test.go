@@ -13,11 +13,15 @@ import (
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/endpoint"
+	"contactcenter/shared/event"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/restriction"
+	"contactcenter/shared/seal"
+	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/templates"
 )
 
@@ -73,6 +77,7 @@ func newClosing(t *testing.T, killAt int) *closing {
 	w.h.Purge = Purge{
 		Closures: &account.Store{DB: db, Table: w.tables[3], Now: w.clock.Now, DefaultPlanID: "test"}, Channels: &channel.Store{DB: db, Table: table},
 		Templates: &templates.Purger{DB: db, Table: table}, Senders: &registry.Store{DB: db, Table: table, Now: w.clock.Now}, Recipients: &recipient.Purger{DB: db, Table: w.tables[0]},
+		Endpoints: &endpoint.Store{DB: db, Table: w.tables[3], Now: w.clock.Now},
 	}
 	w.h.Messages = &message.Store{DB: db, Table: w.tables[1], Retention: message.DefaultRetention}
 	w.h.Withdraw.Messages = w.h.Messages
@@ -93,6 +98,10 @@ func newClosing(t *testing.T, killAt int) *closing {
 	w.must(err)
 	_, err = w.accounts.Get(t.Context(), acct)
 	w.must(err)
+	hooks := &endpoint.Store{DB: w.env.DynamoDB, Table: w.tables[3], Now: w.clock.Now, Sealer: sealtest.Sealer(seal.Webhooks), Audit: audittest.New(t, w.env)}
+	w.must(hooks.Create(t.Context(), endpoint.Endpoint{
+		ID: "whk_0123456789abcdef", AccountID: acct, URL: "https://canary.example.com/", Types: event.All, Status: endpoint.Enabled, CreatedAt: w.clock.Now(),
+	}, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", audittest.By(acct)))
 	return w
 }
 

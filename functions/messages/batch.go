@@ -269,13 +269,10 @@ func (b *batch) any() bool {
 
 // queue makes the messages known to the dispatcher, in their order.
 func (b *batch) queue(ctx context.Context) {
-	delay := time.Duration(0)
-	if b.old && b.Now().Sub(b.id.Time()) >= intakeTimeout/2 {
-		delay = intakeTimeout // as with a single message
-	}
+	old := b.old && b.Now().Sub(b.id.Time()) >= intakeTimeout/2 // as with a single message
 	var waiting []int
 	for i, it := range b.items {
-		if it.err == nil && it.message.SendAt.IsZero() {
+		if it.err == nil && (it.message.SendAt.IsZero() || b.soon(it.message)) {
 			waiting = append(waiting, i)
 		}
 	}
@@ -285,7 +282,7 @@ func (b *batch) queue(ctx context.Context) {
 		list := make([]queue.Delayed, len(now))
 		at := map[id.Message]int{}
 		for j, i := range now {
-			list[j] = queue.Delayed{Message: b.items[i].message.ID, Delay: delay}
+			list[j] = queue.Delayed{Message: b.items[i].message.ID, Delay: b.delay(b.items[i].message, old)}
 			at[list[j].Message] = i
 		}
 		failed, err := b.Queue.SendBatch(ctx, b.principal.AccountID, list)

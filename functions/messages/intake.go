@@ -26,8 +26,10 @@ import (
 )
 
 const (
-	maxExpiry    = 30 * 24 * time.Hour
-	maxSchedule  = 30 * 24 * time.Hour
+	maxExpiry   = 30 * 24 * time.Hour
+	maxSchedule = 30 * 24 * time.Hour
+	// soon is how far ahead of its time a scheduled message is queued at once: the minute's schedule might come too late for it.
+	soon         = 75 * time.Second
 	maxReference = 128
 	// maxContent bounds a content as it is stored, in bytes, so that it fits into one item whatever it holds.
 	maxContent = 128 << 10

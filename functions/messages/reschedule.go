@@ -54,6 +54,11 @@ func (h *Handler) reschedule(ctx context.Context, r *http.Request) (message.Mess
 		return m, notMovable()
 	}
 	moved := written.Message
+	if h.soon(moved) {
+		if err := h.Queue.SendLater(ctx, moved.AccountID, moved.ID, h.delay(moved, false)); err != nil {
+			return m, api.TryAgain(r, err) // it is moved; a repeat moves it there again
+		}
+	}
 	if err := h.Messages.Open(ctx, &moved); err != nil {
 		return m, api.TryAgain(r, err)
 	}

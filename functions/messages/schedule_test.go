@@ -60,6 +60,37 @@ func TestAScheduledMessageWaitsForItsTimeAndCanBeMovedAndCanceled(t *testing.T) 
 	}
 }
 
+// A message whose time comes before the next run of the schedule does not wait for that.
+func TestAScheduledMessageWhoseTimeIsNearIsQueuedAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	near := s.later(5*time.Second, "").message(t)
+	if near.Status != message.Scheduled || len(s.queued()) != 1 || s.queue.delay != 5*time.Second {
+		t.Errorf("in 5 seconds: accepted as %s, queued with a delay of %v", near.Status, s.queue.delay)
+	}
+	far := s.later(time.Hour, "").message(t)
+	if n := len(s.queued()); n != 0 {
+		t.Errorf("in an hour: %d references", n)
+	}
+	move := func(m string, d time.Duration) answer {
+		return s.call(testAccount, "PATCH", "/v1/messages/"+m, fmt.Sprintf(`{"send_at":%q}`, stamp(s.clock().Add(d))))
+	}
+	if a := move(far.ID, 8*time.Second); a.status != 200 || len(s.queued()) != 1 || s.queue.delay != 8*time.Second {
+		t.Errorf("moved to 8 seconds: answered %d, queued with a delay of %v", a.status, s.queue.delay)
+	}
+	if a := move(near.ID, time.Hour); a.status != 200 || len(s.queued()) != 0 {
+		t.Errorf("moved away: answered %d %s", a.status, a.body)
+	}
+	batch := s.call(testAccount, "POST", "/v1/messages/batch", fmt.Sprintf(`{"messages":[%s]}`, s.textTo(testAddress, "Soon", fmt.Sprintf(`,"send_at":%q`, stamp(s.clock().Add(-time.Millisecond).Add(time.Second))))))
+	if batch.status != 202 || s.queue.batches != 1 {
+		t.Errorf("in a batch: answered %d, %d requests to the queue", batch.status, s.queue.batches)
+	}
+	s.queue.fail = true
+	if a := s.later(5*time.Second, ""); a.status != 503 {
+		t.Errorf("without a queue: answered %d", a.status)
+	}
+}
+
 func TestATimeThatCanNotBeKeptIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)

@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"time"
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
+	"contactcenter/shared/queue"
 )
 
 // SendMessage accepts a message: the reference goes to the queue, then the message is recorded, then it is answered
@@ -54,14 +56,13 @@ func (in *intake) run(ctx context.Context) (m message.Message, replayed bool, er
 // is certain whether there is a message.
 func (in *intake) accept(ctx context.Context, m message.Message, old bool) error {
 	send := func() error { return in.Queue.Send(ctx, m.AccountID, m.ID) }
-	if old {
-		send = func() error { return in.Queue.SendLater(ctx, m.AccountID, m.ID, intakeTimeout) }
+	if delay := in.delay(m, old); delay > 0 {
+		send = func() error { return in.Queue.SendLater(ctx, m.AccountID, m.ID, delay) }
 	}
-	if !m.SendAt.IsZero() {
-		send = func() error { return nil } // the schedule sends it when its time comes
-	}
-	if err := send(); err != nil {
-		return api.TryAgain(in.r, err)
+	if m.SendAt.IsZero() || in.soon(m) {
+		if err := send(); err != nil {
+			return api.TryAgain(in.r, err)
+		}
 	}
 	if err := in.record(ctx, m); err != nil {
 		return api.TryAgain(in.r, err)
@@ -86,6 +87,21 @@ func (in *intake) tell(ctx context.Context, list ...message.Message) error {
 		return api.TryAgain(in.r, err)
 	}
 	return nil
+}
+
+// soon reports whether a scheduled message's time comes before the schedule surely does, which sends all others and makes up for a
+// reference that is lost. It stays in the schedule's list all the same: it can be moved, and a second reference changes nothing.
+func (h *Handler) soon(m message.Message) bool {
+	return !m.SendAt.IsZero() && m.SendAt.Before(h.Now().Add(soon))
+}
+
+// delay is how long a message's reference waits in the queue: until the message's time, and until an old id is certain.
+func (h *Handler) delay(m message.Message, old bool) time.Duration {
+	delay := queue.DelayUntil(m.SendAt, h.Now()) // of no time: 0
+	if old {
+		delay = max(delay, intakeTimeout)
+	}
+	return delay
 }
 
 // record writes a message. The conversation of a scheduled one is listed now: no dispatcher sees it for a long time.

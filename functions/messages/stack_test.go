@@ -322,6 +322,7 @@ type faultyQueue struct {
 	fail         bool
 	after        func()
 	later, plain int
+	delay        time.Duration // of the last that was sent later
 	batches      int
 	failsFrom    int
 }
@@ -330,7 +331,10 @@ func (q *faultyQueue) Send(ctx context.Context, accountID string, m id.Message) 
 	return q.do(&q.plain, func() error { return q.Queue.Send(ctx, accountID, m) })
 }
 
-func (q *faultyQueue) SendLater(ctx context.Context, accountID string, m id.Message, _ time.Duration) error {
+func (q *faultyQueue) SendLater(ctx context.Context, accountID string, m id.Message, delay time.Duration) error {
+	q.mu.Lock()
+	q.delay = delay
+	q.mu.Unlock()
 	return q.do(&q.later, func() error { return q.Queue.Send(ctx, accountID, m) })
 }
 

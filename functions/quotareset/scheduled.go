@@ -80,9 +80,7 @@ func (s *Scheduled) shard(ctx, work context.Context, shard string) (int, error) 
 func (s *Scheduled) queue(ctx context.Context, list []message.Due) (int, error) {
 	refs, now := make([]queue.Delayed, len(list)), s.Now()
 	for i, d := range list {
-		// To the next whole second: SQS knows no others, and a dispatcher that comes too early has to wait.
-		delay := max(d.SendAt.Sub(now)+time.Second-time.Nanosecond, 0).Truncate(time.Second)
-		refs[i] = queue.Delayed{AccountID: d.AccountID, Message: d.ID, Delay: delay}
+		refs[i] = queue.Delayed{AccountID: d.AccountID, Message: d.ID, Delay: queue.DelayUntil(d.SendAt, now)}
 	}
 	failed, err := s.Queue.SendBatch(ctx, "", refs)
 	if err != nil {

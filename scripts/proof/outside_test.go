@@ -105,11 +105,12 @@ func TestMessagesAreMadeByIntakeAndTheWebhookOnly(t *testing.T) {
 		return slices.Contains([]string{"Send", "SendLater", "SendBatch"}, method)
 	})
 	same(t, "puts a reference into the queue", queued, map[string]string{
-		"functions/messages: intake.accept":     "of the message that it accepts",
-		"functions/messages: batch.queue":       "of messages that are accepted together",
-		"functions/quotareset: Scheduled.queue": "of messages whose time comes, and were accepted before",
-		"functions/quotareset: releasing.flush": "of messages that are held, and were accepted before",
-		"shared/queue: Queue.SendLater":         "the queue itself",
+		"functions/messages: intake.accept":      "of the message that it accepts",
+		"functions/messages: batch.queue":        "of messages that are accepted together",
+		"functions/messages: Handler.reschedule": "of a message that is moved to a time that is near, and was accepted before",
+		"functions/quotareset: Scheduled.queue":  "of messages whose time comes, and were accepted before",
+		"functions/quotareset: releasing.flush":  "of messages that are held, and were accepted before",
+		"shared/queue: Queue.SendLater":          "the queue itself",
 	})
 }
 

@@ -52,7 +52,7 @@ func TestEachFunctionMayDoWhatItNeedsAndNoMore(t *testing.T) {
 			"EventsTable":   "PutItem Query",
 		},
 		"ErasureFunction": {
-			"AccountsTable":                        "GetItem UpdateItem",
+			"AccountsTable":                        "DeleteItem GetItem Query UpdateItem",
 			"ErasureLogGroup":                      "CreateLogStream PutLogEvents",
 			"ErasureQueue":                         "ChangeMessageVisibility DeleteMessage GetQueueAttributes ReceiveMessage",
 			"MessagesTable":                        "BatchGetItem DeleteItem Query UpdateItem",

@@ -10,7 +10,8 @@ import (
 
 // What an account listens to stands on its own item, with a number that counts the changes of its webhook endpoints.
 const (
-	attrListens         = "listens"
+	// ListensAttribute is the attribute's name.
+	ListensAttribute    = "listens"
 	attrEndpointChanges = "endpoint_changes"
 )
 
@@ -26,7 +27,7 @@ func Listening(table, accountID string, heard event.Set, seen int64) types.Trans
 	u := &types.Update{
 		TableName: &table, Key: accountKey(accountID), UpdateExpression: aws.String("SET #listens = :heard, #changes = :next"),
 		ConditionExpression:       aws.String("attribute_exists(#plan) AND #changes = :seen"),
-		ExpressionAttributeNames:  map[string]string{"#plan": attrPlan, "#listens": attrListens, "#changes": attrEndpointChanges},
+		ExpressionAttributeNames:  map[string]string{"#plan": attrPlan, "#listens": ListensAttribute, "#changes": attrEndpointChanges},
 		ExpressionAttributeValues: attr.Item{":heard": attr.String(heard.Encode()), ":next": attr.Int(seen + 1), ":seen": attr.Int(seen)},
 	}
 	if seen == 0 {

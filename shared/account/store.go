@@ -347,7 +347,7 @@ func memberKey(planID, accountID string) attr.Item {
 }
 
 func decodeAccount(it attr.Item) (Account, error) {
-	a := Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated), RetentionDays: attr.Number(it, attrRetention), Listens: event.Decode(attr.Text(it, attrListens))}
+	a := Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated), RetentionDays: attr.Number(it, attrRetention), Listens: event.Decode(attr.Text(it, ListensAttribute))}
 	var err error
 	if a.Restrictions, err = restriction.Decode(attr.Text(it, attrRestrictions)); err != nil {
 		return Account{}, fmt.Errorf("account %s: %w", a.ID, err)

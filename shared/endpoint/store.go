@@ -50,6 +50,7 @@ const (
 type DynamoDB interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
@@ -354,6 +355,31 @@ func (s *Store) note(ctx context.Context, e Endpoint, update, condition string, 
 		return e, fmt.Errorf("note state of webhook endpoint: %w", err)
 	}
 	return decode(out.Attributes), nil
+}
+
+// Purge takes away what is kept of an account's endpoints, when the account was closed: nothing is published for it or sent to it any
+// more. What was sent is forgotten within Retention of package delivery. It can be done again.
+func (s *Store) Purge(ctx context.Context, accountID string) error {
+	if _, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.Table, Key: account.Key(accountID), UpdateExpression: aws.String("REMOVE #listens"), ConditionExpression: aws.String("attribute_exists(#pk)"),
+		ExpressionAttributeNames: map[string]string{"#listens": account.ListensAttribute, "#pk": attrPK},
+	}); err != nil && !errors.As(err, new(*types.ConditionalCheckFailedException)) {
+		return fmt.Errorf("purge what an account listens to: %w", err)
+	}
+	list, err := s.List(ctx, accountID)
+	if err != nil {
+		return err
+	}
+	keys := []attr.Item{{attrPK: attr.String(subscribers), attrSK: attr.String(accountID)}}
+	for _, e := range list {
+		keys = append(keys, key(accountID, e.ID))
+	}
+	for _, k := range keys {
+		if _, err := s.DB.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.Table, Key: k}); err != nil {
+			return fmt.Errorf("purge webhook endpoint: %w", err)
+		}
+	}
+	return nil
 }
 
 func purpose(endpointID string) string { return "webhook secret of " + endpointID }

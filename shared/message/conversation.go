@@ -234,7 +234,7 @@ const inboxPages = 10
 // earlier hour of a conversation that was active since is passed over.
 func (s *Store) Conversations(ctx context.Context, accountID, channelID string, p Page) ([]Conversation, string, error) {
 	var list []Conversation
-	hours := map[string]string{} // of the newest entry of each conversation that was met
+	at := entries{}
 	for range inboxPages {
 		out, err := s.page(ctx, Page{Size: p.Size - len(list), Token: p.Token}, &dynamodb.QueryInput{
 			KeyConditionExpression: aws.String("#pk = :pk"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
@@ -243,16 +243,8 @@ func (s *Store) Conversations(ctx context.Context, accountID, channelID string, 
 		if err != nil {
 			return nil, "", err
 		}
-		var keys []string
-		for _, it := range out.Items {
-			hour, conversation, _ := strings.Cut(text(it, attrSK), "#")
-			if _, met := hours[conversation]; !met {
-				hours[conversation], keys = hour, append(keys, conversation)
-			}
-		}
-		some, err := s.conversationsOf(ctx, accountID, keys,
-			func(c Conversation) bool { return c.Address != "" && !c.listedAt.IsZero() },
-			func(c Conversation) bool { return c.listedAt.IsZero() || c.listedAt.Format(hourFormat) == hours[c.Key] })
+		enough := func(c Conversation) bool { return c.Address != "" && !c.listedAt.IsZero() }
+		some, err := s.conversationsOf(ctx, accountID, at.met(out.Items), enough, at.lastOf)
 		if err != nil {
 			return nil, "", err
 		}
@@ -266,6 +258,43 @@ func (s *Store) Conversations(ctx context.Context, accountID, channelID string, 
 	}
 	ByActivity(list)
 	return list, p.Token, nil
+}
+
+// entries are those of a list of conversations that were met, newest first, by conversation. Each has an entry of its own, so
+// that conversations can be looked at side by side.
+type entries map[string]*entry
+
+type entry struct {
+	hours []string
+	// ahead: the conversation was active before all of them, as far as that counts; its entry comes later in the list.
+	ahead bool
+}
+
+// met gives the conversations that are to be looked at for some more entries.
+func (e entries) met(some []item) (conversations []string) {
+	for _, it := range some {
+		hour, conversation, _ := strings.Cut(text(it, attrSK), "#")
+		of := e[conversation]
+		if of == nil {
+			of = &entry{ahead: true}
+			e[conversation] = of
+		}
+		of.hours = append(of.hours, hour)
+		if of.ahead {
+			of.ahead, conversations = false, append(conversations, conversation)
+		}
+	}
+	return conversations
+}
+
+// lastOf reports whether one of the entries that were met stands for the conversation's last activity.
+func (e entries) lastOf(c Conversation) bool {
+	of, hour := e[c.Key], c.listedAt.Format(hourFormat)
+	if c.listedAt.IsZero() || slices.Contains(of.hours, hour) {
+		return true
+	}
+	of.ahead = hour < of.hours[len(of.hours)-1]
+	return false
 }
 
 // ByActivity puts conversations in order, last activity first.

@@ -221,3 +221,49 @@ func TestATaskIsOneUsersWhoeverAssignsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A message that was canceled is no activity: its conversation is listed where it was active last, and once.
+func TestAConversationIsListedOnceWhereItWasActive(t *testing.T) {
+	t.Parallel()
+	s, count := countedStore(t)
+	const quiet, busy = "000000000000000a", "000000000000000b"
+	say := func(conversation string, hours int, outcome message.Status) {
+		t.Helper()
+		m := fresh(idAt(start.Add(time.Duration(hours)*time.Hour), conversation), "hello")
+		m.Outcome = outcome
+		create(t, s, m)
+		if err := s.Touch(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(quiet, 0, message.Sent)
+	say(quiet, 4, message.Canceled)
+	for hour := range 8 {
+		say(busy, hour, message.Sent)
+	}
+	for size := 1; size <= 10; size++ {
+		var got []string
+		for p := (message.Page{Size: size}); ; {
+			list, next, err := s.Conversations(t.Context(), account, chn, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range list {
+				got = append(got, c.Key)
+			}
+			if p.Token = next; next == "" {
+				break
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint([]string{busy, quiet}) {
+			t.Errorf("pages of %d: %v", size, got)
+		}
+	}
+	count.Reset()
+	if _, _, err := s.Conversations(t.Context(), account, chn, message.Page{Size: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if got := count.Report().Total.Requests; got > 7 {
+		t.Errorf("a page takes %d requests: entries of a conversation that was met are looked at again", got)
+	}
+}

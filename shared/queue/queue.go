@@ -81,6 +81,12 @@ const BatchSize = 10
 // MaxDelay is the longest delay that SQS knows.
 const MaxDelay = 15 * time.Minute
 
+// DelayUntil is the delay from now until a time, 0 when that has come. It ends with a whole second, for SQS knows no others, and a
+// dispatcher that is asked too early has to wait.
+func DelayUntil(at, now time.Time) time.Duration {
+	return max(at.Sub(now)+time.Second-time.Nanosecond, 0).Truncate(time.Second)
+}
+
 // Delayed is a reference that becomes visible after a delay of at most MaxDelay, in whole seconds.
 type Delayed struct {
 	// AccountID is whose the message is, where a request carries those of several; "": of the account that is asked for.
