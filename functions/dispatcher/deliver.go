@@ -646,7 +646,7 @@ func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Er
 		return verdict{}, nil, err
 	}
 	if !w.Applied {
-		return a.refused(w)
+		return a.refusedCall(ctx, w)
 	}
 	v, s := a.later(delay)
 	return v, s, nil
@@ -689,7 +689,10 @@ func (a *attempt) end(ctx context.Context, status message.Status, p message.Prob
 	if err != nil {
 		return verdict{}, nil, err
 	}
-	if !w.Applied {
+	switch {
+	case !w.Applied && called:
+		return a.refusedCall(ctx, w)
+	case !w.Applied:
 		return a.refused(w)
 	}
 	a.happened(w.Message)
@@ -727,6 +730,16 @@ func (a *attempt) refused(w message.Written) (verdict, *usage.Standing, error) {
 	default:
 		return verdict{}, nil, errOvertaken
 	}
+}
+
+// refusedCall is refused after a call, which counts. The provider's word that it has the message came while the call failed: then that is
+// what became of the call.
+func (a *attempt) refusedCall(ctx context.Context, w message.Written) (verdict, *usage.Standing, error) {
+	if !w.Message.Final() && w.Message.Report != "" {
+		a.resumed = true
+		return a.sent(ctx, provider.Receipt{}, true)
+	}
+	return a.refused(w)
 }
 
 func standing(m message.Message) *usage.Standing {

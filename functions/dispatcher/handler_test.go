@@ -678,6 +678,31 @@ func TestAReportDuringTheCallIsKept(t *testing.T) {
 	b.wantUsed(1)
 }
 
+// A call that gets no answer, or a bad one, is counted as an attempt, also when the provider reported on the message meanwhile.
+func TestACallThatTheProvidersReportOvertookIsCounted(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]error{
+		"no answer":        &provider.Error{Kind: provider.Ambiguous, Code: "provider_unavailable", Fault: provider.FaultProvider},
+		"tried again":      &provider.Error{Kind: provider.Retry, Code: "provider_unavailable", Fault: provider.FaultProvider},
+		"refused for good": &provider.Error{Kind: provider.Permanent, Code: "provider_refused", Fault: provider.FaultProvider},
+	} {
+		b := newBench(t, 10, slow())
+		m := b.accept("+35799000121", nil)
+		b.provider.answers = []error{answer}
+		b.provider.during = func(string) {
+			if _, err := b.messages.Report(t.Context(), testAccount, b.channel, m, message.Report{Status: message.Delivered, At: b.Now()}); err != nil {
+				t.Error(err)
+			}
+		}
+		b.deliver(1, m)
+		b.wantStatus(m, message.Delivered, "")
+		b.wantUsed(1)
+		if got := b.get(m); got.Attempts != 1 {
+			t.Errorf("%s: %d attempts, %s", name, got.Attempts, got.Status())
+		}
+	}
+}
+
 //
 func TestAboveTheFrequencyMessagesWaitAndNoneIsRefused(t *testing.T) {
 	t.Parallel()

@@ -177,7 +177,7 @@ func buttonWords(b *provider.ButtonLimits) string {
 		}
 	}
 	slices.Sort(kinds)
-	return words(fmt.Sprintf("**buttons**, up to %d: %s", b.Max, strings.Join(kinds, ", ")), when(b.OneKind, "of one kind"), when(b.MaxURL > 0, fmt.Sprintf("%d of a URL", b.MaxURL)),
+	return words(fmt.Sprintf("**buttons**, up to %d: %s", b.Max, strings.Join(kinds, ", ")), when(b.OneKind, "of one kind"), when(b.UniqueTitles, "no title twice"), when(b.MaxURL > 0, fmt.Sprintf("%d of a URL", b.MaxURL)),
 		bound("title", b.MaxTitleRunes, "characters"), bound("id", b.MaxIDBytes, "bytes"))
 }
 
@@ -185,6 +185,6 @@ func listWords(l *provider.ListLimits) string {
 	if l == nil {
 		return ""
 	}
-	return words(fmt.Sprintf("**list** of up to %d sections and %d rows", l.MaxSections, l.MaxRows), bound("button", l.MaxButtonRunes, "characters"), bound("title", l.MaxTitleRunes, "characters"),
+	return words(fmt.Sprintf("**list** of up to %d sections and %d rows", l.MaxSections, l.MaxRows), bound("text", l.MaxTextRunes, "characters"), bound("button", l.MaxButtonRunes, "characters"), bound("title", l.MaxTitleRunes, "characters"),
 		bound("description", l.MaxDescriptRunes, "characters"), bound("id", l.MaxIDBytes, "bytes"))
 }

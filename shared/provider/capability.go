@@ -88,9 +88,11 @@ type ButtonLimits struct {
 	Phone   bool `json:"phone,omitempty"`
 	OneKind bool `json:"one_kind,omitempty"`
 	// MaxURL bounds how many open a URL, where that is less than Max; 0: Max.
-	MaxURL        int `json:"max_url,omitempty"`
-	MaxTitleRunes int `json:"max_title_characters,omitempty"`
-	MaxIDBytes    int `json:"max_id_bytes,omitempty"`
+	MaxURL int `json:"max_url,omitempty"`
+	// UniqueTitles: no two have the same title.
+	UniqueTitles  bool `json:"unique_titles,omitempty"`
+	MaxTitleRunes int  `json:"max_title_characters,omitempty"`
+	MaxIDBytes    int  `json:"max_id_bytes,omitempty"`
 }
 
 // ListLimits bound the list of an interactive message.
@@ -329,7 +331,7 @@ func (k *checker) buttons(buttons []content.Button, l ButtonLimits) {
 	if len(buttons) > l.Max {
 		k.refuse("buttons", fmt.Sprintf("are %d, the channel carries %d", len(buttons), l.Max))
 	}
-	kinds, ids := map[string]int{}, map[string]bool{}
+	kinds, ids, titles := map[string]int{}, map[string]bool{}, map[string]bool{}
 	for i, b := range buttons {
 		field := fmt.Sprintf("buttons[%d]", i)
 		kind, carried := "", false
@@ -349,7 +351,10 @@ func (k *checker) buttons(buttons []content.Button, l ButtonLimits) {
 		if kinds[kind]++; kind == "id" && ids[b.ID] {
 			k.refuse(field+".id", "is another button's id")
 		}
-		ids[b.ID] = true
+		if l.UniqueTitles && titles[b.Title] {
+			k.refuse(field+".title", "is another button's title")
+		}
+		ids[b.ID], titles[b.Title] = true, true
 		k.text(field+".title", b.Title, l.MaxTitleRunes)
 		k.bytes(field+".id", b.ID, l.MaxIDBytes)
 		k.bounded(field, b.ID+b.URL+b.Phone, 0)

@@ -17,7 +17,7 @@ func able() provider.Capabilities {
 		content.TypeMedia:    {Kinds: map[string]provider.MediaLimits{content.Image: {MaxCaptionRunes: 3}, content.Document: {Filename: true, NeedsFilename: true, MaxFilenameRunes: 5}}},
 		content.TypeInteractive: {
 			MaxTextRunes: 10, MaxHeaderRunes: 4,
-			Buttons: &provider.ButtonLimits{Max: 2, Reply: true, URL: true, OneKind: true, MaxURL: 1, MaxTitleRunes: 4, MaxIDBytes: 4},
+			Buttons: &provider.ButtonLimits{Max: 2, Reply: true, URL: true, OneKind: true, MaxURL: 1, UniqueTitles: true, MaxTitleRunes: 4, MaxIDBytes: 4},
 			List:    &provider.ListLimits{MaxTextRunes: 12, MaxButtonRunes: 4, MaxSections: 2, MaxRows: 2, MaxSectionRunes: 4, MaxTitleRunes: 4, MaxIDBytes: 4, MaxDescriptRunes: 4},
 		},
 		content.TypeEmail: {MaxSubjectRunes: 5, MaxTextRunes: 5},
@@ -82,6 +82,7 @@ func TestWhatAChannelCanNotCarryIsRefusedByItsField(t *testing.T) {
 		{"buttons", pressing(content.Button{Title: "Yes", ID: "y"}, content.Button{Title: "No", ID: "n"}), fits},
 		{"one button too many", pressing(content.Button{Title: "a", ID: "1"}, content.Button{Title: "b", ID: "2"}, content.Button{Title: "c", ID: "3"}), "content.buttons"},
 		{"two buttons of one id", pressing(content.Button{Title: "a", ID: "1"}, content.Button{Title: "b", ID: "1"}), "content.buttons[1].id"},
+		{"two buttons of one title", pressing(content.Button{Title: "a", ID: "1"}, content.Button{Title: "a", ID: "2"}), "content.buttons[1].title"},
 		{"buttons of two kinds", pressing(content.Button{Title: "a", ID: "1"}, content.Button{Title: "b", URL: "u"}), "content.buttons"},
 		{"two URLs", pressing(content.Button{Title: "a", URL: "u"}, content.Button{Title: "b", URL: "v"}), "content.buttons"},
 		{"a button to call", pressing(content.Button{Title: "a", Phone: "1"}), "content.buttons[0].phone"},

@@ -120,7 +120,7 @@ func Capabilities() provider.Capabilities {
 			}},
 			content.TypeInteractive: {
 				MaxTextRunes: 1024, MaxHeaderRunes: 60, MaxFooterRunes: 60,
-				Buttons: &provider.ButtonLimits{Max: 3, Reply: true, URL: true, OneKind: true, MaxURL: 1, MaxTitleRunes: 20, MaxIDBytes: 256},
+				Buttons: &provider.ButtonLimits{Max: 3, Reply: true, URL: true, OneKind: true, MaxURL: 1, UniqueTitles: true, MaxTitleRunes: 20, MaxIDBytes: 256},
 				List: &provider.ListLimits{
 					MaxTextRunes: 4096, MaxButtonRunes: 20, MaxSections: 10, MaxRows: 10, MaxSectionRunes: 24, MaxTitleRunes: 24, MaxIDBytes: 200, MaxDescriptRunes: 72,
 				},
