@@ -187,9 +187,11 @@ func (rec recorder) status(ctx context.Context, ch channel.Channel, s provider.S
 	case err != nil:
 		return tally{}, fmt.Errorf("status of message %s: %w", m, err)
 	}
-	// Also for a repeat: the request before may have ended in between.
-	if err := rec.happened(ctx, written.Message, report.Status); err != nil {
-		return tally{}, err
+	// Also for a repeat: the request before may have ended in between. That it was sent the dispatcher tells, in any case.
+	if written.Applied || report.Status != message.Sent {
+		if err := rec.happened(ctx, written.Message, report.Status); err != nil {
+			return tally{}, err
+		}
 	}
 	if !written.Applied {
 		return tally{repeated: 1}, nil

@@ -23,7 +23,7 @@ const capabilitiesHead = `# What each provider carries
 
 Made from the adapters: ` + "`go test ./scripts/proof -run TestTheTableOfCapabilities -update`" + ` writes it anew. Intake reads the same
 table and refuses what is not in it with ` + "`content_not_supported`" + `, saying what would fit; ` + "`GET /v1/providers/{id}/capabilities`" + ` shows it.
-How to add a provider: [adding-a-provider.md](../adding-a-provider.md).
+The pages' examples use ` + "`call`" + `, the function of the README's [first message](../../README.md#a-first-message). How to add a provider: [adding-a-provider.md](../adding-a-provider.md).
 
 `
 
