@@ -80,7 +80,6 @@ func refusedCredentials(r *http.Request, err error) error {
 	if !errors.As(err, &fail) || fail.Kind != provider.Credentials {
 		return providerProblem(r, err)
 	}
-	api.Note(r.Context(), err)
 	detail := "The provider does not accept these credentials. They were not kept, and nothing was changed."
 	if fail.Detail != "" {
 		detail += " It says: " + fail.Detail

@@ -146,7 +146,7 @@ func kindOf(c Code) kind {
 	case CodeRecipientOptedOut:
 		return kind{422, FaultRecipient, "The recipient has opted out", "Do not write to this recipient on this channel."}
 	case CodeReplyWindowClosed:
-		return kind{422, FaultRecipient, "The reply window is closed", "Send a template, or wait until the recipient writes."}
+		return kind{422, FaultCustomer, "The reply window is closed", "Send a template, or wait until the recipient writes."}
 	case CodeUsageLimitReached:
 		return kind{429, FaultCustomer, "The usage limit is reached", "Wait until resets_at, send with on_limit \"hold\", or ask for another Service Plan."}
 	case CodeRateLimitReached:

@@ -47,6 +47,8 @@ type Limits struct {
 	// MaxTextRunes bounds the text, in Unicode code points: of a text, of an interactive message's body, of a letter's text;
 	// 0: no bound is stated.
 	MaxTextRunes int `json:"max_characters,omitempty"`
+	// NoBlankText: a text of nothing but blanks can't be carried.
+	NoBlankText bool `json:"no_blank_text,omitempty"`
 	// NoPlaceName and NoPlaceAddress: that part of a location can't be carried. WholePlace: name and address go together or
 	// not at all.
 	NoPlaceName    bool `json:"no_name,omitempty"`
@@ -139,6 +141,9 @@ func (c Capabilities) Check(m content.Content) *Mismatch {
 	switch m.Type {
 	case content.TypeText:
 		k.text("text", m.Text, bounds.MaxTextRunes)
+		if bounds.NoBlankText && strings.TrimSpace(m.Text) == "" {
+			k.refuse("text", "has nothing but blanks, which this channel can't carry")
+		}
 	case content.TypeTemplate:
 		k.template(m.Template, bounds)
 	case content.TypeLocation:

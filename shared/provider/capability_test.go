@@ -11,7 +11,7 @@ import (
 // able carries every form, with small limits.
 func able() provider.Capabilities {
 	return provider.Capabilities{Content: map[content.Type]provider.Limits{
-		content.TypeText:     {MaxTextRunes: 5},
+		content.TypeText:     {MaxTextRunes: 5, NoBlankText: true},
 		content.TypeTemplate: {NeedsLanguage: true},
 		content.TypeLocation: {WholePlace: true},
 		content.TypeMedia:    {Kinds: map[string]provider.MediaLimits{content.Image: {MaxCaptionRunes: 3}, content.Document: {Filename: true, NeedsFilename: true, MaxFilenameRunes: 5}}},
@@ -63,6 +63,7 @@ func TestWhatAChannelCanNotCarryIsRefusedByItsField(t *testing.T) {
 		{"a text at the limit, in code points", content.Content{Type: content.TypeText, Text: "éé👩ab"}, fits},
 		{"a text beyond it", content.Content{Type: content.TypeText, Text: "éé👩abc"}, "content.text"},
 		{"no text", content.Content{Type: content.TypeText}, "content.text"},
+		{"a text of blanks", content.Content{Type: content.TypeText, Text: " \t"}, "content.text"},
 		{"a text that is no UTF-8", content.Content{Type: content.TypeText, Text: "\xff"}, "content.text"},
 		{"a reply's form", content.Content{Type: content.TypeOther}, "content.type"},
 		{"a template", content.Content{Type: content.TypeTemplate, Template: &content.Template{Name: "n", Language: "en"}}, fits},

@@ -100,7 +100,7 @@ func Capabilities() provider.Capabilities {
 		AddressKind:  "user_id",
 		UserID:       chatID,
 		Content: map[content.Type]provider.Limits{
-			content.TypeText:     {MaxTextRunes: maxTextRunes},
+			content.TypeText:     {MaxTextRunes: maxTextRunes, NoBlankText: true},
 			content.TypeLocation: {WholePlace: true},
 			content.TypeMedia: {Kinds: map[string]provider.MediaLimits{
 				content.Image: media, content.Video: media, content.Audio: media, content.Document: media,

@@ -135,7 +135,6 @@ func TestTheAdapterConforms(t *testing.T) {
 			"a document":   media(content.Document, strings.Repeat("щ", 1024)),
 			"with buttons": buttons(),
 		},
-		Refused: []string{"only blanks"},
 		Reply: func(id, from, text string) *provider.Request {
 			return post(message(id, from, `,"text":`+quote(text)))
 		},
