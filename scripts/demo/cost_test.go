@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"contactcenter/shared/awsclient"
+
+	"contactcenter/scripts/demo/internal/stack"
 )
 
 func TestCostOfAMessage(t *testing.T) {
@@ -53,14 +55,14 @@ func TestCostIsShownWithItsAssumptions(t *testing.T) {
 
 func TestWorkIsThatOfOneMessageOnly(t *testing.T) {
 	t.Parallel()
-	state := func(messages, dispatcher, webhook, account int) map[string]functionState {
-		return map[string]functionState{
+	state := func(messages, dispatcher, webhook, account int) map[string]stack.FunctionState {
+		return map[string]stack.FunctionState{
 			"messages": {Invocations: 10 + messages}, "dispatcher": {Invocations: 20 + dispatcher}, "webhook": {Invocations: 30 + webhook}, "account": {Invocations: 40 + account},
 		}
 	}
 	report := awsclient.Report{Total: awsclient.Usage{Requests: 12, WriteUnits: 5, ReadUnits: 4.5}}
 	for name, tc := range map[string]struct {
-		after     map[string]functionState
+		after     map[string]stack.FunctionState
 		want      work
 		disturbed bool
 	}{

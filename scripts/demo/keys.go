@@ -23,7 +23,7 @@ func (d *demo) byKeys(ctx context.Context, stdin *os.File) error {
 			return err
 		}
 		for {
-			d.screen.prompt("\n  k kills the dispatcher   l floods a limit   d disables the provider   o is the operator   m is the message again   q ends")
+			d.screen.Prompt("\n  k kills the dispatcher   l floods a limit   d disables the provider   b blocks the account   o is the operator   m is the message again   q ends")
 			key, err := readKey(ctx, stdin)
 			if err != nil {
 				return err

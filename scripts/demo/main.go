@@ -21,6 +21,9 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"contactcenter/scripts/demo/internal/screen"
+	"contactcenter/scripts/demo/internal/stack"
 )
 
 const (
@@ -37,8 +40,8 @@ func main() {
 }
 
 type options struct {
-	api, sim, aws string
-	all           bool
+	at  stack.Addresses
+	all bool
 }
 
 func realMain(ctx context.Context, args []string, stdin, stdout *os.File, stderr io.Writer) int {
@@ -49,27 +52,27 @@ func realMain(ctx context.Context, args []string, stdin, stdout *os.File, stderr
 	case err != nil:
 		return exitNoStack
 	}
-	s := newStack(o)
-	if err := s.answers(ctx); err != nil {
+	s := stack.New(o.at)
+	if err := s.Answers(ctx); err != nil {
 		fmt.Fprintf(stderr, "demo: no stack answers: %v\nStart one with: go run ./scripts/local\n", err)
 		return exitNoStack
 	}
 	terminal := term.IsTerminal(int(stdout.Fd()))
-	out := &screen{out: stdout, live: terminal, colour: terminal && os.Getenv("NO_COLOR") == ""}
+	out := &screen.Screen{Out: stdout, Live: terminal, Colour: terminal && os.Getenv("NO_COLOR") == ""}
 	d := demo{stack: s, screen: out}
 	if !o.all && terminal && term.IsTerminal(int(stdin.Fd())) {
 		err = d.byKeys(ctx, stdin)
 	} else {
 		err = d.playAll(ctx)
 	}
-	out.summary()
+	out.Summary()
 	switch {
 	case ctx.Err() != nil:
 		return exitInterrupted
 	case err != nil:
 		fmt.Fprintln(stderr, "demo:", err)
 		return exitFailed
-	case out.failed > 0:
+	case out.Failed > 0:
 		return exitFailed
 	}
 	return 0
@@ -79,9 +82,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	set := flag.NewFlagSet("demo", flag.ContinueOnError)
 	set.SetOutput(stderr)
-	set.StringVar(&o.api, "api", "127.0.0.1:3000", "address of the HTTP API")
-	set.StringVar(&o.sim, "sim", "127.0.0.1:3001", "address of the provider simulators")
-	set.StringVar(&o.aws, "aws", "127.0.0.1:4566", "address of DynamoDB and SQS, where usage is read; without it the cost is left out")
+	set.StringVar(&o.at.API, "api", "127.0.0.1:3000", "address of the HTTP API")
+	set.StringVar(&o.at.Sim, "sim", "127.0.0.1:3001", "address of the provider simulators")
+	set.StringVar(&o.at.AWS, "aws", "127.0.0.1:4566", "address of DynamoDB and SQS, where usage is read; without it the cost is left out")
 	set.BoolVar(&o.all, "all", false, "play everything once, without keys")
 	if err := set.Parse(args); err != nil {
 		return o, err

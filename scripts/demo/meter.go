@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"contactcenter/shared/awsclient"
+
+	"contactcenter/scripts/demo/internal/stack"
 )
 
 // errDisturbed says that something else used the stack meanwhile.
@@ -18,9 +20,9 @@ var errDisturbed = errors.New("something else uses this stack")
 const measurements = 5
 
 // showCost sends messages and shows what one of them made AWS do. It is no promise: where nothing counts, it says so.
-func (d *demo) showCost(ctx context.Context, a *account, conversation string) error {
+func (d *demo) showCost(ctx context.Context, a *stack.Account, conversation string) error {
 	if !d.counted(ctx) {
-		d.screen.note("no cost: nothing counts at " + d.stack.aws + " (another engine than the local one?)")
+		d.screen.Note("no cost: nothing counts at " + d.stack.AWS + " (another engine than the local one?)")
 		return nil
 	}
 	var all []work
@@ -35,11 +37,11 @@ func (d *demo) showCost(ctx context.Context, a *account, conversation string) er
 		all = append(all, w)
 	}
 	if len(all) == 0 {
-		d.screen.note("no cost: " + errDisturbed.Error())
+		d.screen.Note("no cost: " + errDisturbed.Error())
 		return nil
 	}
 	for _, l := range costLines(all) {
-		d.screen.line("  " + l)
+		d.screen.Line("  " + l)
 	}
 	return nil
 }
@@ -48,38 +50,34 @@ func (d *demo) showCost(ctx context.Context, a *account, conversation string) er
 func (d *demo) counted(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	return d.stack.get(ctx, d.stack.aws+"/_local/usage", &awsclient.Report{}) == nil
+	return d.stack.Get(ctx, d.stack.AWS+"/_local/usage", &awsclient.Report{}) == nil
 }
 
 // measure sends a message and does not look at it until it is through, as looking would be counted too.
-func (d *demo) measure(ctx context.Context, a *account, conversation string) (work, error) {
-	if _, err := a.settled(ctx); err != nil {
+func (d *demo) measure(ctx context.Context, a *stack.Account, conversation string) (work, error) {
+	if _, err := a.Settled(ctx); err != nil {
 		return work{}, err
 	}
-	before, err := d.stack.functions(ctx)
+	before, err := d.stack.Functions(ctx)
 	if err != nil {
 		return work{}, err
 	}
-	got, err := d.stack.do(ctx, http.MethodPost, d.stack.aws+"/_local/usage/reset", "", nil)
-	if err == nil {
-		err = got.into(http.StatusNoContent, nil)
+	if err := d.stack.Call(ctx, http.MethodPost, d.stack.AWS+"/_local/usage/reset", nil, http.StatusNoContent, nil); err != nil {
+		return work{}, err
 	}
+	m, err := answer(ctx, a, conversation, "measured "+stack.Unique(""))
 	if err != nil {
 		return work{}, err
 	}
-	m, err := a.answer(ctx, conversation, "measured "+unique(""))
-	if err != nil {
-		return work{}, err
-	}
-	after, err := d.stack.quiet(ctx, before)
+	after, err := quiet(ctx, d.stack, before)
 	if err != nil {
 		return work{}, err
 	}
 	var report awsclient.Report
-	if err := d.stack.get(ctx, d.stack.aws+"/_local/usage", &report); err != nil {
+	if err := d.stack.Get(ctx, d.stack.AWS+"/_local/usage", &report); err != nil {
 		return work{}, err
 	}
-	if err := a.untilRead(ctx, m.ID); err != nil {
+	if err := untilRead(ctx, a, m.ID); err != nil {
 		return work{}, err
 	}
 	return workOf(before, after, report)
@@ -90,13 +88,13 @@ const callbacks = 3
 
 // quiet waits until the message's callbacks have come and no function is at work. Callbacks may be fewer; then it
 // waits a little.
-func (s *stack) quiet(ctx context.Context, before map[string]functionState) (map[string]functionState, error) {
+func quiet(ctx context.Context, s *stack.Stack, before map[string]stack.FunctionState) (map[string]stack.FunctionState, error) {
 	const still = 500 * time.Millisecond
-	var now map[string]functionState
+	var now map[string]stack.FunctionState
 	began, since := time.Now(), time.Now()
-	err := wait(ctx, 50*time.Millisecond, func() (bool, error) {
+	err := stack.Wait(ctx, 50*time.Millisecond, func() (bool, error) {
 		var err error
-		if now, err = s.functions(ctx); err != nil {
+		if now, err = s.Functions(ctx); err != nil {
 			return false, err
 		}
 		came := now["webhook"].Invocations-before["webhook"].Invocations >= callbacks || time.Since(began) > 5*time.Second
@@ -108,7 +106,7 @@ func (s *stack) quiet(ctx context.Context, before map[string]functionState) (map
 	return now, err
 }
 
-func busy(functions map[string]functionState) bool {
+func busy(functions map[string]stack.FunctionState) bool {
 	for _, f := range functions {
 		if f.Busy > 0 {
 			return true
@@ -118,7 +116,7 @@ func busy(functions map[string]functionState) bool {
 }
 
 // workOf is what one message took between two states of the functions.
-func workOf(before, after map[string]functionState, report awsclient.Report) (work, error) {
+func workOf(before, after map[string]stack.FunctionState, report awsclient.Report) (work, error) {
 	calls := map[string]int{}
 	for folder, f := range after {
 		if n := f.Invocations - before[folder].Invocations; n > 0 {

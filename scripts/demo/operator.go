@@ -6,51 +6,45 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"contactcenter/scripts/demo/internal/stack"
 )
 
 // playOperator shows that nobody but the customer's own user activates a channel.
 func playOperator(ctx context.Context, d *demo) error {
-	a, err := newAccount(ctx, d.stack, messageLimit)
-	defer a.leave(ctx)
-	if err != nil {
-		return err
-	}
-	operator, err := d.stack.operator(ctx)
-	if err != nil {
-		return err
-	}
-	disguised, err := d.stack.user(ctx, a.id, "operator")
+	a, err := stack.NewAccount(ctx, d.stack, stack.Need{Limit: messageLimit})
+	defer a.Leave(ctx)
 	if err != nil {
 		return err
 	}
 	attempts := []struct {
 		who, why string
-		caller
+		*stack.Caller
 	}{
-		{"the operator", "the route takes the tokens of the CRM's issuer only, and an operator's come from another", operator},
-		{"a token of the customer's with the scope operator", "the route asks for channels:activate", disguised},
+		{"the operator", "the route takes the tokens of the CRM's issuer only, and an operator's come from another", d.stack.Operator()},
+		{"a token of the customer's with the scope operator", "the route asks for channels:activate", d.stack.User(a.ID, "user_demo", "operator")},
 	}
 	for _, t := range attempts {
-		got, err := t.do(ctx, http.MethodPost, a.activation(), a.confirm)
+		got, err := t.Do(ctx, http.MethodPost, a.Activation(), a.Confirm)
 		if err != nil {
 			return err
 		}
-		d.screen.line(fmt.Sprintf("    POST %s by %s", a.activation(), t.who))
-		d.screen.line(fmt.Sprintf("    %d %s", got.status, oneLine(got.body)))
-		refused := got.status == http.StatusUnauthorized || got.status == http.StatusForbidden
-		d.screen.check(refused, t.who+": refused", fmt.Sprintf("%d: %s", got.status, t.why))
+		d.screen.Line(fmt.Sprintf("    POST %s by %s", a.Activation(), t.who))
+		d.screen.Line(fmt.Sprintf("    %d %s", got.Status, oneLine(got.Body)))
+		refused := got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden
+		d.screen.Check(refused, t.who+": refused", fmt.Sprintf("%d: %s", got.Status, t.why))
 	}
-	var now channel
-	if err := a.call(ctx, http.MethodGet, "/v1/channels/"+a.channel.ID, nil, http.StatusOK, &now); err != nil {
+	var now stack.Channel
+	if err := a.Call(ctx, http.MethodGet, "/v1/channels/"+a.Channel.ID, nil, http.StatusOK, &now); err != nil {
 		return fmt.Errorf("read the channel: %w", err)
 	}
-	d.screen.check(now.Status == "inactive", "nothing has changed", "the channel is "+now.Status)
-	err = a.activate(ctx)
-	found := "200, the channel is " + a.channel.Status
+	d.screen.Check(now.Status == "inactive", "nothing has changed", "the channel is "+now.Status)
+	err = a.Activate(ctx)
+	found := "200, the channel is " + a.Channel.Status
 	if err != nil {
 		found = err.Error()
 	}
-	d.screen.check(err == nil && a.channel.Status == "active", "the customer's own user may", found)
+	d.screen.Check(err == nil && a.Channel.Status == "active", "the customer's own user may", found)
 	return nil
 }
 

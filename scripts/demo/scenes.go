@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"time"
+
+	"contactcenter/scripts/demo/internal/screen"
+	"contactcenter/scripts/demo/internal/stack"
 )
 
 // demo plays scenes on a stack and shows them on a screen.
 type demo struct {
-	stack  *stack
-	screen *screen
+	stack  *stack.Stack
+	screen *screen.Screen
 }
 
 // scene is one thing that is shown. Its error is a promise that could not even be looked at.
@@ -33,16 +36,16 @@ func scenes() []scene {
 
 // run plays one scene. What goes wrong in it is a failure like any other; only an interrupt is an error.
 func (d *demo) run(ctx context.Context, s scene) error {
-	d.screen.title(s.title)
+	d.screen.Title(s.title)
 	limited, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
 	err := s.play(limited, d)
-	d.screen.clear()
+	d.screen.Clear()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		d.screen.check(false, "the scene is played to its end", err.Error())
+		d.screen.Check(false, "the scene is played to its end", err.Error())
 	}
 	return nil
 }
@@ -54,22 +57,4 @@ func (d *demo) playAll(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// wait asks again and again until the answer is yes or the context ends.
-func wait(ctx context.Context, pause time.Duration, ask func() (bool, error)) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-		}
-		ok, err := ask()
-		if err != nil || ok {
-			return err
-		}
-		timer.Reset(pause)
-	}
 }

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"contactcenter/scripts/demo/internal/screen"
+	"contactcenter/scripts/demo/internal/stack"
 )
 
 func TestWithoutAStackTheExitStatusIsTwo(t *testing.T) {
@@ -77,12 +80,12 @@ func TestOperatorWhoGetsInIsABrokenPromise(t *testing.T) {
 			defer server.Close()
 			address := strings.TrimPrefix(server.URL, "http://")
 			var out strings.Builder
-			d := &demo{stack: newStack(options{api: address, sim: address, aws: address}), screen: &screen{out: &out}}
+			d := &demo{stack: stack.New(stack.Addresses{API: address, Sim: address, AWS: address}), screen: &screen.Screen{Out: &out}}
 			if err := d.run(t.Context(), scene{title: "operator", limit: 10 * time.Second, play: playOperator}); err != nil {
 				t.Fatal(err)
 			}
-			if d.screen.passed != tc.passed || d.screen.failed != tc.failed {
-				t.Errorf("%d passed, %d failed:\n%s", d.screen.passed, d.screen.failed, out.String())
+			if d.screen.Passed != tc.passed || d.screen.Failed != tc.failed {
+				t.Errorf("%d passed, %d failed:\n%s", d.screen.Passed, d.screen.Failed, out.String())
 			}
 			if !fake.deleted || fake.steered < 2 {
 				t.Errorf("the sender is not given back: channel deleted %t, simulator steered %d times", fake.deleted, fake.steered)
@@ -155,15 +158,15 @@ func (f *fakeStack) channel() map[string]any {
 func TestSceneThatCannotBePlayedIsAFailure(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	d := &demo{screen: &screen{out: &out}}
+	d := &demo{screen: &screen.Screen{Out: &out}}
 	fails := func(context.Context, *demo) error { return errors.New("no such thing") }
-	if err := d.run(t.Context(), scene{title: "x", limit: time.Second, play: fails}); err != nil || d.screen.failed != 1 || !strings.Contains(out.String(), "no such thing") {
-		t.Errorf("%v, %d failed: %s", err, d.screen.failed, out.String())
+	if err := d.run(t.Context(), scene{title: "x", limit: time.Second, play: fails}); err != nil || d.screen.Failed != 1 || !strings.Contains(out.String(), "no such thing") {
+		t.Errorf("%v, %d failed: %s", err, d.screen.Failed, out.String())
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := d.run(ended, scene{title: "x", limit: time.Second, play: fails}); !errors.Is(err, context.Canceled) || d.screen.failed != 1 {
-		t.Errorf("after an interrupt: %v, %d failed", err, d.screen.failed)
+	if err := d.run(ended, scene{title: "x", limit: time.Second, play: fails}); !errors.Is(err, context.Canceled) || d.screen.Failed != 1 {
+		t.Errorf("after an interrupt: %v, %d failed", err, d.screen.Failed)
 	}
 }
 
@@ -182,39 +185,59 @@ func TestScenesHaveKeysOfTheirOwn(t *testing.T) {
 
 func TestAcceptancesAreCountedByMessage(t *testing.T) {
 	t.Parallel()
-	calls := []providerCall{{RequestID: "a", Accepted: true}, {RequestID: "a", Duplicate: true}, {RequestID: "b"}, {RequestID: "c", Accepted: true}, {RequestID: "c", Accepted: true}}
-	taken := acceptances(calls)
-	if len(taken) != 2 || taken["a"] != 1 || taken["c"] != 2 || takenTwice(taken) != 1 || repeated(calls) != 1 {
-		t.Errorf("%v, twice %d, repeated %d", taken, takenTwice(taken), repeated(calls))
+	calls := []stack.Send{{MessageID: "a", Accepted: true}, {MessageID: "a", Duplicate: true}, {MessageID: "b"}, {MessageID: "c", Accepted: true}, {MessageID: "c", Accepted: true}}
+	taken := stack.Acceptances(calls)
+	if len(taken) != 2 || taken["a"] != 1 || taken["c"] != 2 || stack.TakenTwice(taken) != 1 || repeated(calls) != 1 {
+		t.Errorf("%v, twice %d, repeated %d", taken, stack.TakenTwice(taken), repeated(calls))
 	}
 }
 
 func TestEndsOfAFloodAreCounted(t *testing.T) {
 	t.Parallel()
-	over := message{Status: "rejected"}
+	over := stack.Message{Status: "rejected"}
 	if err := json.Unmarshal([]byte(`{"status":"rejected","error":{"code":"usage_limit_reached"}}`), &over); err != nil {
 		t.Fatal(err)
 	}
-	if e, done := endsOf([]message{{Status: "sent"}, {Status: "read"}, over, {Status: "failed"}, {Status: "rejected"}}); !done || e != (ended{listed: 5, taken: 2, rejected: 1}) {
+	if e, done := endsOf([]stack.Message{{Status: "sent"}, {Status: "read"}, over, {Status: "failed"}, {Status: "rejected"}}); !done || e != (ended{listed: 5, taken: 2, rejected: 1}) {
 		t.Errorf("%+v, all ended %t", e, done)
 	}
-	if _, done := endsOf([]message{{Status: "sent"}, {Status: "sending"}}); done {
+	if _, done := endsOf([]stack.Message{{Status: "sent"}, {Status: "sending"}}); done {
 		t.Error("a message on its way has ended")
 	}
 }
 
 func TestStepsOfAMessageMayBeSkipped(t *testing.T) {
 	t.Parallel()
-	m := message{Status: "read", Timeline: []step{{"queued"}, {"delivered"}, {"read"}}}
-	if !m.reached("delivered") || !m.reached("read") || m.reached("sent") {
+	m := stack.Message{Status: "read", Timeline: []stack.Step{{Status: "queued"}, {Status: "delivered"}, {Status: "read"}}}
+	if !m.Reached("delivered") || !m.Reached("read") || m.Reached("sent") {
 		t.Errorf("%+v", m)
 	}
 }
 
 func TestMessagesOutOfOrderAreCounted(t *testing.T) {
 	t.Parallel()
-	calls := []providerCall{{Seq: 1, RequestID: "a1"}, {Seq: 2, RequestID: "b1", Accepted: true}, {Seq: 3, RequestID: "a2", Accepted: true}, {Seq: 4, RequestID: "a1", Accepted: true}, {Seq: 5, RequestID: "b2", Accepted: true}}
-	if n := outOfOrder([][]string{{"a1", "a2"}, {"b1", "b2"}}, calls); n != 1 {
+	calls := []stack.Send{{Seq: 1, MessageID: "a1"}, {Seq: 2, MessageID: "b1", Accepted: true}, {Seq: 3, MessageID: "a2", Accepted: true}, {Seq: 4, MessageID: "a1", Accepted: true}, {Seq: 5, MessageID: "b2", Accepted: true}}
+	if n := stack.OutOfOrder([][]string{{"a1", "a2"}, {"b1", "b2"}}, calls); n != 1 {
 		t.Errorf("%d are out of order, want 1", n)
+	}
+}
+
+func TestCountdownEndsInWaiting(t *testing.T) {
+	t.Parallel()
+	if got := countdown(41*time.Second, "sending"); !strings.Contains(got, "is sending") || !strings.Contains(got, "in 41 s") {
+		t.Errorf("%q", got)
+	}
+	if got := countdown(-time.Second, "sending"); !strings.Contains(got, "any moment") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestBodiesAreShownOnOneLineAndCut(t *testing.T) {
+	t.Parallel()
+	if got := oneLine([]byte("{\n  \"message\": \"Unauthorized\"\r\n}\n")); got != `{ "message": "Unauthorized" }` {
+		t.Errorf("%q", got)
+	}
+	if got := oneLine([]byte(strings.Repeat("é", 300))); got != strings.Repeat("é", 200)+"…" {
+		t.Errorf("a long body is %d bytes long", len(got))
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package screen
 
 import (
 	"strings"
@@ -11,7 +11,7 @@ func TestDurationsAreReadable(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 ms", 4_400_000: "4 ms", 999_600_000: "1,000 ms", 3351 * time.Millisecond: "3,351 ms", 60_240 * time.Millisecond: "60.2 s",
 	} {
-		if got := milliseconds(d); got != want {
+		if got := Milliseconds(d); got != want {
 			t.Errorf("%d ns: %q, want %q", d, got, want)
 		}
 	}
@@ -20,7 +20,7 @@ func TestDurationsAreReadable(t *testing.T) {
 func TestThousandsAreGrouped(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -12: "-12"} {
-		if got := grouped(n); got != want {
+		if got := Grouped(n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}
 	}
@@ -31,7 +31,7 @@ func TestHopsStandInOneColumn(t *testing.T) {
 	for got, want := range map[string]string{
 		hopLine(4*time.Millisecond, "API 202 in 4 ms"):        "       4 ms  API 202 in 4 ms",
 		hopLine(1234*time.Millisecond, "→ delivered"):         "   1,234 ms  → delivered",
-		way([]string{"API 202 in 4 ms", "queue", "accepted"}): "API 202 in 4 ms → queue → accepted",
+		Way([]string{"API 202 in 4 ms", "queue", "accepted"}): "API 202 in 4 ms → queue → accepted",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -42,13 +42,13 @@ func TestHopsStandInOneColumn(t *testing.T) {
 func TestPlainScreenHasNoEscapeSequences(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	s := &screen{out: &out}
-	s.title("Title")
-	s.transient("never seen")
-	s.note("note")
-	s.check(true, "kept", "1 of 1")
-	s.check(false, "accepted once", "accepted 2")
-	s.summary()
+	s := &Screen{Out: &out}
+	s.Title("Title")
+	s.Transient("never seen")
+	s.Note("note")
+	s.Check(true, "kept", "1 of 1")
+	s.Check(false, "accepted once", "accepted 2")
+	s.Summary()
 	want := "\nTitle\n  note\n  ✓ kept (1 of 1)\n  ✗ BROKEN: accepted once (accepted 2)\n\n1 passed, 1 failed\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", out.String(), want)
@@ -58,33 +58,13 @@ func TestPlainScreenHasNoEscapeSequences(t *testing.T) {
 func TestTransientLineGivesWayToTheNext(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	s := &screen{out: &out, live: true}
-	s.transient("59 s")
-	s.transient("58 s")
-	s.line("done")
-	s.clear()
+	s := &Screen{Out: &out, Live: true}
+	s.Transient("59 s")
+	s.Transient("58 s")
+	s.Line("done")
+	s.Clear()
 	want := "\r\x1b[K59 s\r\x1b[K58 s\r\x1b[Kdone\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", out.String(), want)
-	}
-}
-
-func TestCountdownEndsInWaiting(t *testing.T) {
-	t.Parallel()
-	if got := countdown(41*time.Second, "sending"); !strings.Contains(got, "is sending") || !strings.Contains(got, "in 41 s") {
-		t.Errorf("%q", got)
-	}
-	if got := countdown(-time.Second, "sending"); !strings.Contains(got, "any moment") {
-		t.Errorf("%q", got)
-	}
-}
-
-func TestBodiesAreShownOnOneLineAndCut(t *testing.T) {
-	t.Parallel()
-	if got := oneLine([]byte("{\n  \"message\": \"Unauthorized\"\r\n}\n")); got != `{ "message": "Unauthorized" }` {
-		t.Errorf("%q", got)
-	}
-	if got := oneLine([]byte(strings.Repeat("é", 300))); got != strings.Repeat("é", 200)+"…" {
-		t.Errorf("a long body is %d bytes long", len(got))
 	}
 }

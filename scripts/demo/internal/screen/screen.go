@@ -1,0 +1,115 @@
+// Package screen writes what the demo shows, line by line, and counts the promises.
+package screen
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Screen writes what the demo shows, and counts the promises.
+type Screen struct {
+	Out io.Writer
+	// Live: a line may be written over. Colour: escape sequences are understood.
+	Live, Colour bool
+
+	Passed, Failed int
+	// open: the last line is a transient one.
+	open bool
+}
+
+const (
+	Bold  = "1"
+	Green = "32"
+	Red   = "31"
+	Faint = "2"
+)
+
+func (s *Screen) Paint(style, text string) string {
+	if !s.Colour {
+		return text
+	}
+	return "\x1b[" + style + "m" + text + "\x1b[0m"
+}
+
+func (s *Screen) Line(text string) {
+	s.Clear()
+	fmt.Fprintln(s.Out, text)
+}
+
+func (s *Screen) Title(text string) { s.Line("\n" + s.Paint(Bold, text)) }
+
+func (s *Screen) Note(text string) { s.Line("  " + s.Paint(Faint, text)) }
+
+func (s *Screen) Prompt(text string) { s.Line(s.Paint(Bold, text)) }
+
+// hop is one step of a message's way, with the time since it began.
+func (s *Screen) Hop(elapsed time.Duration, what string) { s.Line(hopLine(elapsed, what)) }
+
+func hopLine(elapsed time.Duration, what string) string {
+	return fmt.Sprintf("  %9s  %s", Milliseconds(elapsed), what)
+}
+
+// check shows whether a promise holds, and by what that is known.
+func (s *Screen) Check(ok bool, promise, found string) {
+	mark := s.Paint(Green, "✓")
+	if ok {
+		s.Passed++
+	} else {
+		s.Failed++
+		mark = s.Paint(Red, "✗ BROKEN:")
+	}
+	s.Line("  " + mark + " " + promise + s.Paint(Faint, " ("+found+")"))
+}
+
+func (s *Screen) Summary() {
+	style := Green
+	if s.Failed > 0 {
+		style = Red
+	}
+	s.Line("\n" + s.Paint(style, fmt.Sprintf("%d passed, %d failed", s.Passed, s.Failed)))
+}
+
+// transient writes a line that the next one takes the place of. Where lines can't be written over, it writes nothing.
+func (s *Screen) Transient(text string) {
+	if !s.Live {
+		return
+	}
+	fmt.Fprint(s.Out, "\r\x1b[K"+text)
+	s.open = true
+}
+
+func (s *Screen) Clear() {
+	if s.open {
+		fmt.Fprint(s.Out, "\r\x1b[K")
+		s.open = false
+	}
+}
+
+// Milliseconds is a duration as people read it: whole milliseconds, seconds from ten on.
+func Milliseconds(d time.Duration) string {
+	if d >= 10*time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return Grouped(d.Round(time.Millisecond).Milliseconds()) + " ms"
+}
+
+// Grouped writes a whole number with a comma between thousands.
+func Grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	var parts []string
+	for len(digits) > 3 {
+		parts = append([]string{digits[len(digits)-3:]}, parts...)
+		digits = digits[:len(digits)-3]
+	}
+	return sign + strings.Join(append([]string{digits}, parts...), ",")
+}
+
+// Way is the whole way of a message in one line.
+func Way(hops []string) string { return strings.Join(hops, " → ") }
