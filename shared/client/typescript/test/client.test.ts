@@ -99,6 +99,7 @@ test("what needs no token and no body is sent without", async (t) => {
 
 const pauses: { name: string; answers: Answer[]; tries: number; want: number[] }[] = [
   { name: "double from try to try, up to a bound", answers: [busy], tries: 8, want: [200, 400, 800, 1600, 3200, 5000, 5000] },
+  { name: "are made between four tries, unless it is said how many", answers: [busy], tries: 0, want: [200, 400, 800] },
   { name: "are as long as the answer says", answers: [refuses(503, "try_again", { "Retry-After": "2" }), json(200, {})], tries: 3, want: [2000] },
   { name: "are not shorter than ours", answers: [refuses(503, "try_again", { "Retry-After": "0" }), json(200, {})], tries: 3, want: [200] },
   { name: "are at most ten seconds", answers: [refuses(503, "try_again", { "Retry-After": "10" }), json(200, {})], tries: 3, want: [10_000] },
