@@ -31,7 +31,7 @@ type batch struct {
 	*intake
 	// each is what the intake of each message begins as: it shares with the others what they all read.
 	each *intake
-	id id.Batch
+	id   id.Batch
 	// old: an earlier request made the ids, so their references may be known already.
 	old   bool
 	items []item
