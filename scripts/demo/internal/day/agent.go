@@ -16,6 +16,8 @@ import (
 const (
 	// patience is how long an agent waits until the CRM shows what somebody wrote, before it answers all the same.
 	patience = 30 * time.Second
+	// soonest is how far ahead a message for later is at least: whoever recalls it must come before.
+	soonest = 3 * time.Second
 	// stepLimit bounds one step of an agent's.
 	stepLimit = 2 * time.Minute
 )
@@ -94,7 +96,7 @@ func (a *actor) order(s step, person, no int) api.SendMessageRequest {
 		o.OnLimit = &hold
 	}
 	if s.kind == later {
-		due := api.At(time.Now().Add(max(time.Second, a.clock.real(s.due))))
+		due := api.At(time.Now().Add(max(soonest, a.clock.real(s.due))))
 		o.SendAt = &due
 	}
 	return o

@@ -25,7 +25,7 @@ const (
 	// DefaultSpeed is how many seconds of the day pass in one: ten hours in two and a half minutes.
 	DefaultSpeed = 240
 	// Least and Most bound the speed. Slower is real time, faster than all that takes its time anyway.
-	Least, Most = 1, 10_000
+	Least, Most = 1, 2000
 
 	// settling is how long the evening lasts at most, until everything has come to its end: longer than a message that a queue lost
 	// sight of takes.
@@ -71,11 +71,13 @@ type day struct {
 	// now is what is happening at the moment, half the next half hour that a line tells of.
 	now  string
 	half time.Duration
+	// began is when it began, really.
+	began time.Time
 }
 
 // Play plays a day. Its error is what kept the day from its end; promises that are broken are counted by the screen.
 func Play(ctx context.Context, s *stack.Stack, out *screen.Screen, o Options) error {
-	d := &day{stack: s, screen: out, options: o, plan: newPlan(o.Seed), clock: newClock(o.Speed, time.Now), facts: newFacts(), half: opens}
+	d := &day{stack: s, screen: out, options: o, plan: newPlan(o.Seed), clock: newClock(o.Speed, time.Now), facts: newFacts(), half: opens, began: time.Now()}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer d.leave(ctx)

@@ -23,9 +23,9 @@ func (d *day) happenings() []happening {
 	edna := []int{pharmacy, school, garden}
 	return []happening{
 		{at: opens + 30*time.Minute, what: "the school tells 60 parents of a day off, 5 a second: what is above its plan's frequency waits its turn"},
-		{at: 10 * time.Hour, what: "the garden shop's campaign begins: 300 messages in three batches"},
-		{at: 10*time.Hour + 18*time.Minute, what: "many of the third batch will not look at their phones: delivered, not read", play: d.behave([]int{garden}, map[string]any{"statuses": []string{"sent", "delivered"}})},
-		{at: 10*time.Hour + 45*time.Minute, play: d.behave([]int{garden}, nil)},
+		{at: campaignBegins, what: "the garden shop's campaign begins: 300 messages in three batches"},
+		{at: campaignBegins + 18*time.Minute, what: "for a while people do not look at their phones: delivered, not read", play: d.behave([]int{garden}, map[string]any{"statuses": []string{"sent", "delivered"}})},
+		{at: campaignOut, what: "the campaign is out, and people begin to reply", doing: "waiting until the campaign is out", play: d.campaignEnds},
 		{at: outageBegins, what: "edna answers nothing but 503", play: d.behave(edna, map[string]any{"fail_status": http.StatusServiceUnavailable})},
 		{at: outageEnds, what: "edna answers again; what waited goes out by itself", doing: "waiting until the outage is seen", play: d.endOutage},
 		{at: limitFull, what: fmt.Sprintf("Cog & Spring has used up the %d messages of its plan", repairsLimit), doing: "waiting until its messages have ended", play: d.limitReached},
@@ -59,6 +59,21 @@ func (d *day) behave(accounts []int, settings map[string]any) func(context.Conte
 		}
 		return nil
 	}
+}
+
+// campaignEnds waits until the provider has taken what the garden shop sent.
+func (d *day) campaignEnds(ctx context.Context) error {
+	if err := d.caughtUp(ctx); err != nil {
+		return err
+	}
+	err := d.within(ctx, func(context.Context) (bool, error) {
+		accepted, _ := d.actors[garden].book.totals()
+		return d.crm.counts(garden).ended >= accepted, nil
+	})
+	if err != nil {
+		return err
+	}
+	return d.behave([]int{garden}, nil)(ctx)
 }
 
 // endOutage lets the outage last until it was seen, and ends it.

@@ -13,6 +13,9 @@ const (
 	opens  = 8 * time.Hour
 	closes = 18 * time.Hour
 
+	campaignBegins = 10 * time.Hour
+	campaignOut    = 11 * time.Hour
+
 	outageBegins = 12 * time.Hour
 	outageEnds   = 12*time.Hour + 45*time.Minute
 	limitFull    = 13*time.Hour + 15*time.Minute
@@ -132,7 +135,8 @@ func (p *planner) talk(account int) {
 func (p *planner) conversation(account int, at time.Duration) int {
 	m, s := p.cast[account], step{account: account, agent: p.agent(account), person: p.someone(account)}
 	sends := 0
-	if first := p.rng.IntN(10); first < 6 {
+	// Where what is written may not arrive, people write first: nobody replies to what they did not get.
+	if first := p.rng.IntN(10); first < 6 && !p.stopped(account, at) {
 		s.at, s.kind, s.text = at, write, p.one(m.opens)
 		p.add(s)
 		sends++
@@ -152,23 +156,34 @@ func (p *planner) conversation(account int, at time.Duration) int {
 	return sends
 }
 
+// stopped tells whether what the account writes then may not arrive at once.
+func (p *planner) stopped(account int, at time.Duration) bool {
+	switch {
+	case account == garden && at >= blockBegins && at < blockEnds:
+		return true
+	case p.cast[account].need.Provider == "edna":
+		return at >= outageBegins && at < outageEnds+15*time.Minute
+	}
+	return false
+}
+
 // mail is what goes to many, and what goes later.
 func (p *planner) mail() {
 	p.spread(school, opens+30*time.Minute, 60, noticeText)
 	p.spread(parcels, 9*time.Hour, 40, roundText)
 	var reached []int
 	for i := range 3 {
-		reached = append(reached, p.spread(garden, 10*time.Hour+time.Duration(i)*10*time.Minute, 100, campaignText)...)
+		reached = append(reached, p.spread(garden, campaignBegins+time.Duration(i)*10*time.Minute, 100, campaignText)...)
 	}
 	p.rng.Shuffle(len(reached), func(i, j int) { reached[i], reached[j] = reached[j], reached[i] })
 	for _, person := range reached[:20] {
-		s := step{account: garden, agent: p.agent(garden), person: person, at: 10*time.Hour + p.minutes(30, 110), kind: hear, text: p.one(p.cast[garden].asks)}
+		s := step{account: garden, agent: p.agent(garden), person: person, at: campaignOut + p.minutes(2, 50), kind: hear, text: p.one(p.cast[garden].asks)}
 		p.add(s)
 		s.at, s.kind, s.text = s.at+p.minutes(3, 40), answer, p.one(p.cast[garden].answers)
 		p.add(s)
 	}
 	for i, person := range reached[20:24] {
-		s := step{account: garden, person: person, at: 10*time.Hour + p.minutes(30, 110), kind: hear, text: "STOP"}
+		s := step{account: garden, person: person, at: campaignOut + p.minutes(2, 50), kind: hear, text: "STOP"}
 		p.add(s)
 		if i < 2 { // somebody did not look
 			s.at, s.kind, s.text = 17*time.Hour+p.minutes(5, 25), write, p.one(p.cast[garden].opens)
@@ -220,26 +235,26 @@ func (p *planner) outage() {
 // limit has the repair shop send just what its plan allows, then go on trying until it has another plan.
 func (p *planner) limit() {
 	sent := 0
-	for sent < repairsLimit-3 {
-		sent += p.conversation(repairs, opens+p.minutes(5, 210))
+	for hour := time.Duration(0); sent < repairsLimit-3; hour = (hour + 1) % 4 {
+		sent += p.conversation(repairs, opens+hour*time.Hour+p.minutes(5, 55))
 	}
 	tell := func(at time.Duration, hold bool) {
 		p.add(step{account: repairs, agent: p.agent(repairs), person: p.someone(repairs), at: at, kind: write, text: p.one(p.cast[repairs].opens), hold: hold})
 	}
 	for ; sent < repairsLimit; sent++ {
-		tell(limitFull-p.minutes(5, 50), false)
+		tell(limitFull-p.minutes(20, 50), false)
 	}
 	for i := range noSuchNumbers()[:2] {
 		p.add(step{account: repairs, agent: p.agent(repairs), person: -1 - i, at: opens + p.minutes(60, 200), kind: write, text: p.one(p.cast[repairs].opens)})
 	}
-	for range 5 {
-		tell(limitFull+p.minutes(3, 70), false)
+	for i := range time.Duration(5) {
+		tell(limitFull+i*14*time.Minute+p.minutes(3, 13), false)
 	}
 	for range 2 {
 		tell(limitFull+p.minutes(3, 70), true)
 	}
-	for range 8 {
-		p.conversation(repairs, limitReset+p.minutes(5, 120))
+	for i := range time.Duration(8) {
+		p.conversation(repairs, limitReset+i*15*time.Minute+p.minutes(1, 14))
 	}
 }
 

@@ -62,6 +62,7 @@ func (d *day) close(ctx context.Context, interrupted bool) error {
 		return nil
 	}
 	d.screen.Line("")
+	d.screen.Note("played in " + screen.Milliseconds(time.Since(d.began)) + "; sent are all that were delivered or read, too; what API, providers and CRM say of it:")
 	for _, v := range verdicts(all, d.facts) {
 		d.screen.Check(v.kept, v.promise, v.found)
 	}
@@ -161,7 +162,7 @@ func (e evidence) heldWhy() map[string]int {
 func (e evidence) eventKinds() map[string]int {
 	out := map[string]int{}
 	for _, ev := range e.events {
-		out[ev.Type]++
+		out[strings.TrimPrefix(ev.Type, "message.")]++
 	}
 	return out
 }
@@ -180,10 +181,11 @@ func reasons(all []evidence, title string, of func(evidence) map[string]int) []s
 	var parts []string
 	for _, e := range all {
 		if text := each(of(e)); text != "" {
-			parts = append(parts, e.name+" "+text)
+			parts = append(parts, wrapped(title, e.name+": "+text)...)
+			title = ""
 		}
 	}
-	return wrapped(title, strings.Join(parts, "; "))
+	return parts
 }
 
 // width is where the summary's lines are broken.
@@ -196,12 +198,13 @@ func wrapped(title, text string) []string {
 	}
 	var out []string
 	line := fmt.Sprintf("  %-9s", title)
-	for _, word := range strings.Fields(text) {
-		if len(line)+1+len(word) > width {
+	for _, part := range strings.SplitAfter(text, ", ") {
+		part = strings.TrimSpace(part)
+		if len(line)+1+len(part) > width {
 			out = append(out, line)
 			line = strings.Repeat(" ", 11)
 		}
-		line += " " + word
+		line += " " + part
 	}
 	return append(out, line)
 }
