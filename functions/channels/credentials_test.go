@@ -215,12 +215,12 @@ func TestOtherCredentialsDoNotActivate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.channels.MarkCredentialsInvalid(t.Context(), channelID, []byte("others")); err != nil {
-		t.Fatal(err)
+	if marked, err := w.channels.MarkCredentialsInvalid(t.Context(), channelID, []byte("others")); err != nil || marked {
+		t.Fatal(marked, err)
 	}
 	is("others were refused", "active", user.Get(path))
-	if err := w.channels.MarkCredentialsInvalid(t.Context(), channelID, c.SealedCredentials); err != nil {
-		t.Fatal(err)
+	if marked, err := w.channels.MarkCredentialsInvalid(t.Context(), channelID, c.SealedCredentials); err != nil || !marked {
+		t.Fatal(marked, err)
 	}
 	is("these were refused", "credentials_invalid", user.Get(path))
 	user.Do("PATCH", path, `{"credentials":{"bot":"b","token":"wrong"}}`).Want(t, "wrong ones", 409, "credentials_invalid")

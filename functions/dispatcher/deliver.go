@@ -605,10 +605,13 @@ func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Er
 	}
 	if f.Kind == provider.Credentials && len(ch.SealedCredentials) > 0 {
 		// They are the account's own: nothing on this channel will pass until its user enters others.
-		if err := a.Channels.MarkCredentialsInvalid(ctx, ch); err != nil && !errors.Is(err, channel.ErrNotFound) {
+		marked, err := a.Channels.MarkCredentialsInvalid(ctx, ch)
+		if err != nil && !errors.Is(err, channel.ErrNotFound) {
 			return verdict{}, nil, err
 		}
-		a.note(event.New(event.ChannelUpdated, a.accountID, ch.ID, now, ""))
+		if marked {
+			a.note(event.New(event.ChannelUpdated, a.accountID, ch.ID, now, ""))
+		}
 		return a.end(ctx, message.Failed, problemCredentials(), true)
 	}
 	if f.Kind == provider.Permanent {

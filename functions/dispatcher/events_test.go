@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/event"
 	"contactcenter/shared/event/eventtest"
+	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 )
@@ -26,6 +28,10 @@ func TestWhatBecomesOfAMessageIsTold(t *testing.T) {
 		"expired": {limit: 100, change: func(b *bench) func(*message.Message) {
 			return func(m *message.Message) { m.ExpiresAt = b.Now() }
 		}, want: []event.Type{event.MessageExpired}},
+		"unknown": {limit: 100, answer: lost(), change: func(b *bench) func(*message.Message) {
+			b.provider.repeatSafe = false
+			return nil
+		}, want: []event.Type{event.MessageUnknown}},
 		"rejected at the limit": {limit: 0, want: []event.Type{event.MessageRejected}},
 		"held at the limit": {limit: 0, change: func(*bench) func(*message.Message) {
 			return func(m *message.Message) { m.OnLimit = message.Hold }
@@ -84,5 +90,36 @@ func TestAnEventThatCouldNotBePublishedIsPublishedLater(t *testing.T) {
 	}
 	if got := b.told.Types(); !slices.Equal(got, []event.Type{event.MessageSent}) || len(b.provider.accepted) != 1 {
 		t.Errorf("told of %v, handed over %d times", got, len(b.provider.accepted))
+	}
+}
+
+// that refused credentials took a channel out of use is told once, however many messages are on their way with them.
+func TestAChannelWithRefusedCredentialsIsToldOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 100, account.Rate{Limit: 100, WindowSeconds: 1})
+	b.ownAccount("token")
+	eventtest.Listen(t, b.accounts, testAccount)
+	refused := &provider.Error{Kind: provider.Credentials, Code: "credentials_invalid", Fault: provider.FaultPlatform}
+	b.provider.during = func(string) { b.pass(50 * time.Millisecond) }
+	var list []id.Message
+	for i := range 5 {
+		b.provider.answers = append(b.provider.answers, refused)
+		list = append(list, b.accept(fmt.Sprintf("+100%d", i), nil))
+	}
+	b.deliver(1, list...)
+	for range 2 { // another read of the channel that is a little old
+		b.deliver(2, b.accept("+1009", nil))
+	}
+	n := 0
+	for _, e := range b.told.Events() {
+		if e.Type == event.ChannelUpdated {
+			n++
+			if e.Resource != b.channel || e.AccountID != testAccount {
+				t.Errorf("%+v", e)
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("it was told %d times: %v", n, b.told.Types())
 	}
 }

@@ -75,7 +75,8 @@ type Recipients interface {
 type Channels interface {
 	Get(ctx context.Context, channelID string, fresh bool) (channel.Channel, error)
 	Pause(ctx context.Context, channelID string, until time.Time) error
-	MarkCredentialsInvalid(ctx context.Context, c channel.Channel) error
+	// MarkCredentialsInvalid tells whether it was this call that did it.
+	MarkCredentialsInvalid(ctx context.Context, c channel.Channel) (bool, error)
 }
 
 // OptOuts tells which conversations of an account are closed because their recipient opted out.

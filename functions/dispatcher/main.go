@@ -115,7 +115,7 @@ func (p *pausableChannels) Pause(ctx context.Context, channelID string, until ti
 	return p.store.Pause(ctx, channelID, until)
 }
 
-func (p *pausableChannels) MarkCredentialsInvalid(ctx context.Context, c channel.Channel) error {
+func (p *pausableChannels) MarkCredentialsInvalid(ctx context.Context, c channel.Channel) (bool, error) {
 	p.cache.Forget(c.ID)
 	return p.store.MarkCredentialsInvalid(ctx, c.ID, c.SealedCredentials)
 }

@@ -37,6 +37,8 @@ type world struct {
 	endpoints *endpoint.Store
 	kept      *delivery.Store
 	log       *audit.Log
+	env       *awstest.Env
+	accounts  *account.Store
 	made      int
 
 	mu sync.Mutex
@@ -108,7 +110,7 @@ func (q queue) Send(_ context.Context, delay time.Duration, jobs ...delivery.Job
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	env := awstest.New(t)
-	w := &world{t: t, clock: apitest.NewClock(noon), answers: map[string]delivery.Answer{}, shown: map[string]any{"id": "msg_1"}, log: audittest.New(t, env)}
+	w := &world{t: t, clock: apitest.NewClock(noon), answers: map[string]delivery.Answer{}, shown: map[string]any{"id": "msg_1"}, log: audittest.New(t, env), env: env}
 	table := env.Table(t.Context(), awstest.AccountsTable())
 	accounts := &account.Store{DB: env.DynamoDB, Table: table, Now: w.clock.Now, DefaultPlanID: "demo", Audit: w.log}
 	if _, _, err := accounts.PutPlan(t.Context(), account.Plan{ID: "demo", Limit: 10, Period: usage.Month, Rate: account.Rate{Limit: 1, WindowSeconds: 1}}, audittest.ByOperator()); err != nil {
@@ -119,6 +121,7 @@ func newWorld(t *testing.T) *world {
 			t.Fatal(err)
 		}
 	}
+	w.accounts = accounts
 	w.endpoints = &endpoint.Store{DB: env.DynamoDB, Table: table, Now: w.clock.Now, Sealer: sealtest.Sealer(seal.Webhooks), Opener: sealtest.Opener(seal.Webhooks), Audit: w.log}
 	w.kept = &delivery.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.EventsTable()), Now: w.clock.Now}
 	w.Notifier = &Notifier{

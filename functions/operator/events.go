@@ -52,3 +52,17 @@ func (h *Handler) switched(ctx context.Context, providerID string) error {
 	}
 	return h.Events.Publish(ctx, event.New(t, "", providerID, now.At, strconv.FormatInt(now.Entry.Version, 10)))
 }
+
+// published publishes that a version of the Rules was published, at the time at which it was first: a request that is repeated, with
+// whatever key, publishes the same again.
+func (h *Handler) published(ctx context.Context, version string) error {
+	v, err := h.Rules.Get(ctx, version)
+	if err != nil {
+		return err
+	}
+	at := v.PublishedAt
+	if at.IsZero() {
+		at = v.EffectiveAt
+	}
+	return h.Events.Publish(ctx, event.New(event.RulesPublished, "", v.Version, at, ""))
+}

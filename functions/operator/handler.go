@@ -12,7 +12,6 @@ import (
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/channel"
-	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/health"
@@ -73,6 +72,7 @@ type Channels interface {
 // Rules publishes the Rules, and knows those in force.
 type Rules interface {
 	Current(ctx context.Context) (rules.Version, error)
+	Get(ctx context.Context, version string) (rules.Version, error)
 	Publish(ctx context.Context, v rules.Version, e audit.Event) error
 }
 
@@ -338,7 +338,7 @@ func (h *Handler) PublishRules(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if err = h.Rules.Publish(r.Context(), v, auditEvent(r, reason)); err == nil {
-			err = h.Events.Publish(r.Context(), event.New(event.RulesPublished, "", v.Version, h.Now(), ""))
+			err = h.published(r.Context(), v.Version)
 		}
 		switch {
 		case errors.Is(err, rules.ErrPublished):

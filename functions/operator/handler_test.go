@@ -45,6 +45,7 @@ type world struct {
 	appeals   *claim.Appeals
 	released  *released
 	told      *eventtest.Recorder
+	handler   *Handler
 	audit     *audit.Log
 }
 
@@ -106,6 +107,7 @@ func newWorld(t *testing.T) *world {
 		Gates: w.gates, Providers: w.providers, Release: w.released, Rules: &rules.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, Audit: events}, Audit: events, Adapters: []string{"edna", "telegram"},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout}, Now: clock.Now,
 	}
+	w.handler = h
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Now: clock.Now}, api.OperatorRoutes(h)))
 	return w
 }

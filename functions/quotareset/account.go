@@ -90,15 +90,16 @@ func (r *Reset) account(ctx, work context.Context, g *usage.Gate, sum *ShardSumm
 		return time.Time{}, fmt.Errorf("terms: %w", err)
 	}
 	t, woken := st.Terms, g.Due
-	if err := r.present(ctx, g, t, sum); err != nil {
-		return time.Time{}, err
+	untold := r.present(ctx, g, st, sum)
+	if untold != nil && !errors.Is(untold, errUntold) {
+		return time.Time{}, untold
 	}
 	rel := releasing{Reset: r, gate: *g, terms: t, restrictions: st.Restrictions, sum: sum}
-	if sum.Rolled+sum.Exported > 0 {
-		rel.events = append(rel.events, periodBegan(*g))
+	if sum.Rolled > 0 && sum.Exported == 0 && untold == nil {
+		rel.events = append(rel.events, periodBegan(*g)) // the period before is still open: it has not been told yet
 	}
 	err = rel.run(ctx, work)
-	if err = errors.Join(err, r.tell(ctx, st.Listens, rel.events)); err != nil {
+	if err = errors.Join(untold, err, r.tell(ctx, st.Listens, rel.events)); err != nil {
 		return time.Time{}, err
 	}
 	now := r.Now()
@@ -131,8 +132,8 @@ func (r *Reset) postpone(ctx context.Context, g usage.Gate, to time.Time) error 
 }
 
 // present brings the gate into the present: entries resolved, the period that is over closed and exported, the terms
-// those that are in force.
-func (r *Reset) present(ctx context.Context, g *usage.Gate, t usage.Terms, sum *ShardSummary) error {
+// those that are in force. With errUntold it stopped before the export.
+func (r *Reset) present(ctx context.Context, g *usage.Gate, st account.Standing, sum *ShardSummary) error {
 	for range rounds {
 		settled, err := r.resolve(ctx, *g)
 		if err != nil {
@@ -144,7 +145,7 @@ func (r *Reset) present(ctx context.Context, g *usage.Gate, t usage.Terms, sum *
 				return fmt.Errorf("read settled gate: %w", err)
 			}
 		}
-		next, done, err := r.step(ctx, *g, t, sum)
+		next, done, err := r.step(ctx, *g, st, sum)
 		refused := new(usage.Refused)
 		switch {
 		case errors.As(err, &refused):
@@ -160,11 +161,16 @@ func (r *Reset) present(ctx context.Context, g *usage.Gate, t usage.Terms, sum *
 	return fmt.Errorf("reset: the gate of %s changed %d times meanwhile", g.AccountID, rounds)
 }
 
-// step makes the next one change of a gate that is not in the present, or says that there is none to make.
-func (r *Reset) step(ctx context.Context, g usage.Gate, t usage.Terms, sum *ShardSummary) (next usage.Gate, done bool, err error) {
+// step makes the next one change of a gate that is not in the present, or says that there is none to make. That a period began is
+// told before the one before leaves the gate: what can't be told is found, and told, by the next look.
+func (r *Reset) step(ctx context.Context, g usage.Gate, st account.Standing, sum *ShardSummary) (next usage.Gate, done bool, err error) {
+	t := st.Terms
 	over := !r.Now().Before(g.Ends) || len(t.Kind.Period(r.Now())) != len(g.Period)
 	switch {
 	case g.Previous != "" && len(g.OpenEntries()) == 0:
+		if err = r.tell(ctx, st.Listens, []event.Event{periodBegan(g)}); err != nil {
+			return g, false, fmt.Errorf("%w: %w", errUntold, err)
+		}
 		if next, err = r.Usage.Export(ctx, g); err == nil {
 			sum.Exported++
 		}

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"contactcenter/shared/event"
 	"contactcenter/shared/usage"
 )
+
+// errUntold: what happened is not published, and is to be found again. Nothing else waits for it.
+var errUntold = errors.New("the new period is not told")
 
 // periodBegan is the event of a gate's present period, by the time at which it began: whether the first message or the schedule was there
 // first, it is the same.

@@ -17,6 +17,8 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/content"
+	"contactcenter/shared/event"
+	"contactcenter/shared/event/eventtest"
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
@@ -40,6 +42,7 @@ type plans struct {
 	mu           sync.Mutex
 	terms        usage.Terms
 	restrictions restriction.Set
+	listens      event.Set
 }
 
 func (p *plans) Terms(context.Context, string, bool) (usage.Terms, error) {
@@ -51,7 +54,7 @@ func (p *plans) Terms(context.Context, string, bool) (usage.Terms, error) {
 func (p *plans) Standing(context.Context, string, bool) (account.Standing, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return account.Standing{Terms: p.terms, Restrictions: p.restrictions}, nil
+	return account.Standing{Terms: p.terms, Restrictions: p.restrictions, Listens: p.listens}, nil
 }
 
 type closedChannels struct {
@@ -136,6 +139,7 @@ type world struct {
 	plans    *plans
 	channels *closedChannels
 	refs     *references
+	told     *eventtest.Recorder
 	usage    *usage.Store
 	messages *message.Store
 	ids      id.Source
@@ -154,6 +158,7 @@ func newWorld(t testing.TB) *world {
 		plans:    &plans{terms: usage.Terms{PlanID: "demo", Version: "demo.1", Limit: 10, Kind: usage.Month, InFlight: 20}},
 		channels: &closedChannels{closed: map[string]string{}},
 		refs:     &references{SQS: env.SQS},
+		told:     &eventtest.Recorder{},
 	}
 	w.clock.set(midMonth)
 	w.usage = &usage.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.UsageTable()), Now: w.clock.now}
@@ -175,7 +180,7 @@ func newWorld(t testing.TB) *world {
 		Scheduled: Scheduled{Messages: w.messages, Queue: dispatch, Now: w.clock.now, WritesAtOnce: 4},
 		Reset: Reset{
 			Usage: w.usage, Messages: w.messages, Queue: dispatch, Terms: w.plans, Channels: w.channels,
-			Now: w.clock.now, Random: rand.Reader, WritesAtOnce: 4,
+			Now: w.clock.now, Random: rand.Reader, WritesAtOnce: 4, Events: w.told,
 		},
 	}
 	return w

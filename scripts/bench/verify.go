@@ -117,7 +117,7 @@ func (w *watched) Query(ctx context.Context, in *dynamodb.QueryInput, opts ...fu
 // verify runs the writes of a message's life, and those of a gate as it fills, against an engine that was written by
 // others, with the code that the functions use, and compares what the engine reports with the unit rules.
 func verify(ctx context.Context, url string) (verification, error) {
-	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), BaseEndpoint: &url}
+	cfg := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), BaseEndpoint: &url, HTTPClient: awsclient.HTTPClient(awsclient.DynamoDBTimeout)}
 	w := &watched{Client: dynamodb.NewFromConfig(cfg)}
 	if err := w.makeTable(ctx); err != nil {
 		return verification{}, err

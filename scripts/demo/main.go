@@ -74,7 +74,9 @@ func realMain(ctx context.Context, args []string, stdin, stdout *os.File, stderr
 	default:
 		err = d.playAll(ctx)
 	}
-	out.Summary()
+	if out.Passed+out.Failed > 0 {
+		out.Summary()
+	}
 	switch {
 	case ctx.Err() != nil:
 		return exitInterrupted

@@ -1,5 +1,6 @@
 // Command document writes the OpenAPI document as JSON, as GET /v1/openapi.json gives it: with every problem that an
-// operation answers with written out, from the one table of codes. It also writes the methods of the Go client.
+// operation answers with written out, from the one table of codes. It also writes the methods of the Go client, and those of the TypeScript client
+// with its types.
 package main
 
 import (
@@ -7,22 +8,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/goccy/go-yaml"
 )
 
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "document: want the names of the YAML file, of the JSON file and of the client's file")
+	if len(os.Args) != 5 {
+		fmt.Fprintln(os.Stderr, "document: want the names of the YAML file, of the JSON file, of the Go client's file and of the TypeScript client's folder")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
 		fmt.Fprintln(os.Stderr, "document:", err)
 		os.Exit(1)
 	}
 }
 
-func run(from, to, clientFile string) error {
+func run(from, to, clientFile, folder string) error {
 	source, err := os.ReadFile(from) //nolint:gosec // the caller names the file
 	if err != nil {
 		return err
@@ -43,9 +45,19 @@ func run(from, to, clientFile string) error {
 	if err := os.WriteFile(to, out.Bytes(), 0o644); err != nil { //nolint:gosec // a file of the repository
 		return err
 	}
-	methods, err := client(document)
+	list := operations(document)
+	methods, err := client(list)
 	if err != nil {
 		return fmt.Errorf("write the client: %w", err)
 	}
-	return os.WriteFile(clientFile, methods, 0o644) //nolint:gosec // a file of the repository
+	for name, b := range map[string][]byte{
+		clientFile:                             methods,
+		filepath.Join(folder, "client.gen.ts"): typescriptClient(list),
+		filepath.Join(folder, "types.gen.ts"):  typescriptTypes(document),
+	} {
+		if err := os.WriteFile(name, b, 0o644); err != nil { //nolint:gosec // a file of the repository
+			return err
+		}
+	}
+	return nil
 }

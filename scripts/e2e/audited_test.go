@@ -13,12 +13,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/awsclient"
 )
 
 // scan gives all items of one of the stack's tables, as the engine has them.
 func (s *stack) scan(t *testing.T, logicalID string) []map[string]types.AttributeValue {
 	t.Helper()
-	client := dynamodb.New(dynamodb.Options{Region: "us-east-1", BaseEndpoint: &s.dynamodb, Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")})
+	client := dynamodb.New(dynamodb.Options{Region: "us-east-1", BaseEndpoint: &s.dynamodb, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), HTTPClient: awsclient.HTTPClient(storeTimeout)})
 	tables, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{})
 	if err != nil {
 		t.Fatalf("list the tables: %v", err)

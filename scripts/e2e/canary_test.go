@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/localaws"
 )
 
@@ -82,7 +83,7 @@ func recordedSQS(t *testing.T) (string, *recorder) {
 // everyItem gives all that lies in all tables, as it lies there.
 func (s *stack) everyItem(t *testing.T) []byte {
 	t.Helper()
-	db := dynamodb.New(dynamodb.Options{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), BaseEndpoint: &s.dynamodb})
+	db := dynamodb.New(dynamodb.Options{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), BaseEndpoint: &s.dynamodb, HTTPClient: awsclient.HTTPClient(storeTimeout)})
 	names, err := db.ListTables(t.Context(), &dynamodb.ListTablesInput{})
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +244,7 @@ func TestContentAndAddressesStayOutOfLogsQueuesTablesAndErrors(t *testing.T) {
 	}
 
 	// The token and the keys are secrets too.
-	// Longer than the queue keeps a reference out of sight whose receive got lost on the way through the recorder.
+	// Longer than the queue keeps a reference out of sight: the death that waits for a dispatcher may have met this one.
 	a.until(a.send(order(ch, person(), text(unique("the last ")))).ID, 90*time.Second, "read", status("read"))
 	told := s.toldTheOperator(t, &victim{account: a, channel: ch, sent: m, waiting: m})
 	tables := s.everyItem(t)

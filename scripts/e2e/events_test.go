@@ -38,8 +38,10 @@ type told struct {
 	Timestamp time.Time `json:"timestamp"`
 	AccountID string    `json:"account_id"`
 	Data      struct {
-		ID     string `json:"id"`
-		Status string `json:"status"`
+		ID      string `json:"id"`
+		Status  string `json:"status"`
+		Version string `json:"version"`
+		Period  string `json:"period"`
 	} `json:"data"`
 }
 

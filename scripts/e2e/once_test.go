@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"contactcenter/shared/awsclient"
 )
 
 // reference is the body of a queue message.
@@ -58,7 +60,7 @@ func sqsEvent(t *testing.T, accountID string, bodies ...string) []byte {
 // queue speaks to SQS about one of the stack's queues.
 func (s *stack) queue(t *testing.T, logicalID string) (*sqs.Client, string) {
 	t.Helper()
-	client := sqs.New(sqs.Options{Region: "us-east-1", BaseEndpoint: &s.sqs, Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")})
+	client := sqs.New(sqs.Options{Region: "us-east-1", BaseEndpoint: &s.sqs, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), HTTPClient: awsclient.HTTPClient(storeTimeout)})
 	out, err := client.ListQueues(t.Context(), &sqs.ListQueuesInput{})
 	if err != nil {
 		t.Fatalf("list the queues: %v", err)

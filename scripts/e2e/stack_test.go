@@ -29,6 +29,8 @@ const (
 	startTime = 3 * time.Minute
 	// endTime is how long it may take to end.
 	endTime = 15 * time.Second
+	// storeTimeout bounds one try of a call to the stack's DynamoDB or SQS.
+	storeTimeout = 10 * time.Second
 )
 
 // suite is what all tests share: the built program, and one running stack.

@@ -16,12 +16,17 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"contactcenter/scripts/local/internal/template"
+	"contactcenter/shared/awsclient"
 )
 
 // accessKey is no secret: the engines of one machine take any.
 const accessKey = "local"
 
-const storeTimeout = 20 * time.Second
+const (
+	storeTimeout = 20 * time.Second
+	// attemptTimeout bounds one try of a call: a long poll of 20 seconds, and its answer.
+	attemptTimeout = 30 * time.Second
+)
 
 // stores are DynamoDB and SQS, wherever they run.
 type stores struct {
@@ -32,10 +37,13 @@ type stores struct {
 
 func newStores(dynamodbURL, sqsURL string) *stores {
 	keys := credentials.NewStaticCredentialsProvider(accessKey, accessKey, "")
+	// Not the SDK's own HTTP client: with an engine as near as this one it now and then closes the connection under an answer and asks
+	// again. What a receive has handed out then stays out of sight until its visibility timeout is over.
+	wire := awsclient.HTTPClient(attemptTimeout)
 	return &stores{
 		dynamodbURL: dynamodbURL, sqsURL: sqsURL,
-		dynamodb: dynamodb.New(dynamodb.Options{Region: template.Region, Credentials: keys, BaseEndpoint: &dynamodbURL}),
-		sqs:      sqs.New(sqs.Options{Region: template.Region, Credentials: keys, BaseEndpoint: &sqsURL}),
+		dynamodb: dynamodb.New(dynamodb.Options{Region: template.Region, Credentials: keys, BaseEndpoint: &dynamodbURL, HTTPClient: wire}),
+		sqs:      sqs.New(sqs.Options{Region: template.Region, Credentials: keys, BaseEndpoint: &sqsURL, HTTPClient: wire}),
 	}
 }
 

@@ -15,7 +15,7 @@ import _ "embed"
 //go:generate go tool oapi-codegen -config codegen/endpoints.yaml openapi.yaml
 //go:generate go tool oapi-codegen -config codegen/webhook.yaml openapi.yaml
 
-//go:generate go run contactcenter/scripts/document openapi.yaml openapi.gen.json ../client/client.gen.go
+//go:generate go run contactcenter/scripts/document openapi.yaml openapi.gen.json ../client/client.gen.go ../client/typescript/src
 
 //go:embed openapi.yaml
 var document []byte

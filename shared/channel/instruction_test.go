@@ -225,7 +225,7 @@ func TestEveryPersonsChangeOfAChannelIsInTheLog(t *testing.T) {
 		{"renamed the same", func(ctx context.Context) error { _, err := s.Rename(ctx, "chn_1", "New", by()); return err }, ""},
 		{"activated", func(ctx context.Context) error { _, err := s.Activate(ctx, "chn_1", activation(), by()); return err }, `channel.activated map[status:inactive] map[activated_by:user_7 provider_terms_version:t1 status:active transfer_countries:[CY]]`},
 		{"paused", func(ctx context.Context) error { return s.Pause(ctx, "chn_1", start.Add(time.Hour)) }, ""},
-		{"its credentials became invalid", func(ctx context.Context) error { return s.MarkCredentialsInvalid(ctx, "chn_1", nil) }, ""},
+		{"its credentials became invalid", func(ctx context.Context) error { _, err := s.MarkCredentialsInvalid(ctx, "chn_1", nil); return err }, ""},
 		{"deactivated", func(ctx context.Context) error { _, err := s.Deactivate(ctx, "chn_1", by()); return err }, `channel.deactivated map[status:credentials_invalid] map[status:inactive]`},
 		{"deleted", func(ctx context.Context) error { _, err := s.Delete(ctx, "chn_1", start, by()); return err }, `channel.deleted map[name:New status:inactive] map[]`},
 	}

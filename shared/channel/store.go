@@ -253,16 +253,17 @@ func (s *Store) Deactivate(ctx context.Context, id string, e audit.Event) (Chann
 
 // Pause keeps a channel from being used before until, because its provider asks for that. A pause only ever gets longer.
 func (s *Store) Pause(ctx context.Context, id string, until time.Time) error {
-	return s.update(ctx, id, change{
+	_, err := s.update(ctx, id, change{
 		set:    attr.Item{attrPaused: attr.Time(until)},
 		unless: "#" + attrPaused + " >= :" + attrPaused,
 	})
+	return err
 }
 
 // MarkCredentialsInvalid takes an active channel out of use, because its provider no longer takes the credentials. It
 // does nothing to a channel that is not active, or that has got other credentials than those used, which are given as they
-// were sealed.
-func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string, used []byte) error {
+// were sealed; marked tells whether it did.
+func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string, used []byte) (marked bool, err error) {
 	invalid := change{
 		set:    attr.Item{attrStatus: attr.String(string(CredentialsInvalid))},
 		unless: "#" + attrStatus + " <> :was", values: attr.Item{":was": attr.String(string(Active))},
@@ -308,7 +309,8 @@ func (s *Store) ReplaceCredentials(ctx context.Context, id string, with Connecte
 // Settle keeps what the provider's adapter has arranged for a channel after it was stored. It is no change that a person
 // makes. It returns ErrNotFound.
 func (s *Store) Settle(ctx context.Context, id string, settings map[string]string) error {
-	return s.update(ctx, id, change{set: attr.Item{attrSettings: attr.Map(settings)}})
+	_, err := s.update(ctx, id, change{set: attr.Item{attrSettings: attr.Map(settings)}})
+	return err
 }
 
 // Delete takes a channel away from its account, and its credentials for good. What remains only tells what the channel was, for reports on what was
@@ -427,10 +429,10 @@ func (s *Store) guarded(id string, was attr.Item, c change) *types.Update {
 	}
 }
 
-// update writes a change that no person makes. One that is not to be written is no error.
-func (s *Store) update(ctx context.Context, id string, c change) error {
+// update writes a change that no person makes. One that is not to be written is no error, and written tells.
+func (s *Store) update(ctx context.Context, id string, c change) (written bool, err error) {
 	update, condition, names, values := c.expressions()
-	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	_, err = s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.Table, Key: key(id), UpdateExpression: &update, ConditionExpression: &condition,
 		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
@@ -438,14 +440,14 @@ func (s *Store) update(ctx context.Context, id string, c change) error {
 	refused := new(types.ConditionalCheckFailedException)
 	if errors.As(err, &refused) {
 		if len(refused.Item) == 0 || refused.Item[attrDeleted] != nil {
-			return ErrNotFound
+			return false, ErrNotFound
 		}
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("update channel: %w", err)
+		return false, fmt.Errorf("update channel: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 func key(id string) attr.Item {

@@ -72,10 +72,10 @@ func TestStatusesFollowTheCustomer(t *testing.T) {
 		do   func(context.Context) error
 		want channel.Status
 	}{
-		{"invalid credentials of an inactive channel", func(ctx context.Context) error { return s.MarkCredentialsInvalid(ctx, "chn_1", nil) }, channel.Inactive},
+		{"invalid credentials of an inactive channel", func(ctx context.Context) error { _, err := s.MarkCredentialsInvalid(ctx, "chn_1", nil); return err }, channel.Inactive},
 		{"activate", func(ctx context.Context) error { _, err := s.Activate(ctx, "chn_1", activation(), by()); return err }, channel.Active},
 		{"rename", func(ctx context.Context) error { _, err := s.Rename(ctx, "chn_1", "n", by()); return err }, channel.Active},
-		{"invalid credentials", func(ctx context.Context) error { return s.MarkCredentialsInvalid(ctx, "chn_1", nil) }, channel.CredentialsInvalid},
+		{"invalid credentials", func(ctx context.Context) error { _, err := s.MarkCredentialsInvalid(ctx, "chn_1", nil); return err }, channel.CredentialsInvalid},
 		{"activate anew", func(ctx context.Context) error { _, err := s.Activate(ctx, "chn_1", activation(), by()); return err }, channel.Active},
 		{"deactivate", func(ctx context.Context) error { _, err := s.Deactivate(ctx, "chn_1", by()); return err }, channel.Inactive},
 	}
@@ -129,7 +129,7 @@ func TestADeletedChannelChangesNoMore(t *testing.T) {
 		"rename":      func(id string) error { _, err := s.Rename(t.Context(), id, "x", by()); return err },
 		"delete":      func(id string) error { _, err := s.Delete(t.Context(), id, start.Add(time.Hour), by()); return err },
 		"pause":       func(id string) error { return s.Pause(t.Context(), id, start.Add(time.Hour)) },
-		"credentials": func(id string) error { return s.MarkCredentialsInvalid(t.Context(), id, nil) },
+		"credentials": func(id string) error { _, err := s.MarkCredentialsInvalid(t.Context(), id, nil); return err },
 	} {
 		for _, id := range []string{"chn_1", "chn_none"} {
 			if err := do(id); !errors.Is(err, channel.ErrNotFound) {

@@ -18,6 +18,9 @@ type Version struct {
 	ProhibitedUses []ProhibitedUse `json:"prohibited_uses"`
 	// Mode says how the version is accepted; "" is Explicit.
 	Mode Mode `json:"acceptance,omitempty"`
+	// PublishedAt is when Store.Publish published it first, to the millisecond. It is no part of what the version says, and zero for
+	// one that was published before this was kept.
+	PublishedAt time.Time `json:"published_at,omitzero"`
 }
 
 // Mode says how an account accepts a version that has come into force.

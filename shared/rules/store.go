@@ -175,11 +175,11 @@ func (s *Store) Get(ctx context.Context, version string) (Version, error) {
 	})
 }
 
-// Publish makes a version known, for good. Publishing the same again changes nothing; with another body it returns
+// Publish makes a version known, for good, and notes when. Publishing the same again changes nothing; with another body it returns
 // ErrPublished. One request.
 func (s *Store) Publish(ctx context.Context, v Version, e audit.Event) error {
 	s.prepare()
-	v.EffectiveAt = v.EffectiveAt.UTC().Truncate(time.Millisecond)
+	v.EffectiveAt, v.PublishedAt = v.EffectiveAt.UTC().Truncate(time.Millisecond), s.Now().UTC().Truncate(time.Millisecond)
 	body, err := attr.JSON(v)
 	if err != nil {
 		return err

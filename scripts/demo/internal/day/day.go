@@ -90,6 +90,7 @@ func Play(ctx context.Context, s *stack.Stack, out *screen.Screen, o Options) er
 	if ctx.Err() == nil && err == nil {
 		err = d.settle(ctx)
 	}
+	d.clock.stand()
 	interrupted := ctx.Err() != nil
 	cancel()
 	d.working.Wait()

@@ -121,12 +121,12 @@ func TestWhatAFunctionAnswersDecidesWhatComesAgain(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, "1")
+			b := newBench(t, "2") // longer than a window lasts, of at most one second more
 			b.send(t, "a", "b", "c")
 			got := make(batches, 100)
 			var mu sync.Mutex
 			seen := map[string]int{}
-			b.run(t, &Mapping{BatchSize: 10, Window: 200 * time.Millisecond, Concurrency: 1, ReportFailures: !c.plain, Function: got.invoke(func(batch events.SQSEvent) (string, error) {
+			b.run(t, &Mapping{BatchSize: 3, Window: 200 * time.Millisecond, Concurrency: 1, ReportFailures: !c.plain, Function: got.invoke(func(batch events.SQSEvent) (string, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				answer, err := "{}", error(nil)

@@ -127,11 +127,10 @@ func (m *Mapping) gather(ctx context.Context) []types.Message {
 		if left <= 0 {
 			break
 		}
-		// SQS waits for whole seconds; the last part of a window is cut off by the context.
+		// SQS waits for whole seconds, so a window may last up to one longer. A receive is never cut off: what it was about to
+		// bring would stay out of sight until its visibility timeout is over.
 		wait := min((left + time.Second - 1).Truncate(time.Second), longPoll)
-		receiving, cancel := context.WithDeadline(ctx, until)
-		batch = append(batch, m.receive(receiving, min(m.BatchSize-len(batch), perReceive), wait)...)
-		cancel()
+		batch = append(batch, m.receive(ctx, min(m.BatchSize-len(batch), perReceive), wait)...)
 	}
 	return batch
 }
