@@ -43,7 +43,7 @@ func (s *Stage) Accept(e *Exchange, life Life) {
 	e.reported = new([]string)
 	f := following{
 		reported: e.reported,
-		sender: e.Sender, statuses: slices.Clone(life.Statuses), times: life.Statuses, tell: life.Tell,
+		sender:   e.Sender, statuses: slices.Clone(life.Statuses), times: life.Statuses, tell: life.Tell,
 		from: time.Now().Add(max(0, life.Wait) + time.Duration(b.CallbackDelayMS)*time.Millisecond),
 	}
 	if b.ReorderCallbacks {
