@@ -29,7 +29,9 @@ const (
 // batch is one request to send several messages.
 type batch struct {
 	*intake
-	id id.Batch
+	// each is what the intake of each message begins as: it shares with the others what they all read.
+	each *intake
+	id   id.Batch
 	// old: an earlier request made the ids, so their references may be known already.
 	old   bool
 	items []item
@@ -211,13 +213,14 @@ func (b *batch) accept(ctx context.Context, body []byte) ([]api.BatchResult, err
 	if err := b.allowed(restriction.Way{}); err != nil {
 		return nil, err
 	}
+	b.readTogether(ctx, accountID)
 	// No error: each message has its own.
 	_ = side(len(b.items), func(i int) error {
 		it := &b.items[i]
 		if it.err = problems[i]; it.err != nil {
 			return nil
 		}
-		in := *b.intake
+		in := *b.each
 		in.req = it.req
 		in.newID = func(conversation string) (id.Message, error) { return b.id.Message(i, conversation) }
 		if b.old {

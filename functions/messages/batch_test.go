@@ -13,6 +13,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
 )
 
 func batchOf(items ...string) string { return `{"messages":[` + strings.Join(items, ",") + `]}` }
@@ -164,5 +165,52 @@ func TestABatchThatWasCutShortRunsAgainUnderTheSameIDs(t *testing.T) {
 	list, _ := s.list("conversation_id="+id.ConversationPrefix+s.mid(second[0]).Conversation, 200)
 	if len(list) != 12 {
 		t.Errorf("there are %d messages", len(list))
+	}
+}
+
+// What the messages of a batch have in common is read once, as docs/performance.md tells.
+func TestABatchReadsOnceWhatItsMessagesShare(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	warm := s.send("warm")
+	stopped := "+35799700700"
+	o := recipient.OptOut{ChannelID: s.channel.ID, Since: s.clock(), Source: recipient.ByRecipient}
+	stops := &recipient.Stops{DB: s.recipients.DB, Table: s.recipients.Table, Keys: s.h.Conversations}
+	s.must(stops.Record(t.Context(), testAccount, stopped, o))
+	items := []string{s.textTo(stopped, "no", ""), `{"conversation_id":"` + warm.ConversationID + `","content":{"type":"text","text":"again"}}`}
+	for i := len(items); i < maxBatch; i++ {
+		items = append(items, s.textTo(fmt.Sprintf("+35799%06d", i%7), fmt.Sprint(i), ""))
+	}
+	s.counter.Reset()
+	results := s.call(testAccount, "POST", "/v1/messages/batch", batchOf(items...)).results(t)
+	got := s.counter.Report().Total
+	for i, what := range said(results) {
+		if refused := what == string(api.CodeRecipientOptedOut); refused != (i == 0) {
+			t.Errorf("%d: %s", i, what)
+		}
+	}
+	// The gate, the channel, the opt-outs, the channel and address of the conversation; ten requests to the queue, and 99 writes.
+	if want := int64(4 + 10 + 99); got.Requests != want || got.WriteUnits != 99 || got.ReadUnits > 6.5 {
+		t.Errorf("it took %+v, want %d requests: %+v", got, want, s.counter.Report().Calls)
+	}
+}
+
+// A batch that finds the number used up asks once whether a unit may still come back.
+func TestABatchAtTheLimitAsksOnceForUnitsThatMayComeBack(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	for i := range 3 {
+		s.dispatch(s.send(fmt.Sprint("m", i)).ID)
+	}
+	items := slices.Repeat([]string{s.text("one too many")}, 20)
+	s.counter.Reset()
+	results := s.call(testAccount, "POST", "/v1/messages/batch", batchOf(items...)).results(t)
+	for i, what := range said(results) {
+		if what != string(api.CodeUsageLimitReached) {
+			t.Errorf("%d: %s", i, what)
+		}
+	}
+	if got := s.counter.Report().Total; got.Requests > 4 || got.WriteUnits != 0 {
+		t.Errorf("it took %+v: %+v", got, s.counter.Report().Calls)
 	}
 }

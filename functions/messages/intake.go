@@ -123,7 +123,7 @@ func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (mess
 	if in.limitsErr != nil {
 		return message.Message{}, api.TryAgain(in.r, in.limitsErr)
 	}
-	if err := in.usageLeft(ctx, accountID); err != nil {
+	if err := in.usageLeft(); err != nil {
 		return message.Message{}, err
 	}
 	return in.message(accountID, ch, to, rulesVersion)
