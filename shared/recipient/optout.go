@@ -13,12 +13,13 @@ import (
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
 // Flags tells who opted out, by conversation: no address is needed for that.
 type Flags struct {
-	DB    batchGetter
+	DB    awsclient.BatchGetter
 	Table string
 }
 
