@@ -254,21 +254,17 @@ func (s *Store) inboxOf(ctx context.Context, accountID, conversation string) (it
 
 // inboxes reads what is known of conversations besides their messages, by key: one request for each 100.
 func (s *Store) inboxes(ctx context.Context, accountID string, conversations []string, consistent bool) (map[string]item, error) {
-	found := make(map[string]item, len(conversations))
-	for len(conversations) > 0 {
-		some := conversations[:min(100, len(conversations))]
-		conversations = conversations[len(some):]
-		ask := types.KeysAndAttributes{ConsistentRead: &consistent}
-		for _, k := range some {
-			ask.Keys = append(ask.Keys, inboxItem(accountID, k))
-		}
-		items, err := s.batch(ctx, ask)
-		if err != nil {
-			return nil, err
-		}
-		for _, it := range items {
-			found[strings.TrimPrefix(text(it, attrPK), accountID+"#")] = it
-		}
+	ask := types.KeysAndAttributes{ConsistentRead: &consistent}
+	for _, k := range conversations {
+		ask.Keys = append(ask.Keys, inboxItem(accountID, k))
+	}
+	items, err := s.batch(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]item, len(items))
+	for _, it := range items {
+		found[strings.TrimPrefix(text(it, attrPK), accountID+"#")] = it
 	}
 	return found, nil
 }

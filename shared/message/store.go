@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"contactcenter/shared/batchget"
 	"contactcenter/shared/id"
 )
 
@@ -78,7 +79,7 @@ func (s *Store) Get(ctx context.Context, accountID string, mid id.Message) (Mess
 	return m, s.Open(ctx, &m)
 }
 
-// States reads the state of up to 100 messages of an account, still sealed. Missing ones are left out. The
+// States reads the state of messages of an account, still sealed: one request for each 100. Missing ones are left out. The
 // read is eventually consistent, which is enough for what never changes back: that a message is final.
 func (s *Store) States(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]Message, error) {
 	return s.states(ctx, accountID, ids, types.KeysAndAttributes{})
@@ -89,17 +90,14 @@ var standing = [...]string{
 	attrPK, attrSK, attrDirection, attrChannel, attrProvider, attrOutcome, attrReport, attrClaim, attrFence, attrHeld, attrHeldLease, attrHeldBy, attrRelease, attrOnLimit, attrExpires,
 }
 
-// Standings reads where up to 100 messages of an account stand, without their content and addresses, strongly
+// Standings reads where messages of an account stand, without their content and addresses, strongly
 // consistent: so a message that is left out was not there.
 func (s *Store) Standings(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]Message, error) {
 	names, list := projection(standing[:]...)
 	return s.states(ctx, accountID, ids, types.KeysAndAttributes{ConsistentRead: aws.Bool(true), ProjectionExpression: &list, ExpressionAttributeNames: names})
 }
 
-// statesTries bounds how often keys that DynamoDB left out of a batch are asked for again.
-const statesTries = 5
-
-// states asks until every key is answered: one that DynamoDB had no capacity for must not look like a missing message.
+// states reads messages by their keys.
 func (s *Store) states(ctx context.Context, accountID string, ids []id.Message, ask types.KeysAndAttributes) (map[id.Message]Message, error) {
 	found := make(map[id.Message]Message, len(ids))
 	if len(ids) == 0 {
@@ -127,20 +125,11 @@ func (s *Store) states(ctx context.Context, accountID string, ids []id.Message, 
 }
 
 func (s *Store) batch(ctx context.Context, ask types.KeysAndAttributes) ([]item, error) {
-	var items []item
-	requests := map[string]types.KeysAndAttributes{s.Table: ask}
-	for range statesTries {
-		out, err := s.DB.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: requests})
-		if err != nil {
-			return nil, fmt.Errorf("get states: %w", err)
-		}
-		items = append(items, out.Responses[s.Table]...)
-		if len(out.UnprocessedKeys) == 0 {
-			return items, nil
-		}
-		requests = out.UnprocessedKeys
+	found, err := batchget.Items(ctx, s.DB, map[string]types.KeysAndAttributes{s.Table: ask})
+	if err != nil {
+		return nil, fmt.Errorf("get messages: %w", err)
 	}
-	return nil, fmt.Errorf("get states: some keys were not answered in %d tries", statesTries)
+	return found[s.Table], nil
 }
 
 // Tail is what a dispatcher must know of a conversation before it hands a message over.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/batchget"
 	"contactcenter/shared/id"
 )
 
@@ -457,31 +457,10 @@ func tally(list []Consent) map[string]any {
 	return map[string]any{"given": given, "withdrawn": len(list) - given, "channels": len(channels)}
 }
 
-const (
-	batchSize  = 100
-	batchTries = 5
-)
-
-// batchGet reads items until each was answered: a key that DynamoDB had no capacity for must not look like a missing item.
-func batchGet(ctx context.Context, db batchGetter, table string, keys []attr.Item, consistent bool) ([]attr.Item, error) {
-	var found []attr.Item
-	for chunk := range slices.Chunk(keys, batchSize) {
-		requests := map[string]types.KeysAndAttributes{table: {Keys: chunk, ConsistentRead: &consistent}}
-		for try := 0; len(requests) > 0; try++ {
-			if try == batchTries {
-				return nil, errors.New("read recipients: some keys were not answered in " + strconv.Itoa(batchTries) + " tries")
-			}
-			out, err := db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: requests})
-			if err != nil {
-				return nil, fmt.Errorf("read recipients: %w", err)
-			}
-			found = append(found, out.Responses[table]...)
-			requests = out.UnprocessedKeys
-		}
+func batchGet(ctx context.Context, db batchget.DynamoDB, table string, keys []attr.Item, consistent bool) ([]attr.Item, error) {
+	found, err := batchget.Items(ctx, db, map[string]types.KeysAndAttributes{table: {Keys: keys, ConsistentRead: &consistent}})
+	if err != nil {
+		return nil, fmt.Errorf("read recipients: %w", err)
 	}
-	return found, nil
-}
-
-type batchGetter interface {
-	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	return found[table], nil
 }
