@@ -169,20 +169,14 @@ func (h *Handler) inFlight(ctx context.Context, accountID string, g usage.Gate) 
 	if len(g.Entries) == 0 {
 		return 0, nil
 	}
-	const atOnce = 100
-	final := map[id.Message]bool{}
-	for list := g.Messages(); len(list) > 0; {
-		n := min(len(list), atOnce)
-		found, err := h.Messages.Standings(ctx, accountID, list[:n])
-		if err != nil {
-			return 0, err
-		}
-		for mid, m := range found {
-			final[mid] = m.Final()
-		}
-		list = list[n:]
+	found, err := h.Messages.Standings(ctx, accountID, g.Messages())
+	if err != nil {
+		return 0, err
 	}
-	return g.InFlight(func(m id.Message) bool { return final[m] }), nil
+	return g.InFlight(func(mid id.Message) bool {
+		m, ok := found[mid]
+		return ok && m.Final()
+	}), nil
 }
 
 // GetDocument answers GET /v1/openapi.json.

@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"contactcenter/shared/api"
-	"contactcenter/shared/batchget"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/usage"
@@ -28,7 +28,7 @@ type ahead struct {
 // readAhead reads the account's gate, and what the requests name without a look at anything else: channels, and whether recipients opted out.
 func (h *Handler) readAhead(ctx context.Context, accountID string, requests ...api.SendMessageRequest) *ahead {
 	a := &ahead{Handler: h, accountID: accountID, optedOut: map[string]bool{}, channels: map[string]func() (channel.Channel, error){}}
-	keys := []batchget.Key{h.Gates.At(accountID)}
+	keys := []awsclient.Key{h.Gates.At(accountID)}
 	var channels, conversations []string
 	for _, r := range requests {
 		if r.ChannelID != nil && id.Valid(id.ChannelPrefix, *r.ChannelID) {
@@ -42,7 +42,7 @@ func (h *Handler) readAhead(ctx context.Context, accountID string, requests ...a
 			keys = append(keys, h.OptOuts.At(accountID, c))
 		}
 	}
-	items, err := batchget.Together(ctx, h.DB, false, keys...)
+	items, err := awsclient.ReadTogether(ctx, h.DB, false, keys...)
 	if err != nil {
 		a.gate = func() (usage.Gate, error) { return usage.Gate{}, err }
 		return a

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"contactcenter/shared/api"
-	"contactcenter/shared/batchget"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
@@ -173,7 +173,7 @@ func TestABatchThatWasCutShortRunsAgainUnderTheSameIDs(t *testing.T) {
 }
 
 // unread is DynamoDB that reads nothing by several keys.
-type unread struct{ batchget.DynamoDB }
+type unread struct{ awsclient.BatchGetter }
 
 func (unread) BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
 	return nil, errInjected

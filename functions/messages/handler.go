@@ -8,7 +8,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
-	"contactcenter/shared/batchget"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/event"
 	"contactcenter/shared/id"
@@ -55,7 +55,7 @@ type Channels interface {
 	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
 	Deleted(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
 	// At says where a channel lies, Found reads what was found there.
-	At(channelID string) batchget.Key
+	At(channelID string) awsclient.Key
 	Found(it attr.Item) (channel.Channel, error)
 }
 
@@ -95,13 +95,13 @@ type Recipients interface {
 type OptOuts interface {
 	OptedOut(ctx context.Context, accountID string, consistent bool, conversations ...string) (map[string]bool, error)
 	// At says where there is an item if the recipient of a conversation opted out.
-	At(accountID, conversation string) batchget.Key
+	At(accountID, conversation string) awsclient.Key
 }
 
 // Handler answers the routes of messages and conversations.
 type Handler struct {
 	// DB reads what lies in several tables with one request.
-	DB         batchget.DynamoDB
+	DB         awsclient.BatchGetter
 	Messages   *message.Store
 	Gates      *usage.Store
 	Keys       *idempotency.Store

@@ -16,7 +16,7 @@ import (
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
-	"contactcenter/shared/batchget"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/cache"
 )
 
@@ -89,7 +89,7 @@ func (s *Store) Peek(ctx context.Context, id string) (Channel, error) {
 }
 
 // At is where a channel lies, for who reads it together with other items; Found is what was found there.
-func (s *Store) At(id string) batchget.Key { return batchget.Key{Table: s.Table, Item: key(id)} }
+func (s *Store) At(id string) awsclient.Key { return awsclient.Key{Table: s.Table, Item: key(id)} }
 
 // Found reads a channel, or returns ErrNotFound for an item that is not there and for a deleted channel.
 func (s *Store) Found(it attr.Item) (Channel, error) {

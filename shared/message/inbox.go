@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/audit"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
@@ -258,9 +259,9 @@ func (s *Store) inboxes(ctx context.Context, accountID string, conversations []s
 	for _, k := range conversations {
 		ask.Keys = append(ask.Keys, inboxItem(accountID, k))
 	}
-	items, err := s.batch(ctx, ask)
+	items, err := awsclient.BatchGet(ctx, s.DB, s.Table, ask)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("get conversations: %w", err)
 	}
 	found := make(map[string]item, len(items))
 	for _, it := range items {

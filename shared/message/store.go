@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"contactcenter/shared/batchget"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
@@ -79,7 +79,7 @@ func (s *Store) Get(ctx context.Context, accountID string, mid id.Message) (Mess
 	return m, s.Open(ctx, &m)
 }
 
-// States reads the state of messages of an account, still sealed: one request for each 100. Missing ones are left out. The
+// States reads the states of messages of an account, still sealed: one request for each 100. Missing ones are left out. The
 // read is eventually consistent, which is enough for what never changes back: that a message is final.
 func (s *Store) States(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]Message, error) {
 	return s.states(ctx, accountID, ids, types.KeysAndAttributes{})
@@ -90,19 +90,15 @@ var standing = [...]string{
 	attrPK, attrSK, attrDirection, attrChannel, attrProvider, attrOutcome, attrReport, attrClaim, attrFence, attrHeld, attrHeldLease, attrHeldBy, attrRelease, attrOnLimit, attrExpires,
 }
 
-// Standings reads where messages of an account stand, without their content and addresses, strongly
-// consistent: so a message that is left out was not there.
+// Standings reads where messages of an account stand, without their content and addresses, strongly consistent: so a message
+// that is left out was not there. One request for each 100.
 func (s *Store) Standings(ctx context.Context, accountID string, ids []id.Message) (map[id.Message]Message, error) {
 	names, list := projection(standing[:]...)
 	return s.states(ctx, accountID, ids, types.KeysAndAttributes{ConsistentRead: aws.Bool(true), ProjectionExpression: &list, ExpressionAttributeNames: names})
 }
 
-// states reads messages by their keys.
 func (s *Store) states(ctx context.Context, accountID string, ids []id.Message, ask types.KeysAndAttributes) (map[id.Message]Message, error) {
 	found := make(map[id.Message]Message, len(ids))
-	if len(ids) == 0 {
-		return found, nil
-	}
 	asked := make(map[id.Message]bool, len(ids))
 	for _, mid := range ids {
 		if !asked[mid] { // DynamoDB refuses a key that is given twice
@@ -110,9 +106,9 @@ func (s *Store) states(ctx context.Context, accountID string, ids []id.Message, 
 			ask.Keys = append(ask.Keys, key(accountID, mid, statePrefix))
 		}
 	}
-	items, err := s.batch(ctx, ask)
+	items, err := awsclient.BatchGet(ctx, s.DB, s.Table, ask)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("get states: %w", err)
 	}
 	for _, it := range items {
 		m, err := decode(it)
@@ -122,14 +118,6 @@ func (s *Store) states(ctx context.Context, accountID string, ids []id.Message, 
 		found[m.ID] = m
 	}
 	return found, nil
-}
-
-func (s *Store) batch(ctx context.Context, ask types.KeysAndAttributes) ([]item, error) {
-	found, err := batchget.Items(ctx, s.DB, map[string]types.KeysAndAttributes{s.Table: ask})
-	if err != nil {
-		return nil, fmt.Errorf("get messages: %w", err)
-	}
-	return found[s.Table], nil
 }
 
 // Tail is what a dispatcher must know of a conversation before it hands a message over.

@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -345,6 +346,22 @@ func TestStatesLeavesOutWhatIsMissing(t *testing.T) {
 	}
 	if got, err := s.States(t.Context(), account, nil); err != nil || len(got) != 0 {
 		t.Fatalf("none asked for: %v, %v", got, err)
+	}
+}
+
+func TestMoreMessagesThanOneRequestTakesAreReadAllTheSame(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	var ids []id.Message
+	for i := range 101 {
+		ids = append(ids, mid(i))
+		create(t, s, fresh(mid(i), "hello"))
+	}
+	reads := map[string]func(context.Context, string, []id.Message) (map[id.Message]message.Message, error){"States": s.States, "Standings": s.Standings}
+	for name, read := range reads {
+		if got, err := read(t.Context(), account, ids); err != nil || len(got) != len(ids) {
+			t.Errorf("%s: %d messages, %v; want %d", name, len(got), err, len(ids))
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
-	"contactcenter/shared/batchget"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
@@ -457,10 +457,11 @@ func tally(list []Consent) map[string]any {
 	return map[string]any{"given": given, "withdrawn": len(list) - given, "channels": len(channels)}
 }
 
-func batchGet(ctx context.Context, db batchget.DynamoDB, table string, keys []attr.Item, consistent bool) ([]attr.Item, error) {
-	found, err := batchget.Items(ctx, db, map[string]types.KeysAndAttributes{table: {Keys: keys, ConsistentRead: &consistent}})
+// batchGet reads items, one request for each 100 keys.
+func batchGet(ctx context.Context, db awsclient.BatchGetter, table string, keys []attr.Item, consistent bool) ([]attr.Item, error) {
+	found, err := awsclient.BatchGet(ctx, db, table, types.KeysAndAttributes{Keys: keys, ConsistentRead: &consistent})
 	if err != nil {
 		return nil, fmt.Errorf("read recipients: %w", err)
 	}
-	return found[table], nil
+	return found, nil
 }

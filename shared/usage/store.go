@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"contactcenter/shared/batchget"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
@@ -49,8 +49,8 @@ func (s *Store) Read(ctx context.Context, accountID string, consistent bool) (Ga
 }
 
 // At is where an account's gate lies, for who reads it together with other items; Found is what was found there.
-func (s *Store) At(accountID string) batchget.Key {
-	return batchget.Key{Table: s.Table, Item: gateKey(accountID)}
+func (s *Store) At(accountID string) awsclient.Key {
+	return awsclient.Key{Table: s.Table, Item: gateKey(accountID)}
 }
 
 // Found reads a gate, or returns ErrNoGate for an item that is not there.

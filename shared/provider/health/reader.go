@@ -68,9 +68,6 @@ func (r *Reader) States(ctx context.Context, of ...Subject) (map[Subject]Report,
 			missing = append(missing, s)
 		}
 	}
-	if len(missing) == 0 {
-		return out, nil
-	}
 	read, err := r.store.Statuses(ctx, missing...)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
-	"contactcenter/shared/batchget"
+	"contactcenter/shared/awsclient"
 )
 
 // Items: pk "health#<kind>#<id>", sk "slot#<unix time>": what was counted in these five seconds; sk "state": its state and breaker. They lie in
@@ -138,21 +138,21 @@ func (s *Store) Read(ctx context.Context, of Subject, now time.Time) ([]Slot, St
 	return list, st, nil
 }
 
-// Statuses gives the statuses of subjects, in one request for each 100; one of which nothing is recorded has the zero Status.
+// Statuses gives the statuses of subjects: one request for each 100. One of which nothing is recorded has the zero Status.
 func (s *Store) Statuses(ctx context.Context, of ...Subject) (map[Subject]Status, error) {
 	found := make(map[Subject]Status, len(of))
-	ask := types.KeysAndAttributes{}
+	var ask types.KeysAndAttributes
 	for _, sub := range of {
 		if _, twice := found[sub]; !twice {
 			found[sub] = Status{}
 			ask.Keys = append(ask.Keys, stateKey(sub))
 		}
 	}
-	items, err := batchget.Items(ctx, s.DB, map[string]types.KeysAndAttributes{s.Table: ask})
+	items, err := awsclient.BatchGet(ctx, s.DB, s.Table, ask)
 	if err != nil {
 		return nil, fmt.Errorf("read health: %w", err)
 	}
-	for _, it := range items[s.Table] {
+	for _, it := range items {
 		kind, id, _ := strings.Cut(strings.TrimPrefix(attr.Text(it, attrPK), prefix), "#")
 		found[Subject{kind, id}] = decodeStatus(it)
 	}
