@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/restriction"
+	"contactcenter/shared/usage"
 )
 
 // listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
@@ -106,7 +107,7 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 	if len(to) == 0 {
 		return func(m message.Message) api.Place { return due(m, now) }, nil
 	}
-	g, st, err := h.standing(ctx, accountID)
+	g, st, err := h.standing(ctx, accountID, func() (usage.Gate, error) { return h.Gates.Read(ctx, accountID, false) })
 	if err != nil {
 		return nil, err
 	}

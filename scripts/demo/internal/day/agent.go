@@ -15,11 +15,11 @@ import (
 
 const (
 	// patience is how long an agent waits until the CRM shows what somebody wrote, before it answers all the same.
-	patience = 30 * time.Second
+	patience = 90 * time.Second
 	// soonest is how far ahead a message for later is at least: whoever recalls it must come before.
 	soonest = 3 * time.Second
 	// stepLimit bounds one step of an agent's.
-	stepLimit = 2 * time.Minute
+	stepLimit = 3 * time.Minute
 )
 
 // actor plays an account: its agents, and the people whom they talk to.
@@ -111,7 +111,7 @@ func (a *actor) send(ctx context.Context, s step, o api.SendMessageRequest) erro
 	if err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
-	a.book.accept(s, s.person, s.no, m.ID, m.ConversationID)
+	a.book.accept(s, s.person, s.no, m.ID)
 	return nil
 }
 
@@ -141,7 +141,7 @@ func (a *actor) spread(ctx context.Context, s step) error {
 	for _, r := range got.Results {
 		switch {
 		case r.Message != nil:
-			a.book.accept(s, s.people[r.Index], s.no+r.Index, r.Message.ID, r.Message.ConversationID)
+			a.book.accept(s, s.people[r.Index], s.no+r.Index, r.Message.ID)
 		case r.Problem != nil:
 			err = errors.Join(err, a.refused(r.Problem))
 		}
@@ -151,7 +151,7 @@ func (a *actor) spread(ctx context.Context, s step) error {
 
 // hear lets somebody write, as an answer to what they got last.
 func (a *actor) hear(ctx context.Context, s step) error {
-	_, last, _ := a.book.person(s.person)
+	last, _ := a.book.person(s.person)
 	if err := a.account.Inbound(ctx, a.address(s.person), s.text, last); err != nil {
 		return fmt.Errorf("let somebody write: %w", err)
 	}
@@ -161,7 +161,8 @@ func (a *actor) hear(ctx context.Context, s step) error {
 
 // answer is an agent's: when the CRM shows what somebody wrote, it takes the conversation, marks it read, and writes back.
 func (a *actor) answer(ctx context.Context, s step) error {
-	_, _, written := a.book.person(s.person)
+	_, written := a.book.person(s.person)
+	began := time.Now()
 	var got told
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -181,6 +182,7 @@ func (a *actor) answer(ctx context.Context, s step) error {
 		if _, err := c.MarkConversationRead(ctx, got.Data.ConversationID, api.MarkReadRequest{UpToMessageID: got.Data.ID}); err != nil {
 			return fmt.Errorf("mark a conversation read: %w", err)
 		}
+		a.book.attend(s.person, written, a.names[s.agent], time.Since(began))
 		o.ChannelID, o.To, o.ConversationID = nil, nil, &got.Data.ConversationID
 	}
 	return a.send(ctx, s, o)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // book is what an account's agents noted down: what they asked for, and what they were answered. It is safe for concurrent use.
@@ -18,9 +19,13 @@ type book struct {
 	// written counts what people wrote to the account, by person and altogether.
 	written map[int]int
 	replies int
-	// conversations and last are the conversation with each person and its last message, turns all that were sent to it in order.
-	conversations, last map[int]string
-	turns               map[int][]string
+	// turns are the messages to each person, in order.
+	turns map[int][]string
+	// seen is how much of what a person wrote was marked read, agent whose task the conversation was made.
+	seen  map[int]int
+	agent map[int]string
+	// late are how long it took until the CRM showed what somebody wrote, where that was long.
+	late []time.Duration
 	// scheduled are messages that are to go later, by the number of their text.
 	scheduled map[int]string
 	canceled  int
@@ -30,17 +35,16 @@ type book struct {
 
 func newBook() *book {
 	return &book{
-		refused: map[string]int{}, written: map[int]int{}, conversations: map[int]string{}, last: map[int]string{}, turns: map[int][]string{},
+		refused: map[string]int{}, written: map[int]int{}, turns: map[int][]string{}, seen: map[int]int{}, agent: map[int]string{},
 		scheduled: map[int]string{}, held: map[string]string{},
 	}
 }
 
 // accept notes a message that was answered 202.
-func (b *book) accept(s step, person, no int, id, conversation string) {
+func (b *book) accept(s step, person, no int, id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.accepted = append(b.accepted, id)
-	b.conversations[person], b.last[person] = conversation, id
 	if s.kind == later {
 		b.scheduled[no] = id // its turn is another
 		return
@@ -81,11 +85,24 @@ func (b *book) wait(id, reason string) {
 	b.held[id] = reason
 }
 
-// person is what is known of somebody: the conversation, its last message of the account's own, and how often they wrote.
-func (b *book) person(n int) (conversation, last string, written int) {
+// person is what is known of somebody: the last message to them, and how often they wrote.
+func (b *book) person(n int) (last string, written int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.conversations[n], b.last[n], b.written[n]
+	if turns := b.turns[n]; len(turns) > 0 {
+		last = turns[len(turns)-1]
+	}
+	return last, b.written[n]
+}
+
+// attend notes that an agent took a conversation and marked what was written so far read, and how long the CRM took to show it.
+func (b *book) attend(person, written int, agent string, took time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen[person], b.agent[person] = written, agent
+	if took > slow {
+		b.late = append(b.late, took)
+	}
 }
 
 func (b *book) later(no int) string {
@@ -110,6 +127,15 @@ type notes struct {
 	canceled int
 	turns    [][]string
 	held     map[string]string
+	late     []time.Duration
+	// tasks are the conversations that people wrote in, by person.
+	tasks map[int]task
+}
+
+// task is a conversation in an account's inbox: how much of it is not read, and whose it is.
+type task struct {
+	unread int
+	agent  string
 }
 
 func (b *book) read() notes {
@@ -117,7 +143,10 @@ func (b *book) read() notes {
 	defer b.mu.Unlock()
 	n := notes{
 		accepted: slices.Clone(b.accepted), refused: maps.Clone(b.refused), broken: slices.Clone(b.broken), replies: b.replies, canceled: b.canceled,
-		held: maps.Clone(b.held),
+		held: maps.Clone(b.held), late: slices.Clone(b.late), tasks: map[int]task{},
+	}
+	for person, written := range b.written {
+		n.tasks[person] = task{written - b.seen[person], b.agent[person]}
 	}
 	for _, person := range slices.Sorted(maps.Keys(b.turns)) {
 		n.turns = append(n.turns, slices.Clone(b.turns[person]))

@@ -36,7 +36,7 @@ func newFacts() facts {
 // verdicts compares what the API, the providers, the CRM and the agents say.
 func verdicts(all []evidence, f facts) []verdict {
 	checks := []func([]evidence) verdict{
-		answered, listedAll, endedAll, handedOverOnce, asReported, counted, toldLast, repliesAgree, eventsAgree, inOrder, refusedAsForeseen,
+		answered, listedAll, endedAll, handedOverOnce, asReported, counted, toldLast, repliesAgree, tasksAgree, eventsAgree, inOrder, refusedAsForeseen,
 	}
 	var out []verdict
 	for _, check := range checks {
@@ -147,6 +147,15 @@ func handedOverOnce(all []evidence) verdict {
 				strange++
 			}
 		}
+		canceled := 0
+		for _, m := range e.listed {
+			if m.status == "canceled" {
+				canceled++
+			}
+		}
+		if canceled != e.notes.canceled {
+			t.wrong(e.name, fmt.Sprintf("%d canceled, %d shown as that", e.notes.canceled, canceled))
+		}
 		if twice+missing+never+strange > 0 {
 			t.wrong(e.name, fmt.Sprintf("%d twice, %d sent that the provider did not take once, %d handed over in spite of all, %d that the API does not list", twice, missing, never, strange))
 		}
@@ -192,13 +201,17 @@ func asReported(all []evidence) verdict {
 func counted(all []evidence) verdict {
 	var t tally
 	for _, e := range all {
+		if e.turned {
+			t.add("accounts whose period ended meanwhile", 1)
+			continue
+		}
 		used, took := e.usage.Used+e.closed, len(stack.Acceptances(e.sends))
 		t.add("used", int(used))
 		if int(used) != took || e.usage.InFlight != 0 {
 			t.wrong(e.name, fmt.Sprintf("used %d, taken %d, in flight %d", used, took, e.usage.InFlight))
 		}
 	}
-	return t.verdict("usage is what the providers took", number(t.total["used"])+" used")
+	return t.verdict("usage is what the providers took", each(t.total))
 }
 
 // toldLast: the furthest that the CRM was told of a message is its status.
@@ -254,6 +267,27 @@ func repliesAgree(all []evidence) verdict {
 		}
 	}
 	return t.verdict("what people wrote stands in the API, and the CRM was told of it", number(t.total["replies"])+" replies")
+}
+
+// tasksAgree: the inbox shows what agents took and read, and what nobody has read yet.
+func tasksAgree(all []evidence) verdict {
+	var t tally
+	for _, e := range all {
+		other := len(e.tasks)
+		for person, want := range e.notes.tasks {
+			if want.agent != "" {
+				t.add("taken and read", 1)
+			}
+			t.add("left unread", want.unread)
+			if got, listed := e.tasks[person]; listed && got == want {
+				other--
+			}
+		}
+		if other != 0 || len(e.tasks) != len(e.notes.tasks) {
+			t.wrong(e.name, fmt.Sprintf("%d of %d shown otherwise", max(other, len(e.notes.tasks)-len(e.tasks)), len(e.notes.tasks)))
+		}
+	}
+	return t.verdict("the inbox shows whose task each conversation is, and what is not read", each(t.total))
 }
 
 // eventsAgree: what the API logged as delivered is what came, no more and no less, each signed.
@@ -357,7 +391,7 @@ func (f facts) limit(e evidence) verdict {
 	if f.limitUsed != repairsLimit {
 		t.wrong(e.name, "not the number of its plan")
 	}
-	if e.usage.Used == 0 {
+	if e.usage.Used == 0 && !e.turned {
 		t.wrong(e.name, "sent nothing afterwards")
 	}
 	return t.verdict("the limit was exact, and the new period begins at nothing", fmt.Sprintf("%d of %d before, %d after", f.limitUsed, repairsLimit, e.usage.Used))

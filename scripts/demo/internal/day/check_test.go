@@ -24,13 +24,15 @@ func agreeing(name string) evidence {
 		name: name, provider: "edna", asked: 6, heard: 1, foreseen: map[string]int{"recipient_opted_out": 2},
 		notes: notes{
 			accepted: []string{"read", "delivered", "failed", "rejected", "canceled"}, refused: map[string]int{"recipient_opted_out": 1}, replies: 1, canceled: 1,
+			tasks: map[int]task{1: {0, "anna"}, 2: {1, ""}},
 			turns: [][]string{{"read", "delivered"}}, held: map[string]string{"delivered": "account_restricted"},
 		},
 		listed: map[string]shown{
-			"read": {status: "read"}, "delivered": {status: "delivered", queued: 40 * time.Second}, "failed": {status: "failed", code: "recipient_invalid"},
+			"read": {status: "read", queued: 40 * time.Second}, "delivered": {status: "delivered", queued: 50 * time.Second}, "failed": {status: "failed", code: "recipient_invalid"},
 			"rejected": {status: "rejected", code: "recipient_opted_out"}, "canceled": {status: "canceled"},
 		},
 		inbound: map[string]bool{"reply": true},
+		tasks:   map[int]task{1: {0, "anna"}, 2: {1, ""}},
 		usage:   stack.Usage{Used: 1}, closed: 1,
 		sends: []stack.Send{
 			{Seq: 1, At: noon, MessageID: "read", Accepted: true, Reported: []string{"sent", "read", "delivered"}},
@@ -105,6 +107,12 @@ func TestEachDisagreementBreaksItsPromise(t *testing.T) {
 		"a reply that is not listed":             {func(e *evidence, _ *facts) { e.inbound = nil }, school, "what people wrote"},
 		"a reply listed in place of another":     {func(e *evidence, _ *facts) { e.inbound = map[string]bool{"other": true} }, school, "what people wrote"},
 		"a reply that the CRM was not told":      {func(e *evidence, _ *facts) { e.events = without(e.events, event("message.received", "reply")) }, school, "what people wrote"},
+		"a conversation of somebody else's":      {func(e *evidence, _ *facts) { e.tasks[1] = task{0, "boris"} }, pharmacy, "the inbox"},
+		"a reply that is not marked read":        {func(e *evidence, _ *facts) { e.tasks[1] = task{1, "anna"} }, pharmacy, "the inbox"},
+		"a conversation that is not listed":      {func(e *evidence, _ *facts) { delete(e.tasks, 2) }, pharmacy, "the inbox"},
+		"a conversation that nobody knows":       {func(e *evidence, _ *facts) { e.tasks[3] = task{} }, pharmacy, "the inbox"},
+		"a conversation in place of another":     {func(e *evidence, _ *facts) { delete(e.tasks, 2); e.tasks[3] = task{1, ""} }, pharmacy, "the inbox"},
+		"a message that is shown as canceled":    {func(e *evidence, _ *facts) { e.notes.canceled-- }, pharmacy, "each was handed over once"},
 		"a delivery that did not come":           {func(e *evidence, _ *facts) { e.logged["lost"] = "delivered" }, pharmacy, "every event"},
 		"a delivery that still waits":            {func(e *evidence, _ *facts) { e.logged["late"] = "pending" }, pharmacy, "every event"},
 		"an event that is not logged":            {func(e *evidence, _ *facts) { delete(e.logged, e.events[0].ID) }, pharmacy, "every event"},
@@ -157,5 +165,19 @@ func TestABrokenPromiseNamesWhoseItIs(t *testing.T) {
 		if !v.kept && !strings.Contains(v.found, "15 used; Fern Garden Shop: used 7, taken 2, in flight 0") {
 			t.Errorf("%s (%s)", v.promise, v.found)
 		}
+	}
+}
+
+func TestAPeriodThatEndsAtMidnightIsNobodysFault(t *testing.T) {
+	t.Parallel()
+	for period, want := range map[string]bool{"2026-11": false, "2026-11-24": false, "2026-11-25": true, "2026-12": true} {
+		if turned(period, noon) != want {
+			t.Errorf("%s has turned: %t", period, !want)
+		}
+	}
+	all, f := agreeingDay()
+	all[repairs].turned, all[repairs].usage.Used = true, 0
+	if !agreed(verdicts(all, f)) {
+		t.Errorf("%+v", verdicts(all, f))
 	}
 }

@@ -77,11 +77,11 @@ func (c *crm) close() { _ = c.server.Close() }
 // hook is where an account's events go.
 func (c *crm) hook(account int) string { return fmt.Sprintf("%s/hook/%d", c.url, account) }
 
-// register makes the CRM know an account's secret. Nothing is verified before make has given it.
-func (c *crm) register(account int, accountID string, make func() (secret string, err error)) error {
+// register makes the CRM know an account's secret. Nothing is verified before ask has given it.
+func (c *crm) register(account int, accountID string, ask func() (secret string, err error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	secret, err := make()
+	secret, err := ask()
 	c.inboxes[account].accountID, c.inboxes[account].secret = accountID, secret
 	return err
 }

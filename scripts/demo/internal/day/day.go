@@ -24,8 +24,10 @@ import (
 const (
 	// DefaultSpeed is how many seconds of the day pass in one: ten hours in two and a half minutes.
 	DefaultSpeed = 240
-	// Least and Most bound the speed. Slower is real time, faster than all that takes its time anyway.
-	Least, Most = 1, 2000
+	// Least is the slowest speed: real time.
+	Least = 1
+	// Most is the fastest: faster than all that takes its time anyway.
+	Most = 2000
 
 	// settling is how long the evening lasts at most, until everything has come to its end: longer than a message that a queue lost
 	// sight of takes.

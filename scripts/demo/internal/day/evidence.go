@@ -33,6 +33,10 @@ type evidence struct {
 	inbound map[string]bool
 	usage   stack.Usage
 	closed  int64
+	// turned: a period ended by itself meanwhile, so that its figures are gone.
+	turned bool
+	// tasks are the API's conversations that people wrote in, by person.
+	tasks map[int]task
 	// sends are the provider's.
 	sends []stack.Send
 	// events are the CRM's; again came once more, wrong were not as they must be. logged is how the API says that each was delivered.
@@ -56,9 +60,20 @@ func (d *day) gather(ctx context.Context) ([]evidence, error) {
 		return nil, fmt.Errorf("collect what is known: %w", err)
 	}
 	for i := range all {
+		all[i].turned = turned(all[i].usage.Period, d.began)
 		all[i].asked, all[i].heard, all[i].foreseen, all[i].closed = d.plan.asked(i), d.plan.heard(i), d.plan.refusals(i), d.facts.closed[i]
 	}
 	return all, nil
+}
+
+// turned tells whether a period, "2026-11" or "2026-11-24", began after a time.
+func turned(period string, after time.Time) bool {
+	for _, layout := range []string{"2006-01", "2006-01-02"} {
+		if began, err := time.Parse(layout, period); err == nil {
+			return began.After(after)
+		}
+	}
+	return false
 }
 
 func (a *actor) evidence(ctx context.Context) (evidence, error) {
@@ -68,7 +83,7 @@ func (a *actor) evidence(ctx context.Context) (evidence, error) {
 	if e.listed, err = a.listed(ctx); err != nil {
 		return e, err
 	}
-	if e.inbound, err = a.inbound(ctx); err != nil {
+	if e.inbound, e.tasks, err = a.inbound(ctx); err != nil {
 		return e, err
 	}
 	if e.logged, err = a.logged(ctx); err != nil {
@@ -121,23 +136,32 @@ func show(m api.Message) shown {
 	return out
 }
 
-// inbound are the replies, as the account's conversations have them.
-func (a *actor) inbound(ctx context.Context) (map[string]bool, error) {
-	out := map[string]bool{}
-	err := pages(func(token string) (string, error) {
+// inbound are the replies, and the conversations that have them.
+func (a *actor) inbound(ctx context.Context) (replies map[string]bool, tasks map[int]task, err error) {
+	replies, tasks = map[string]bool{}, map[int]task{}
+	people := map[string]int{}
+	for person := range peopleOfAccount {
+		people[a.address(person)] = person
+	}
+	err = pages(func(token string) (string, error) {
 		page, err := a.agents[0].ListConversations(ctx, client.ListConversationsQuery{ChannelID: a.account.Channel.ID, PageSize: pageSize, PageToken: token})
 		for _, c := range page.Items {
 			if c.LastInboundAt == nil || err != nil {
 				continue
 			}
-			err = a.replies(ctx, c.ID, out)
+			t := task{unread: int(c.UnreadCount)}
+			if c.Assignee != nil {
+				t.agent = c.Assignee.UserID
+			}
+			tasks[people[c.Address]] = t
+			err = a.replies(ctx, c.ID, replies)
 		}
 		return page.NextPageToken, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list replies: %w", err)
+		return nil, nil, fmt.Errorf("list replies: %w", err)
 	}
-	return out, nil
+	return replies, tasks, nil
 }
 
 func (a *actor) replies(ctx context.Context, conversation string, into map[string]bool) error {

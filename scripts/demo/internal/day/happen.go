@@ -76,19 +76,27 @@ func (d *day) campaignEnds(ctx context.Context) error {
 	return d.behave([]int{garden}, nil)(ctx)
 }
 
+// enoughWaiting are the messages of each account that are seen to wait before the outage may end.
+const enoughWaiting = 5
+
 // endOutage lets the outage last until it was seen, and ends it.
 func (d *day) endOutage(ctx context.Context) error {
 	if err := d.caughtUp(ctx); err != nil {
 		return err
 	}
+	waiting := map[int]int{}
 	err := d.within(ctx, func(ctx context.Context) (bool, error) {
 		d.facts.outageShown = d.facts.outageShown || d.provider("edna") == "outage"
+		seen := d.facts.outageShown
 		for _, i := range []int{pharmacy, school, garden} {
+			before := len(d.facts.outageHeld)
 			if err := d.actors[i].lookForHeld(ctx, "provider_outage", d.facts.outageHeld); err != nil {
 				return false, err
 			}
+			waiting[i] += len(d.facts.outageHeld) - before
+			seen = seen && waiting[i] >= enoughWaiting
 		}
-		return d.facts.outageShown && len(d.facts.outageHeld) > 0, nil
+		return seen, nil
 	})
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func someDay(out *strings.Builder, live bool) (*day, *time.Time) {
 	}
 	for i := range 1300 {
 		id := fmt.Sprint(i)
-		d.actors[0].book.accept(step{}, i, i, id, "")
+		d.actors[0].book.accept(step{}, i, i, id)
 		for status, until := range map[string]int{"queued": 1300, "sent": 1290, "delivered": 1200, "read": 1000} {
 			if i < until {
 				e := event("message."+status, id)

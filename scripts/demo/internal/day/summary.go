@@ -3,6 +3,7 @@ package day
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -209,20 +210,24 @@ func wrapped(title, text string) []string {
 	return append(out, line)
 }
 
-// slowOnes tells of messages that were on their way for long without a reason that is known here.
+// slowOnes tells of messages and replies that were on their way for long without a reason that is known here.
 func slowOnes(all []evidence) []string {
 	var out []string
+	note := func(name, what string, took []time.Duration) {
+		if len(took) > 0 {
+			out = append(out, fmt.Sprintf("  slow      %s: %s after more than %.0f s: %s, at most %s", name, what, slow.Seconds(), number(len(took)), screen.Milliseconds(slices.Max(took))))
+		}
+	}
 	for _, e := range all {
-		n, longest := 0, time.Duration(0)
-		for _, m := range e.listed {
-			if !m.late && m.queued > slow {
-				n++
-				longest = max(longest, m.queued)
+		var took []time.Duration
+		for id, m := range e.listed {
+			// What was seen waiting had a reason, though only some reasons are counted apart.
+			if _, held := e.notes.held[id]; !held && !m.late && m.queued > slow {
+				took = append(took, m.queued)
 			}
 		}
-		if n > 0 {
-			out = append(out, fmt.Sprintf("  slow      %s %d of %s: over %s on their way, at most %s", e.name, n, number(len(e.listed)), slow, screen.Milliseconds(longest)))
-		}
+		note(e.name, "messages that the provider had", took)
+		note(e.name, "replies that the CRM was told", e.notes.late)
 	}
 	return out
 }

@@ -3,12 +3,14 @@ package day
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTheSummaryCanBeRead(t *testing.T) {
 	t.Parallel()
 	one, other := agreeing("Linden Pharmacy"), agreeing("Fern Garden Shop")
 	other.notes.refused["account_restricted"] = 1200
+	other.notes.late = []time.Duration{61200 * time.Millisecond}
 	want := `                     accepted      sent delivered      read    failed  canceled      held  rejected   replies    events
   Linden Pharmacy           5         2         2         1         1         1         1         2         1        13
   Fern Garden Shop          5         2         2         1         1         1         1     1,202         1        13
@@ -21,8 +23,9 @@ func TestTheSummaryCanBeRead(t *testing.T) {
   held      Linden Pharmacy: 1 account_restricted
             Fern Garden Shop: 1 account_restricted
   events    10 queued, 2 canceled, 2 delivered, 2 failed, 2 held, 2 read, 2 received, 2 rejected, 2 usage.reset
-  slow      Linden Pharmacy 1 of 5: over 30s on their way, at most 40.0 s
-  slow      Fern Garden Shop 1 of 5: over 30s on their way, at most 40.0 s`
+  slow      Linden Pharmacy: messages that the provider had after more than 30 s: 1, at most 40.0 s
+  slow      Fern Garden Shop: messages that the provider had after more than 30 s: 1, at most 40.0 s
+  slow      Fern Garden Shop: replies that the CRM was told after more than 30 s: 1, at most 61.2 s`
 	if got := strings.Join(summary([]evidence{one, other}), "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -22,6 +22,7 @@ type Screen struct {
 	open int
 }
 
+// Styles of what is painted, as terminals number them.
 const (
 	Bold  = "1"
 	Green = "32"
@@ -29,6 +30,7 @@ const (
 	Faint = "2"
 )
 
+// Paint gives a text in a style, where there are colours.
 func (s *Screen) Paint(style, text string) string {
 	if !s.Colour {
 		return text
@@ -36,15 +38,19 @@ func (s *Screen) Paint(style, text string) string {
 	return "\x1b[" + style + "m" + text + "\x1b[0m"
 }
 
+// Line writes a line.
 func (s *Screen) Line(text string) {
 	s.Clear()
 	fmt.Fprintln(s.Out, text)
 }
 
+// Title writes what the next lines are about.
 func (s *Screen) Title(text string) { s.Line("\n" + s.Paint(Bold, text)) }
 
+// Note writes what is good to know.
 func (s *Screen) Note(text string) { s.Line("  " + s.Paint(Faint, text)) }
 
+// Prompt writes what the person can do now.
 func (s *Screen) Prompt(text string) { s.Line(s.Paint(Bold, text)) }
 
 // hop is one step of a message's way, with the time since it began.
@@ -66,6 +72,7 @@ func (s *Screen) Check(ok bool, promise, found string) {
 	s.Line("  " + mark + " " + promise + s.Paint(Faint, " ("+found+")"))
 }
 
+// Summary writes how many promises were kept and broken.
 func (s *Screen) Summary() {
 	style := Green
 	if s.Failed > 0 {
