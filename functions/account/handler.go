@@ -230,19 +230,14 @@ func (h *Handler) GetProhibitedUses(w http.ResponseWriter, r *http.Request) {
 
 // ListRules answers GET /v1/rules: every published version, the one that comes into force last first.
 func (h *Handler) ListRules(w http.ResponseWriter, r *http.Request) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Rules.List(r.Context(), attr.Page{Size: size, Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Rules.List(r.Context(), page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.RulesList{Items: []api.Rules{}, NextPageToken: next}
@@ -367,19 +362,14 @@ func checkDocuments(accepted []api.AcceptedDocument, v rules.Version, errs *api.
 
 // ListAcceptances answers GET /v1/rules/acceptances, newest first.
 func (h *Handler) ListAcceptances(w http.ResponseWriter, r *http.Request) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Rules.Acceptances(r.Context(), api.PrincipalFrom(r.Context()).AccountID, attr.Page{Size: size, Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Rules.Acceptances(r.Context(), api.PrincipalFrom(r.Context()).AccountID, page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.AcceptanceList{Items: []api.Acceptance{}, NextPageToken: next}

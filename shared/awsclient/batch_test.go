@@ -3,6 +3,7 @@ package awsclient
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -99,6 +100,57 @@ func TestWaitingForAnotherTryEndsWithTheContext(t *testing.T) {
 		}
 		if err := Wait(t.Context(), time.Second); err != nil {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// several are tables that answer nothing, or everything but what is gone.
+type several struct {
+	requests int
+	halts    bool
+}
+
+func (s *several) BatchGetItem(_ context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	s.requests++
+	if s.halts {
+		return &dynamodb.BatchGetItemOutput{UnprocessedKeys: in.RequestItems}, nil
+	}
+	out := &dynamodb.BatchGetItemOutput{Responses: map[string][]map[string]types.AttributeValue{}}
+	for table, ask := range in.RequestItems {
+		for i, k := range ask.Keys {
+			if slices.ContainsFunc(ask.Keys[:i], Key{table, k}.names) {
+				return nil, errors.New("DynamoDB refuses a key that is given twice")
+			}
+			if k["pk"].(*types.AttributeValueMemberS).Value != "gone" {
+				out.Responses[table] = append(out.Responses[table], k)
+			}
+		}
+	}
+	return out, nil
+}
+
+func TestItemsOfSeveralTablesComeInTheOrderOfTheirKeys(t *testing.T) {
+	t.Parallel()
+	key := func(table, pk string) Key {
+		return Key{table, map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}}}
+	}
+	keys := []Key{key("b", "1"), key("a", "gone"), key("a", "1"), key("b", "1"), key("a", "2")}
+	for i := range 97 {
+		keys = append(keys, key("c", strconv.Itoa(i)))
+	}
+	db := &several{}
+	items, err := ReadTogether(t.Context(), db, true, keys...)
+	if err != nil || len(items) != len(keys) || db.requests != 2 {
+		t.Fatalf("%d items in %d requests, error %v", len(items), db.requests, err)
+	}
+	for i, it := range items {
+		if (it == nil) != (i == 1) || it != nil && !keys[i].names(it) {
+			t.Errorf("%d is %v", i, it)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if items, err := ReadTogether(t.Context(), &several{halts: true}, false, keys...); err == nil {
+			t.Errorf("keys without an answer are items that are not there: %v", items)
 		}
 	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/cache"
 )
 
@@ -81,6 +82,21 @@ func (s *Store) Get(ctx context.Context, id string) (Channel, error) {
 // Peek is Get at half the price: the read is eventually consistent, so a change of the last moment may be missed.
 func (s *Store) Peek(ctx context.Context, id string) (Channel, error) {
 	c, err := s.read(ctx, id, false)
+	if err == nil && c.Deleted() {
+		return Channel{}, ErrNotFound
+	}
+	return c, err
+}
+
+// At is where a channel lies, for who reads it together with other items; Found is what was found there.
+func (s *Store) At(id string) awsclient.Key { return awsclient.Key{Table: s.Table, Item: key(id)} }
+
+// Found reads a channel, or returns ErrNotFound for an item that is not there and for a deleted channel.
+func (s *Store) Found(it attr.Item) (Channel, error) {
+	if len(it) == 0 {
+		return Channel{}, ErrNotFound
+	}
+	c, err := decode(it)
 	if err == nil && c.Deleted() {
 		return Channel{}, ErrNotFound
 	}

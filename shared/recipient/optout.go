@@ -23,6 +23,11 @@ type Flags struct {
 	Table string
 }
 
+// At is where the flag of a conversation lies, for who reads it together with other items: where there is an item, its recipient opted out.
+func (f *Flags) At(accountID, conversation string) awsclient.Key {
+	return awsclient.Key{Table: f.Table, Item: key(accountID, conversation, flagSort)}
+}
+
 // OptedOut tells which conversations of an account are closed by an opt-out: one request for each 100. Consistent reads cost
 // twice as much and miss nothing that was written before.
 func (f *Flags) OptedOut(ctx context.Context, accountID string, consistent bool, conversations ...string) (map[string]bool, error) {

@@ -333,20 +333,35 @@ func (s *Store) Ensure(ctx context.Context, accountID, address string) (string, 
 	if err != nil {
 		return "", err
 	}
-	_, err = s.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: changes})
-	canceled := new(types.TransactionCanceledException)
-	switch {
-	case errors.As(err, &canceled):
-		it, err := s.read(ctx, accountID, s.AddressKey(accountID, address), recipientSort)
-		if err == nil && attr.Text(it, attrOwner) == "" {
-			err = ErrErasing
+	for try := range ensureTries {
+		_, err = s.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: changes})
+		if err == nil {
+			return recipientID, nil
 		}
-		return attr.Text(it, attrOwner), err
-	case err != nil:
-		return "", fmt.Errorf("make recipient: %w", err)
+		if canceled := new(types.TransactionCanceledException); !errors.As(err, &canceled) {
+			break
+		}
+		it, err := s.read(ctx, accountID, s.AddressKey(accountID, address), recipientSort)
+		switch {
+		case err != nil:
+			return "", err
+		case attr.Text(it, attrOwner) != "":
+			return attr.Text(it, attrOwner), nil
+		case attr.Text(it, attrErasing) != "":
+			return "", ErrErasing
+		}
+		// Somebody else's transaction on the address was not done yet.
+		if err := awsclient.Wait(ctx, time.Duration(try+1)*ensureWait); err != nil {
+			return "", err
+		}
 	}
-	return recipientID, nil
+	return "", fmt.Errorf("make recipient: %w", err)
 }
+
+const (
+	ensureTries = 5
+	ensureWait  = 20 * time.Millisecond
+)
 
 // Change replaces a recipient's addresses and name. Opt-outs that the recipient has hold for new addresses too. It returns
 // ErrTaken, ErrErasing, ErrTooMany or ErrChanged. What changes nothing is not written.

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
@@ -44,10 +45,20 @@ func (s *Store) Read(ctx context.Context, accountID string, consistent bool) (Ga
 	if err != nil {
 		return Gate{}, fmt.Errorf("read gate: %w", err)
 	}
-	if len(out.Item) == 0 {
+	return s.Found(out.Item)
+}
+
+// At is where an account's gate lies, for who reads it together with other items; Found is what was found there.
+func (s *Store) At(accountID string) awsclient.Key {
+	return awsclient.Key{Table: s.Table, Item: gateKey(accountID)}
+}
+
+// Found reads a gate, or returns ErrNoGate for an item that is not there.
+func (s *Store) Found(it map[string]types.AttributeValue) (Gate, error) {
+	if len(it) == 0 {
 		return Gate{}, ErrNoGate
 	}
-	return decodeGate(out.Item)
+	return decodeGate(it)
 }
 
 // Create makes an account's gate, with nothing used. It does nothing when there is one.
