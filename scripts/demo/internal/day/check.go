@@ -314,11 +314,12 @@ func eventsAgree(all []evidence) verdict {
 		}
 		t.add("events", len(e.events))
 		t.add("again", e.again)
-		if missing+pending+strange+e.wrong > 0 {
-			t.wrong(e.name, fmt.Sprintf("%d did not come, %d still wait, %d are not logged as delivered, %d not signed as they must be", missing, pending, strange, e.wrong))
+		lost := max(0, e.stumbled-e.again)
+		if missing+pending+strange+e.wrong+lost > 0 {
+			t.wrong(e.name, fmt.Sprintf("%d did not come, %d still wait, %d are not logged as delivered, %d not signed as they must be, %d did not come again", missing, pending, strange, e.wrong, lost))
 		}
 	}
-	return t.verdict("every event that the API logged came to the CRM, signed", fmt.Sprintf("%s events, %s came more than once", number(t.total["events"]), number(t.total["again"])))
+	return t.verdict("every event that the API logged came to the CRM, signed", fmt.Sprintf("%s events, %s came again, as the CRM had answered them with an error", number(t.total["events"]), number(t.total["again"])))
 }
 
 func inOrder(all []evidence) verdict {

@@ -116,6 +116,7 @@ func TestEachDisagreementBreaksItsPromise(t *testing.T) {
 		"a delivery that did not come":           {func(e *evidence, _ *facts) { e.logged["lost"] = "delivered" }, pharmacy, "every event"},
 		"a delivery that still waits":            {func(e *evidence, _ *facts) { e.logged["late"] = "pending" }, pharmacy, "every event"},
 		"an event that is not logged":            {func(e *evidence, _ *facts) { delete(e.logged, e.events[0].ID) }, pharmacy, "every event"},
+		"an event that did not come again":       {func(e *evidence, _ *facts) { e.stumbled = e.again + 1 }, pharmacy, "every event"},
 		"an event that is not signed":            {func(e *evidence, _ *facts) { e.wrong++ }, pharmacy, "every event"},
 		"two messages in the wrong order":        {func(e *evidence, _ *facts) { e.sends[0].Seq = 9 }, garden, "each person's messages"},
 		"a refusal that nobody foresaw":          {func(e *evidence, _ *facts) { e.notes.refused["account_restricted"] = 1; e.asked++ }, garden, "rejected is"},

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,9 +32,10 @@ type told struct {
 // inbox is what the CRM was told for one account. Its fields are guarded by the CRM's lock.
 type inbox struct {
 	accountID, secret string
-	// events are those that were told, by webhook-id; again counts those that came once more.
-	events map[string]told
-	again  int
+	// events are those that were told, by webhook-id; again counts those that came once more, stumbled those that the CRM took and answered
+	// with an error all the same, as servers do: each of them has to come again.
+	events          map[string]told
+	again, stumbled int
 	// wrong counts what was not signed as the standard says, or is another account's.
 	wrong int
 	// reached are the messages that were told to have come so far, by event type.
@@ -96,21 +99,23 @@ func (c *crm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.inboxes[account].take(body, r.Header) {
-		w.WriteHeader(http.StatusUnauthorized)
-	}
+	w.WriteHeader(c.inboxes[account].take(body, r.Header))
 }
 
-func (b *inbox) take(body []byte, header http.Header) bool {
+// stumbles is how many events the CRM takes until it answers one with an error.
+const stumbles = 50
+
+// take takes an event, and gives the status of the answer.
+func (b *inbox) take(body []byte, header http.Header) int {
 	e := told{ID: header.Get("webhook-id")}
 	verifier, err := webhooks.NewWebhook(b.secret)
 	if err != nil || verifier.Verify(body, header) != nil || json.Unmarshal(body, &e) != nil || e.AccountID != b.accountID {
 		b.wrong++
-		return false
+		return http.StatusUnauthorized
 	}
 	if _, known := b.events[e.ID]; known {
 		b.again++
-		return true
+		return http.StatusOK
 	}
 	b.events[e.ID] = e
 	if b.reached[e.Type] == nil {
@@ -121,7 +126,11 @@ func (b *inbox) take(body []byte, header http.Header) bool {
 		from := strings.TrimPrefix(e.Data.From, "+")
 		b.heard[from] = append(b.heard[from], e)
 	}
-	return true
+	if len(b.events)%stumbles == 0 {
+		b.stumbled++
+		return http.StatusInternalServerError
+	}
+	return http.StatusOK
 }
 
 // heard gives the nth message, from 1, that somebody wrote to an account, once it was told.
@@ -158,13 +167,15 @@ func (c *crm) counts(account int) counts {
 	}
 }
 
-// all are the events that an account was told, and how many of what came was not as it must be, or came again.
-func (c *crm) all(account int) (events []told, again, wrong int) {
+// arrived is what came to the CRM for an account: the events, and how many came again, had to, or were not as they must be.
+type arrived struct {
+	events                 []told
+	again, stumbled, wrong int
+}
+
+func (c *crm) arrived(account int) arrived {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := c.inboxes[account]
-	for _, e := range b.events {
-		events = append(events, e)
-	}
-	return events, b.again, b.wrong
+	return arrived{slices.Collect(maps.Values(b.events)), b.again, b.stumbled, b.wrong}
 }

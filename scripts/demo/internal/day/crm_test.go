@@ -59,9 +59,8 @@ func TestTheCRMTakesWhatIsSignedAndKnowsItAgain(t *testing.T) {
 			t.Errorf("call %d: %d, want %d", i+1, got, call.want)
 		}
 	}
-	events, again, wrong := c.all(0)
-	if len(events) != 2 || again != 1 || wrong != 3 {
-		t.Errorf("%d events, %d again, %d wrong", len(events), again, wrong)
+	if got := c.arrived(0); len(got.events) != 2 || got.again != 1 || got.wrong != 3 || got.stumbled != 0 {
+		t.Errorf("%+v", got)
 	}
 	if got := c.counts(0); got != (counts{sent: 1, ended: 1, replies: 1, events: 2}) {
 		t.Errorf("%+v", got)
@@ -71,5 +70,29 @@ func TestTheCRMTakesWhatIsSignedAndKnowsItAgain(t *testing.T) {
 	}
 	if _, ok := c.heard(0, "35799500001", 2); ok {
 		t.Error("a second message that nobody wrote")
+	}
+}
+
+func TestTheCRMStumblesNowAndThenOverWhatItHasTaken(t *testing.T) {
+	t.Parallel()
+	c := newCRM(1)
+	if err := c.register(0, "acct_1", func() (string, error) { return secret, nil }); err != nil {
+		t.Fatal(err)
+	}
+	body := `{"type":"message.sent","account_id":"acct_1","data":{"id":"msg_1"}}`
+	failed := 0
+	for i := range 2 * stumbles {
+		id := fmt.Sprint("evt_", i)
+		status := post(t, c, "/hook/0", id, secret, body)
+		if status == http.StatusInternalServerError {
+			failed++
+			status = post(t, c, "/hook/0", id, secret, body)
+		}
+		if status != http.StatusOK {
+			t.Fatalf("event %d: %d", i, status)
+		}
+	}
+	if got := c.arrived(0); failed != 2 || got.stumbled != 2 || got.again != 2 || len(got.events) != 2*stumbles {
+		t.Errorf("%d failed, %d stumbled, %d came again of %d", failed, got.stumbled, got.again, len(got.events))
 	}
 }

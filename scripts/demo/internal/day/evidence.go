@@ -39,10 +39,9 @@ type evidence struct {
 	tasks map[int]task
 	// sends are the provider's.
 	sends []stack.Send
-	// events are the CRM's; again came once more, wrong were not as they must be. logged is how the API says that each was delivered.
-	events       []told
-	again, wrong int
-	logged       map[string]string
+	// arrived is the CRM's. logged is how the API says that each event was delivered.
+	arrived
+	logged map[string]string
 }
 
 // gather collects the evidence of all accounts.
@@ -77,8 +76,7 @@ func turned(period string, after time.Time) bool {
 }
 
 func (a *actor) evidence(ctx context.Context) (evidence, error) {
-	e := evidence{name: a.name, provider: a.need.Provider, notes: a.book.read()}
-	e.events, e.again, e.wrong = a.crm.all(a.index)
+	e := evidence{name: a.name, provider: a.need.Provider, notes: a.book.read(), arrived: a.crm.arrived(a.index)}
 	var err error
 	if e.listed, err = a.listed(ctx); err != nil {
 		return e, err

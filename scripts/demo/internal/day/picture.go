@@ -91,26 +91,40 @@ func (d *day) providers(paint func(style, text string) string) string {
 }
 
 // barWidth is how long the bar of the day is.
-const barWidth = 40
+const barWidth = 28
 
 func (d *day) picture(now time.Duration) []string {
+	columns := table{"accepted", "sent", "delivered", "read", "waiting", "refused", "replies", "events"}
 	done := int(barWidth * (min(now, closes) - opens) / (closes - opens))
 	out := []string{
 		"",
 		fmt.Sprintf("  %s  %s%s  %s", d.screen.Paint(screen.Bold, clockTime(min(now, closes))), strings.Repeat("█", done), strings.Repeat("░", barWidth-done), d.providers(d.screen.Paint)),
-		d.screen.Paint(screen.Faint, row("", "accepted", "sent", "delivered", "read", "waiting", "refused", "replies", "events")),
+		d.screen.Paint(screen.Faint, columns.head()),
 	}
 	for _, l := range d.lines() {
-		out = append(out, row(l.name, number(l.accepted), number(l.sent), number(l.delivered), number(l.read), number(l.waiting()), number(l.refused), number(l.replies), number(l.events)))
+		out = append(out, columns.row(l.name, l.accepted, l.sent, l.delivered, l.read, l.waiting(), l.refused, l.replies, l.events))
 	}
 	return append(out, "  "+d.screen.Paint(screen.Faint, d.now))
 }
 
-// row is a line of a table: a name, and figures at the right of their columns.
-func row(name string, figures ...string) string {
-	out := fmt.Sprintf("  %-17s", name)
-	for _, f := range figures {
-		out += fmt.Sprintf(" %9s", f)
+// table are the heads of columns of figures. Beside the accounts' names, those of the picture fit a terminal of 80 characters.
+type table []string
+
+func (t table) head() string { return t.line("", t) }
+
+// row is a line of the table: a name, and figures at the right of their columns.
+func (t table) row(name string, figures ...int) string {
+	var cells []string
+	for _, n := range figures {
+		cells = append(cells, number(n))
+	}
+	return t.line(name, cells)
+}
+
+func (t table) line(name string, cells []string) string {
+	out := fmt.Sprintf("  %-16s", name)
+	for i, c := range cells {
+		out += fmt.Sprintf("%*s", max(len(t[i])+1, 6), c)
 	}
 	return out
 }

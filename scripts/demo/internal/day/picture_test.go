@@ -49,13 +49,13 @@ func TestThePictureShowsTheDayAsItIs(t *testing.T) {
 	d.show()
 	want := `  12:00  edna answers nothing but 503
 
-  12:30  ██████████████████░░░░░░░░░░░░░░░░░░░░░░  edna outage, twilio_sms operational
-                     accepted      sent delivered      read   waiting   refused   replies    events
-  Linden Pharmacy       1,300     1,290     1,200     1,000        10         1         0     4,790
-  Kestrel Parcels           0         0         0         0         0         0         0         0
-  Hillside School           0         0         0         0         0         0         0         0
-  Cog & Spring              0         0         0         0         0         0         0         0
-  Fern Garden Shop          0         0         0         0         0         0         0         0
+  12:30  ████████████░░░░░░░░░░░░░░░░  edna outage, twilio_sms operational
+                   accepted  sent delivered  read waiting refused replies events
+  Linden Pharmacy     1,300 1,290     1,200 1,000      10       1       0  4,790
+  Kestrel Parcels         0     0         0     0       0       0       0      0
+  Hillside School         0     0         0     0       0       0       0      0
+  Cog & Spring            0     0         0     0       0       0       0      0
+  Fern Garden Shop        0     0         0     0       0       0       0      0
   waiting until the outage is seen`
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)

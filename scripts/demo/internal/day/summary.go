@@ -110,7 +110,7 @@ func (e evidence) held() map[string]string {
 
 // summary is what the day came to, in lines.
 func summary(all []evidence) []string {
-	out := []string{row("", "accepted", "sent", "delivered", "read", "failed", "canceled", "held", "rejected", "replies", "events")}
+	out := []string{accountColumns().head()}
 	var total account
 	for _, e := range all {
 		a := e.account()
@@ -127,12 +127,12 @@ func summary(all []evidence) []string {
 	return append(out, slowOnes(all)...)
 }
 
+func accountColumns() table {
+	return table{"accepted", "sent", "delivered", "read", "failed", "canceled", "held", "rejected", "replies", "events"}
+}
+
 func (a account) row(name string) string {
-	var figures []string
-	for _, n := range []int{a.accepted, a.sent, a.delivered, a.read, a.failed, a.canceled, a.held, a.rejected, a.replies, a.events} {
-		figures = append(figures, number(n))
-	}
-	return row(name, figures...)
+	return accountColumns().row(name, a.accepted, a.sent, a.delivered, a.read, a.failed, a.canceled, a.held, a.rejected, a.replies, a.events)
 }
 
 func (a account) plus(b account) account {

@@ -11,10 +11,10 @@ func TestTheSummaryCanBeRead(t *testing.T) {
 	one, other := agreeing("Linden Pharmacy"), agreeing("Fern Garden Shop")
 	other.notes.refused["account_restricted"] = 1200
 	other.notes.late = []time.Duration{61200 * time.Millisecond}
-	want := `                     accepted      sent delivered      read    failed  canceled      held  rejected   replies    events
-  Linden Pharmacy           5         2         2         1         1         1         1         2         1        13
-  Fern Garden Shop          5         2         2         1         1         1         1     1,202         1        13
-  all                      10         4         4         2         2         2         2     1,204         2        26
+	want := `                   accepted  sent delivered  read failed canceled  held rejected replies events
+  Linden Pharmacy         5     2         2     1      1        1     1        2       1     13
+  Fern Garden Shop        5     2         2     1      1        1     1    1,202       1     13
+  all                    10     4         4     2      2        2     2    1,204       2     26
 
   rejected  Linden Pharmacy: 2 recipient_opted_out
             Fern Garden Shop: 1,200 account_restricted, 2 recipient_opted_out
