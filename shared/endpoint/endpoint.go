@@ -35,10 +35,10 @@ const (
 	Overlap = 24 * time.Hour
 	// FailingFor is for how long an endpoint may fail before it is disabled, and a delivery is tried.
 	FailingFor = 72 * time.Hour
-	// QuickWithin is how fast an endpoint answers that is called as often as there is something to send, QuickFor for how long one
-	// that did is taken to be so.
+	// QuickWithin is how fast an endpoint answers that is called as often as there is something to send.
 	QuickWithin = time.Second
-	QuickFor    = time.Hour
+	// QuickFor is for how long one that did is taken to be so.
+	QuickFor = time.Hour
 	// Places is how many invocations may send to one that is not known to be quick, at a time: what it takes its time for is taken
 	// from all endpoints.
 	Places = 4
