@@ -90,7 +90,7 @@ const (
 
 // ListProviders answers GET /v1/providers.
 func (h *Handler) ListProviders(w http.ResponseWriter, r *http.Request) {
-	page, err := pageOf(r)
+	page, err := api.ReadPage(r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
@@ -306,18 +306,14 @@ func validName(name string) error {
 
 // ListChannels answers GET /v1/channels.
 func (h *Handler) ListChannels(w http.ResponseWriter, r *http.Request) {
-	page, err := pageOf(r)
+	page, err := api.ReadPage(r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
 	list, next, err := h.Channels.List(r.Context(), api.PrincipalFrom(r.Context()).AccountID, page)
-	if errors.Is(err, attr.ErrToken) {
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	}
 	if err != nil {
-		api.WriteError(w, r, api.TryAgain(r, err))
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.ChannelList{Items: []api.Channel{}, NextPageToken: next}
@@ -450,10 +446,4 @@ func problemOf(r *http.Request, err error) error {
 		return api.NewProblem(api.CodeChannelNotFound)
 	}
 	return api.TryAgain(r, err)
-}
-
-func pageOf(r *http.Request) (attr.Page, error) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	return attr.Page{Size: size, Token: token}, q.Err()
 }

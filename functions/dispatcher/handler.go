@@ -245,11 +245,19 @@ func (d *Dispatcher) respond(ctx context.Context, byAccount map[string][]deliver
 	if len(in.Entries) == 0 {
 		return out
 	}
-	if _, err := d.SQS.ChangeMessageVisibilityBatch(context.WithoutCancel(ctx), in); err != nil {
-		// They come again when the queue's own visibility timeout is over.
-		d.Log.WarnContext(ctx, "visibility not changed", "error", err.Error(), "records", len(in.Entries))
-	}
+	d.change(ctx, in)
 	return out
+}
+
+// change sets visibilities. Records for which that fails come again when the queue's own visibility timeout is over.
+func (d *Dispatcher) change(ctx context.Context, in *sqs.ChangeMessageVisibilityBatchInput) {
+	done, err := d.SQS.ChangeMessageVisibilityBatch(context.WithoutCancel(ctx), in)
+	switch {
+	case err != nil:
+		d.Log.WarnContext(ctx, "visibility not changed", "error", err.Error(), "records", len(in.Entries))
+	case len(done.Failed) > 0:
+		d.Log.WarnContext(ctx, "visibility not changed", "code", aws.ToString(done.Failed[0].Code), "failed", len(done.Failed), "records", len(in.Entries))
+	}
 }
 
 // account dispatches the records of one account.

@@ -82,19 +82,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Credentials: credentials,
 		Events:      happenings,
 		SQS:         client, QueueURL: env["DISPATCH_QUEUE_URL"],
-		Health: monitor, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,
+		Health: monitor, Hints: &Hints{}, Log: log, Now: now, Sleep: awsclient.Wait, Random: rand.Uint64,
 	}, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // pausableChannels gives channels from a cache of at most 5 s, and writes pauses.

@@ -196,17 +196,18 @@ func (b *batch) answered(ctx context.Context, a idempotency.Answer) ([]api.Batch
 // accept checks every message, and accepts those that nothing stands against.
 func (b *batch) accept(ctx context.Context, body []byte) ([]api.BatchResult, error) {
 	accountID := b.principal.AccountID
+	problems, bodyErr := api.DecodeEach(body, "messages", maxBatch, func(i int) any {
+		b.items = append(b.items, item{})
+		return &b.items[i].req
+	})
+	b.ahead = b.readAhead(ctx, accountID, b.requests()...)
 	b.limitsErr = b.readLimits(ctx, accountID)
 	version, agreement, err := b.rulesAccepted(ctx, accountID)
 	if err != nil {
 		return nil, err
 	}
-	problems, err := api.DecodeEach(body, "messages", maxBatch, func(i int) any {
-		b.items = append(b.items, item{})
-		return &b.items[i].req
-	})
-	if err != nil {
-		return nil, err
+	if bodyErr != nil {
+		return nil, bodyErr
 	}
 	if err := b.allowed(restriction.Way{}); err != nil {
 		return nil, err
@@ -256,6 +257,14 @@ func (in *intake) made(ctx context.Context, accountID string) (message.Message, 
 		err = api.TryAgain(in.r, err)
 	}
 	return m, err
+}
+
+func (b *batch) requests() []api.SendMessageRequest {
+	list := make([]api.SendMessageRequest, len(b.items))
+	for i, it := range b.items {
+		list[i] = it.req
+	}
+	return list
 }
 
 func (b *batch) any() bool {

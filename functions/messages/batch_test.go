@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,10 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"contactcenter/shared/api"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/recipient"
 )
 
 func batchOf(items ...string) string { return `{"messages":[` + strings.Join(items, ",") + `]}` }
@@ -164,5 +169,80 @@ func TestABatchThatWasCutShortRunsAgainUnderTheSameIDs(t *testing.T) {
 	list, _ := s.list("conversation_id="+id.ConversationPrefix+s.mid(second[0]).Conversation, 200)
 	if len(list) != 12 {
 		t.Errorf("there are %d messages", len(list))
+	}
+}
+
+// unread is DynamoDB that reads nothing by several keys.
+type unread struct{ awsclient.BatchGetter }
+
+func (unread) BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	return nil, errInjected
+}
+
+// What can't be read is no reason to refuse, and none to accept.
+func TestWhatCanNotBeReadAheadIsAnsweredTryAgain(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.h.DB = unread{s.h.DB}
+	if a := s.call(testAccount, "POST", "/v1/messages", s.text("x")); a.status != 503 || a.problem(t).Code != api.CodeTryAgain || a.header.Get("RateLimit") != "" {
+		t.Errorf("a message is answered %d %s", a.status, a.body)
+	}
+	if a := s.call(testAccount, "POST", "/v1/messages", s.textTo("+357", "x", "")); a.status != 422 {
+		t.Errorf("a mistake is answered %d %s", a.status, a.body)
+	}
+	for _, what := range said(s.call(testAccount, "POST", "/v1/messages/batch", batchOf(s.text("x"), s.text("y"))).results(t)) {
+		if what != string(api.CodeTryAgain) {
+			t.Errorf("a batch's message is answered %s", what)
+		}
+	}
+	if n := len(s.queued()); n != 0 {
+		t.Errorf("%d references are queued", n)
+	}
+}
+
+// What the messages of a batch have in common is read once, as docs/performance.md tells.
+func TestABatchReadsOnceWhatItsMessagesShare(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	warm := s.send("warm")
+	stopped := "+35799700700"
+	o := recipient.OptOut{ChannelID: s.channel.ID, Since: s.clock(), Source: recipient.ByRecipient}
+	stops := &recipient.Stops{DB: s.recipients.DB, Table: s.recipients.Table, Keys: s.h.Conversations}
+	s.must(stops.Record(t.Context(), testAccount, stopped, o))
+	items := []string{s.textTo(stopped, "no", ""), `{"conversation_id":"` + warm.ConversationID + `","content":{"type":"text","text":"again"}}`}
+	for i := len(items); i < maxBatch; i++ {
+		items = append(items, s.textTo(fmt.Sprintf("+35799%06d", i%7), fmt.Sprint(i), ""))
+	}
+	s.counter.Reset()
+	results := s.call(testAccount, "POST", "/v1/messages/batch", batchOf(items...)).results(t)
+	got := s.counter.Report().Total
+	for i, what := range said(results) {
+		if refused := what == string(api.CodeRecipientOptedOut); refused != (i == 0) {
+			t.Errorf("%d: %s", i, what)
+		}
+	}
+	// The gate, the channel and the opt-outs; where the conversation goes; ten requests to the queue, and 99 writes.
+	if want := int64(1 + 1 + 10 + 99); got.Requests != want || got.WriteUnits != 99 || got.ReadUnits > 6.5 {
+		t.Errorf("it took %+v, want %d requests: %+v", got, want, s.counter.Report().Calls)
+	}
+}
+
+// A batch that finds the number used up asks once whether a unit may still come back.
+func TestABatchAtTheLimitAsksOnceForUnitsThatMayComeBack(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	for i := range 3 {
+		s.dispatch(s.send(fmt.Sprint("m", i)).ID)
+	}
+	items := slices.Repeat([]string{s.text("one too many")}, 20)
+	s.counter.Reset()
+	results := s.call(testAccount, "POST", "/v1/messages/batch", batchOf(items...)).results(t)
+	for i, what := range said(results) {
+		if what != string(api.CodeUsageLimitReached) {
+			t.Errorf("%d: %s", i, what)
+		}
+	}
+	if got := s.counter.Report().Total; got.Requests > 4 || got.WriteUnits != 0 {
+		t.Errorf("it took %+v: %+v", got, s.counter.Report().Calls)
 	}
 }

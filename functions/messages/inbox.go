@@ -35,7 +35,7 @@ type inbox struct {
 	*Handler
 	accountID                                     string
 	channelID, recipientID, assigneeID, reference string
-	page                                          message.Page
+	page                                          attr.Page
 }
 
 // ListConversations lists conversations, last activity first.
@@ -64,7 +64,7 @@ func (h *Handler) readInbox(r *http.Request) (*inbox, error) {
 		Handler: h, accountID: api.PrincipalFrom(r.Context()).AccountID, channelID: q.Get("channel_id"), recipientID: q.Get("recipient_id"),
 		assigneeID: q.Get("assignee_id"), reference: q.Get("client_reference"),
 	}
-	l.page.Size, l.page.Token = q.Page()
+	l.page = q.Page()
 	if l.channelID+l.recipientID+l.assigneeID+l.reference == "" {
 		q.Invalid("channel_id", "is required, unless recipient_id, assignee_id or client_reference is given")
 	}
@@ -86,7 +86,7 @@ func (l *inbox) list(ctx context.Context) (api.ConversationList, error) {
 		look = l.ofChannel
 	}
 	found, next, err := look(ctx)
-	if errors.Is(err, message.ErrPageToken) || errors.Is(err, attr.ErrToken) {
+	if errors.Is(err, attr.ErrToken) {
 		return api.ConversationList{}, api.BadPageToken()
 	}
 	if err != nil {
@@ -188,7 +188,7 @@ func (l *inbox) candidates(ctx context.Context, block string) (keys []string, ne
 	if l.reference == "" {
 		return l.Messages.Assigned(ctx, l.accountID, l.assigneeID, block, blockSize)
 	}
-	keys, next, err = l.Messages.Referred(ctx, l.accountID, l.reference, message.Page{Size: blockSize, Token: block})
+	keys, next, err = l.Messages.Referred(ctx, l.accountID, l.reference, attr.Page{Size: blockSize, Token: block})
 	if l.recipientID != "" {
 		keys = slices.DeleteFunc(keys, func(k string) bool { return !slices.Contains(theirs, k) })
 	}

@@ -44,6 +44,7 @@ type intake struct {
 	principal api.Principal
 	began     time.Time
 
+	ahead  *ahead
 	limits limits
 	// limitsErr is why they are not known.
 	limitsErr error
@@ -62,20 +63,19 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if !account.ValidID(accountID) {
 		return message.Message{}, api.NewProblem(api.CodeForbidden).WithDetail("The token's account_id can't be the id of an account.")
 	}
-	in.limitsErr = in.readLimits(ctx, accountID)
 	body, bodyErr := api.ReadBody(in.r)
 	var keyErr error
 	if in.key, in.hasKey, keyErr = idempotency.KeyFrom(in.r); bodyErr == nil {
 		in.payload = idempotency.Hash(body)
+		bodyErr = api.Decode(body, &in.req)
 	}
+	in.ahead = in.readAhead(ctx, accountID, in.req)
+	in.limitsErr = in.readLimits(ctx, accountID)
 	version, agreement, err := in.rulesAccepted(ctx, accountID)
 	if err != nil {
 		return message.Message{}, err
 	}
 	if err := firstError(bodyErr, keyErr); err != nil {
-		return message.Message{}, err
-	}
-	if err := api.Decode(body, &in.req); err != nil {
 		return message.Message{}, err
 	}
 	m, err := in.one(ctx, accountID, version.Version)
@@ -123,7 +123,7 @@ func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (mess
 	if in.limitsErr != nil {
 		return message.Message{}, api.TryAgain(in.r, in.limitsErr)
 	}
-	if err := in.usageLeft(ctx, accountID); err != nil {
+	if err := in.usageLeft(); err != nil {
 		return message.Message{}, err
 	}
 	return in.message(accountID, ch, to, rulesVersion)
@@ -219,7 +219,7 @@ func (in *intake) channel(ctx context.Context, accountID, channelID string) (cha
 	if !id.Valid(id.ChannelPrefix, channelID) {
 		return channel.Channel{}, channelNotFound()
 	}
-	ch, err := in.Channels.Peek(ctx, channelID)
+	ch, err := in.ahead.peek(ctx, channelID)
 	if errors.Is(err, channel.ErrNotFound) || err == nil && ch.Status != channel.Active {
 		ch, err = in.Channels.Get(ctx, channelID)
 	}
@@ -294,12 +294,11 @@ func deliverable(can provider.Capabilities, to string) error {
 // wanted refuses a message to a recipient who opted out of the channel. The read is the cheap one: an opt-out of the last
 // moment is seen by the dispatcher.
 func (in *intake) wanted(ctx context.Context, accountID, channelID, to string) error {
-	conversation := in.Conversations.Key(accountID, channelID, to)
-	out, err := in.OptOuts.OptedOut(ctx, accountID, false, conversation)
+	out, err := in.ahead.stopped(ctx, in.Conversations.Key(accountID, channelID, to))
 	if err != nil {
 		return api.TryAgain(in.r, err)
 	}
-	if out[conversation] {
+	if out {
 		return api.NewProblem(api.CodeRecipientOptedOut).WithField("to", "has opted out of this channel")
 	}
 	return nil

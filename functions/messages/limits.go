@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"contactcenter/shared/account"
@@ -20,27 +21,32 @@ type limits struct {
 	gate     usage.Gate
 	terms    usage.Terms
 	standing account.Standing
+	// open tells whether a unit may still come back; it is looked up once, when it is first asked.
+	open func() (bool, error)
 }
 
 // readLimits reads the gate. It is eventually consistent: nothing is decided by it that the gate's own write would not
 // decide the same way later.
 func (in *intake) readLimits(ctx context.Context, accountID string) error {
-	gate, st, err := in.standing(ctx, accountID)
+	gate, st, err := in.standing(ctx, accountID, in.ahead.gate)
 	if err != nil {
 		return err
 	}
-	in.limits = limits{known: true, gate: gate.InPresent(in.began, st.Terms), terms: st.Terms, standing: st}
+	gate = gate.InPresent(in.began, st.Terms)
+	in.limits = limits{known: true, gate: gate, terms: st.Terms, standing: st, open: sync.OnceValues(func() (bool, error) {
+		return in.unitsOpen(ctx, accountID, gate)
+	})}
 	return nil
 }
 
 // standing gives an account's gate, and its terms and restrictions as the gate's version says. An account without a gate has
 // the zero one.
-func (h *Handler) standing(ctx context.Context, accountID string) (usage.Gate, account.Standing, error) {
+func (h *Handler) standing(ctx context.Context, accountID string, read func() (usage.Gate, error)) (usage.Gate, account.Standing, error) {
 	st, err := h.Accounts.Standing(ctx, accountID, false)
 	if err != nil {
 		return usage.Gate{}, st, err
 	}
-	gate, err := h.Gates.Read(ctx, accountID, false)
+	gate, err := read()
 	if err != nil && !errors.Is(err, usage.ErrNoGate) {
 		return gate, st, err
 	}
@@ -75,12 +81,12 @@ func (in *intake) recipientAllowed(ctx context.Context, accountID, to string, on
 }
 
 // usageLeft refuses early when the number of the period is used up for good: no unit of it can come back any more.
-func (in *intake) usageLeft(ctx context.Context, accountID string) error {
+func (in *intake) usageLeft() error {
 	g := in.limits.gate
 	if g.Remaining > 0 || in.onLimit() != message.Reject || in.req.SendAt != nil && !in.req.SendAt.Before(g.Ends) {
 		return nil
 	}
-	open, err := in.unitsOpen(ctx, accountID)
+	open, err := in.limits.open()
 	if err != nil {
 		return api.TryAgain(in.r, err)
 	}
@@ -94,15 +100,14 @@ func (in *intake) usageLeft(ctx context.Context, accountID string) error {
 }
 
 // unitsOpen reports whether a unit of the gate belongs to a message that may still give it back.
-func (in *intake) unitsOpen(ctx context.Context, accountID string) (bool, error) {
-	g := in.limits.gate
+func (h *Handler) unitsOpen(ctx context.Context, accountID string, g usage.Gate) (bool, error) {
 	var ids []id.Message
 	for _, e := range g.Entries {
 		if e.Counts() {
 			ids = append(ids, e.Message)
 		}
 	}
-	states, err := in.Messages.States(ctx, accountID, ids)
+	states, err := h.Messages.States(ctx, accountID, ids)
 	if err != nil {
 		return false, err
 	}

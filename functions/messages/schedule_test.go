@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
 	"contactcenter/shared/message"
 )
 
@@ -54,7 +55,7 @@ func TestAScheduledMessageWaitsForItsTimeAndCanBeMovedAndCanceled(t *testing.T) 
 	if p := s.call(testAccount, "PATCH", path, fmt.Sprintf(`{"send_at":%q}`, stamp(to))).problem(t); p.Code != api.CodeMessageNotCancelable {
 		t.Errorf("moved after it was canceled: %s", p.Code)
 	}
-	due, _, err := s.h.Messages.Due(t.Context(), message.ScheduledShard(0), to.Add(time.Hour), message.Page{Size: 10})
+	due, _, err := s.h.Messages.Due(t.Context(), message.ScheduledShard(0), to.Add(time.Hour), attr.Page{Size: 10})
 	if err != nil || len(due) != 0 {
 		t.Errorf("it is still listed: %v, %v", due, err)
 	}

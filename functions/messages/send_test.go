@@ -415,8 +415,8 @@ func TestWhatAcceptingAMessageCosts(t *testing.T) {
 		headers []string
 		want    awsclient.Usage
 	}{
-		{"without a key", nil, awsclient.Usage{Requests: 5, WriteUnits: 1, ReadUnits: 1.5}},
-		{"with a key", []string{"Idempotency-Key: k"}, awsclient.Usage{Requests: 6, WriteUnits: 2, ReadUnits: 1.5}},
+		{"without a key", nil, awsclient.Usage{Requests: 3, WriteUnits: 1, ReadUnits: 1.5}},
+		{"with a key", []string{"Idempotency-Key: k"}, awsclient.Usage{Requests: 4, WriteUnits: 2, ReadUnits: 1.5}},
 	} {
 		s.counter.Reset()
 		s.send("x", c.headers...)

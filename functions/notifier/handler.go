@@ -254,14 +254,12 @@ func (n *Notifier) sweep(ctx context.Context) (Summary, error) {
 func (n *Notifier) due(ctx context.Context, shard int) (queued int, err error) {
 	for timeLeft(ctx, margin) {
 		list, err := n.Kept.Due(ctx, shard, page)
-		if len(list) == 0 || err != nil {
-			return queued, err
-		}
 		jobs := make([]delivery.Job, len(list))
 		for i, d := range list {
 			jobs[i] = delivery.Job{EndpointID: d.EndpointID, Event: d.Event, Run: d.Run}
 		}
-		if err := n.Queue.Send(ctx, 0, jobs...); err != nil {
+		// Also after an error: what is given here is given to nobody else for minutes.
+		if err := errors.Join(err, n.Queue.Send(ctx, 0, jobs...)); err != nil || len(list) == 0 {
 			return queued, err
 		}
 		queued += len(list)

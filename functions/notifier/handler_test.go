@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit/audittest"
@@ -115,6 +119,38 @@ func TestAFailedDeliveryIsTriedAgain(t *testing.T) {
 				t.Errorf("%+v, %+v", d, ep)
 			}
 		})
+	}
+}
+
+// failing fails one of the table's updates.
+type failing struct {
+	delivery.DynamoDB
+	left int // updates until then
+}
+
+func (f *failing) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	if f.left--; f.left == 0 {
+		return nil, errors.New("the engine is not there")
+	}
+	return f.DynamoDB.UpdateItem(ctx, in, o...)
+}
+
+// What the sweep has taken nobody else takes for minutes: so it queues that, whatever becomes of the rest.
+func TestWhatTheSweepHasTakenIsQueuedWhateverBecomesOfTheRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ep := w.create("acct_1", event.All)
+	w.answer(ep, delivery.Answer{Code: 503, RetryAfter: time.Hour})
+	w.invoke(of(1))
+	w.invoke(of(2))
+	w.work()
+	w.clock.Pass(2 * time.Hour)
+	w.kept.DB = &failing{DynamoDB: w.kept.DB, left: 2}
+	if _, err := w.Invoke(t.Context(), []byte(`{"source":"schedule"}`)); err == nil {
+		t.Error("nothing is said of the failure")
+	}
+	if len(w.waiting) != 1 {
+		t.Errorf("%d deliveries are queued, want the one that was taken", len(w.waiting))
 	}
 }
 

@@ -3,6 +3,7 @@
 // through it, and prints one JSON document on stdout; what it does goes to stderr.
 //
 //	go run ./scripts/bench [-scenario alone,backlog_tens] [-n 100]
+//	go run ./scripts/bench -scenario neighbour,neighbour_in_line -starts 0 -binaries=false
 //	go run ./scripts/bench -verify http://127.0.0.1:8000
 //
 // The figures' meaning, and what was measured last, are in docs/performance.md.
@@ -41,11 +42,15 @@ func main() {
 // options are what the command line decides.
 type options struct {
 	scenarios []scenario
-	n         int
-	pace      time.Duration
-	binaries  bool
-	starts    int
-	verify    string
+	// neighbours are measured on top, each on a stack of its own.
+	neighbours []neighbour
+	// backlog is that of the neighbours, in messages.
+	backlog  int
+	n        int
+	pace     time.Duration
+	binaries bool
+	starts   int
+	verify   string
 }
 
 func parse(args []string, out io.Writer) (options, error) {
@@ -57,6 +62,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.SetOutput(out)
 	chosen := set.String("scenario", strings.Join(names, ","), "the scenarios to measure, in any order; none to measure binaries only")
+	set.IntVar(&o.backlog, "backlog", 10_000, "messages of the backlog beside which single ones are sent: for the neighbour scenarios, which are measured only when they are named")
 	set.IntVar(&o.n, "n", 100, "messages of a scenario")
 	set.DurationVar(&o.pace, "pace", 400*time.Millisecond, "between two messages that are sent alone, at least")
 	set.BoolVar(&o.binaries, "binaries", true, "build the functions as for Lambda, and tell their sizes")
@@ -65,15 +71,19 @@ func parse(args []string, out io.Writer) (options, error) {
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
-	if set.NArg() > 0 || o.n < 1 || o.n > 5000 {
-		return o, errors.New("no arguments are expected beside the flags, and n must be 1 to 5000")
+	if set.NArg() > 0 || o.n < 1 || o.n > 5000 || o.backlog < 1 || o.backlog > 20_000 {
+		return o, errors.New("no arguments are expected beside the flags, n must be 1 to 5000, and the backlog 1 to 20000")
 	}
 	for _, name := range strings.FieldsFunc(*chosen, func(r rune) bool { return r == ',' }) {
-		i := slices.Index(names, name)
-		if i < 0 {
-			return o, fmt.Errorf("there is no scenario %q; there are %s", name, strings.Join(names, ", "))
+		i, j := slices.Index(names, name), slices.IndexFunc(neighbours(), func(n neighbour) bool { return n.name == name })
+		switch {
+		case i >= 0:
+			o.scenarios = append(o.scenarios, scenarios()[i])
+		case j >= 0:
+			o.neighbours = append(o.neighbours, neighbours()[j])
+		default:
+			return o, fmt.Errorf("there is no scenario %q; there are %s, neighbour and neighbour_in_line", name, strings.Join(names, ", "))
 		}
-		o.scenarios = append(o.scenarios, scenarios()[i])
 	}
 	return o, nil
 }
@@ -83,6 +93,8 @@ type document struct {
 	At        time.Time `json:"at"`
 	Machine   machine   `json:"machine"`
 	Scenarios []result  `json:"scenarios"`
+	// Neighbours are what one account's backlog does to another's messages.
+	Neighbours []neighbourResult `json:"neighbours,omitempty"`
 	// Binaries are built for linux/arm64 with the flags of the Makefile.
 	Binaries []binary `json:"binaries,omitempty"`
 	// Starts are those of this machine's own builds.
@@ -121,7 +133,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer func() { _ = os.RemoveAll(dir) }() // a temporary folder
 	doc := document{At: time.Now().UTC().Truncate(time.Second), Machine: machine{runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()}, Scenarios: []result{}}
 	b := bench{options: o, root: root, dir: dir, log: stderr}
-	if len(o.scenarios) > 0 || o.starts > 0 {
+	if len(o.scenarios)+len(o.neighbours) > 0 || o.starts > 0 {
 		if err := b.local(ctx, &doc); err != nil {
 			return err
 		}
@@ -164,6 +176,13 @@ func (b *bench) local(ctx context.Context, doc *document) error {
 			return fmt.Errorf("scenario %s: %w", sc.name, err)
 		}
 		doc.Scenarios = append(doc.Scenarios, r)
+	}
+	for _, n := range b.neighbours {
+		r, err := b.neighbour(ctx, program, n)
+		if err != nil {
+			return fmt.Errorf("scenario %s: %w", n.name, err)
+		}
+		doc.Neighbours = append(doc.Neighbours, r)
 	}
 	if b.starts == 0 {
 		return nil

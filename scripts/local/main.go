@@ -57,6 +57,8 @@ type options struct {
 	parameters     parameters
 	quiet          bool
 	withoutSources bool
+	// batches of a queue that are worked on at a time before any of them is slow; 0: maxProcesses.
+	batches int
 }
 
 // parameters are the template's parameters given as Name=Value, any number of times.
@@ -81,6 +83,7 @@ func (o *options) flags(set *flag.FlagSet) {
 	set.StringVar(&o.aws, "aws", "127.0.0.1:4566", "address of DynamoDB and SQS; not used with AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_SQS")
 	set.StringVar(&o.cache, "cache", "", "where the functions are built (default .cache/local of the module)")
 	set.Var(o.parameters, "parameter", "a parameter of the template, `Name=Value`; may be given again")
+	set.IntVar(&o.batches, "batches", maxProcesses, fmt.Sprintf("batches of a queue that are worked on at a time, 1 to %d and no more than the template allows; further ones only beside slow ones", maxSlow))
 	set.BoolVar(&o.quiet, "quiet", false, "print nothing but the line that says ready")
 }
 
@@ -103,6 +106,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if set.NArg() > 0 {
 		return fmt.Errorf("%w: unexpected %q (the only command is invoke)", errUsage, set.Arg(0))
+	}
+	if o.batches < 1 || o.batches > maxSlow {
+		return fmt.Errorf("%w: -batches must be 1 to %d", errUsage, maxSlow)
 	}
 	s, err := start(ctx, o, stdout, stderr)
 	if err != nil {

@@ -308,7 +308,7 @@ func (s *stack) addFunction(f template.Function, label, program string, sealKeys
 }
 
 func (s *stack) mapping(fn *function, q template.QueueSource, at queue) *eventsource.Mapping {
-	concurrency, ceiling := maxProcesses, maxSlow
+	concurrency, ceiling := cmp.Or(s.options.batches, maxProcesses), maxSlow
 	if q.MaximumConcurrency > 0 {
 		concurrency, ceiling = min(concurrency, q.MaximumConcurrency), min(ceiling, q.MaximumConcurrency)
 	}

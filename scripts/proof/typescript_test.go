@@ -13,7 +13,11 @@ import (
 	"contactcenter/shared/endpoint"
 )
 
-var typescriptBlock = regexp.MustCompile("(?m)^(.*)\n```ts\n((?s:.*?))^```$")
+var (
+	typescriptBlock = regexp.MustCompile("(?m)^(.*)\n```ts\n((?s:.*?))^```$")
+	exactVersion    = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
+	importFrom      = regexp.MustCompile(`(?m)^(?:import|export)\b.* from "(.*)";$`)
+)
 
 func typescriptFolder() string { return filepath.Join(root(), "shared", "client", "typescript") }
 
@@ -66,5 +70,55 @@ func TestTheTypeScriptClientsVectorIsSignedAsEventsAre(t *testing.T) {
 	}
 	if got := h.Get("webhook-signature"); got != vector.Signature || len(vector.Secrets) != 2 {
 		t.Errorf("it is signed %q", got)
+	}
+}
+
+// The TypeScript client needs nothing at run time, and its build what is pinned, from the public registry.
+func TestTheTypeScriptClientNeedsNothingAtRunTime(t *testing.T) {
+	t.Parallel()
+	read := func(name string, out any) {
+		b, err := os.ReadFile(filepath.Join(typescriptFolder(), name))
+		if err == nil {
+			err = json.Unmarshal(b, out)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var manifest map[string]any
+	read("package.json", &manifest)
+	for _, kind := range []string{"dependencies", "peerDependencies", "optionalDependencies", "bundleDependencies"} {
+		if manifest[kind] != nil {
+			t.Errorf("package.json has %s", kind)
+		}
+	}
+	for name, version := range manifest["devDependencies"].(map[string]any) {
+		if !exactVersion.MatchString(version.(string)) {
+			t.Errorf("%s is not pinned: %s", name, version)
+		}
+	}
+	var lock struct {
+		Packages map[string]struct{ Resolved, Integrity string } `json:"packages"`
+	}
+	read("package-lock.json", &lock)
+	for name, p := range lock.Packages {
+		if name != "" && (!strings.HasPrefix(p.Resolved, "https://registry.npmjs.org/") || p.Integrity == "") {
+			t.Errorf("%s comes from %q, with the hash %q", name, p.Resolved, p.Integrity)
+		}
+	}
+	sources, err := filepath.Glob(filepath.Join(typescriptFolder(), "src", "*.ts"))
+	if err != nil || len(sources) < 5 {
+		t.Fatalf("%d sources: %v", len(sources), err)
+	}
+	for _, path := range sources {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range importFrom.FindAllSubmatch(b, -1) {
+			if !strings.HasPrefix(string(m[1]), "./") {
+				t.Errorf("%s imports %s", path, m[1])
+			}
+		}
 	}
 }

@@ -1374,7 +1374,7 @@ type Latency struct {
 	// ProviderMs From then until the last that the provider reported of it. Absent until the provider reported anything.
 	ProviderMs *int64 `json:"provider_ms,omitempty"`
 
-	// QueueMs Between its acceptance and `transfer_completed_at`, without the time that it was held.
+	// QueueMs Between its acceptance and `transfer_completed_at`, without the time that it was held; with the time that it waited for a `provider_outage`.
 	QueueMs int64 `json:"queue_ms"`
 	TotalMs int64 `json:"total_ms"`
 }

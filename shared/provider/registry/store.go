@@ -47,7 +47,6 @@ const (
 	senderPrefix     = "sender#"
 	senderPage       = 200
 	takeRounds       = 8
-	maxListed        = 200
 	cacheSize        = 256
 	consistentPrefix = "#pk = :pk AND begins_with(#sk, :prefix)"
 )
@@ -117,25 +116,30 @@ func (s *Store) Read(ctx context.Context, providerID string) (Entry, error) {
 
 // List gives all providers, by id; each entry at most RecentAge old. One request, and one for each entry that is not kept.
 func (s *Store) List(ctx context.Context) ([]Entry, error) {
-	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
-		TableName: &s.Table, ConsistentRead: aws.Bool(true), Limit: aws.Int32(maxListed), KeyConditionExpression: aws.String("#pk = :pk"),
+	in := &dynamodb.QueryInput{
+		TableName: &s.Table, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("#pk = :pk"),
 		ExpressionAttributeNames: map[string]string{"#pk": attrPK}, ExpressionAttributeValues: attr.Item{":pk": attr.String(providersKey)},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list providers: %w", err)
 	}
-	list := make([]Entry, 0, len(out.Items))
-	for _, it := range out.Items {
-		e, err := s.Recent(ctx, attr.Text(it, attrSK))
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
+	var list []Entry
+	for { // more than one request only for more names than 1 MB holds
+		out, err := s.DB.Query(ctx, in)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("list providers: %w", err)
 		}
-		list = append(list, e)
+		for _, it := range out.Items {
+			e, err := s.Recent(ctx, attr.Text(it, attrSK))
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, e)
+		}
+		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(out.LastEvaluatedKey) == 0 {
+			return list, nil
+		}
 	}
-	return list, nil
 }
 
 // PutSender adds a sender to a provider's pool, or changes the address of a free one; with the address that it has

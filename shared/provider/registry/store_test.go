@@ -165,3 +165,18 @@ func TestOnlySendersOfLostChannelsAreReclaimed(t *testing.T) {
 		t.Errorf("%d came back without a word on their channels, %v", n, err)
 	}
 }
+
+func TestTheListHasEveryProviderHoweverManyThereAre(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 0)
+	const many = 201
+	for i := range many {
+		if _, err := s.Put(t.Context(), entry(fmt.Sprintf("p%03d", i)), audittest.ByOperator()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := s.List(t.Context())
+	if err != nil || len(list) != many {
+		t.Errorf("%d providers, %v; want %d", len(list), err, many)
+	}
+}

@@ -9,6 +9,8 @@ const defaultTimeout = 35_000;
 const firstWait = 400;
 /** The longest pause, in milliseconds. A Retry-After beyond it ends the tries: the caller decides. */
 const longestWait = 10_000;
+/** A timer of more milliseconds would fire at once. */
+const longestTimer = 2 ** 31 - 1;
 /** The longest answer that is read, in bytes; the gateway's own limit is 10 MB. */
 const maxAnswer = 10 * 2 ** 20;
 
@@ -102,8 +104,8 @@ export class Transport {
     this.#url = url.origin + url.pathname.replace(/\/$/, "");
     this.#token = config.token;
     this.#fetch = config.fetch ?? ((input, init) => globalThis.fetch(input, init));
-    this.#tries = config.tries || defaultTries;
-    this.#timeout = config.timeoutMs || defaultTimeout;
+    this.#tries = positive(config.tries, defaultTries);
+    this.#timeout = Math.min(positive(config.timeoutMs, defaultTimeout), longestTimer);
     this.#world = inWorld;
   }
 
@@ -122,7 +124,7 @@ export class Transport {
       }
       const error = answer instanceof Error ? answer : errorOf(answer);
       const pause = Math.max(this.#backoff(count), (retryAfter(answer) ?? 0) * 1000);
-      if (count === this.#tries || pause > longestWait || !mayRepeat(call, error)) {
+      if (count >= this.#tries || pause > longestWait || !mayRepeat(call, error)) {
         throw error;
       }
       await this.#sleep(pause, signal);
@@ -223,6 +225,10 @@ export function segment(id: string): string {
     throw new TypeError("an id is empty or made of dots");
   }
   return encodeURIComponent(id);
+}
+
+function positive(value: number | undefined, otherwise: number): number {
+  return value !== undefined && value > 0 ? value : otherwise;
 }
 
 /** The value of a header. What fetch says of one that can't be sent would hold it. */

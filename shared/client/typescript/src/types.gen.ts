@@ -627,7 +627,7 @@ export interface Latency {
   held_ms?: number;
   /** From then until the last that the provider reported of it. Absent until the provider reported anything. */
   provider_ms?: number;
-  /** Between its acceptance and `transfer_completed_at`, without the time that it was held. */
+  /** Between its acceptance and `transfer_completed_at`, without the time that it was held; with the time that it waited for a `provider_outage`. */
   queue_ms: number;
   total_ms: number;
 }
