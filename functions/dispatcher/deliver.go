@@ -5,29 +5,15 @@ import (
 	"errors"
 	"time"
 
+	"contactcenter/shared/channel"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/usage"
 )
 
-const (
-	// maxAttempts bounds the calls for one message: with the waits between them, some two minutes. Waiting for a paused channel
-	// counts as none, nor do calls while nothing gets through to the provider.
-	maxAttempts = 8
-	// lostAfter is when a reference without a record is dropped: twice the time that intake may take.
-	lostAfter = 20 * time.Second
-	// longestOutage is how long a message waits in the queue for a provider to which nothing gets through.
-	longestOutage = 24 * time.Hour
-	// recovering is how long after an outage messages that wait for others ask more often.
-	recovering = 2 * time.Minute
-	// patience is how long a message whose answer is missing keeps its place where places are few.
-	patience = time.Minute
-	// lookAround is for how long at a time a message stays away that has its place in a sender's line.
-	lookAround = 15 * time.Minute
-	// orderTries is how often a message comes back for one before it that is held, before it is held itself.
-	orderTries = 4
-)
+// lostAfter is when a reference without a record is dropped: twice the time that intake may take.
+const lostAfter = 20 * time.Second
 
 // claim is a ledger entry that this round works on.
 type claim struct {
@@ -45,7 +31,8 @@ type attempt struct {
 	*round
 	claim
 	m message.Message
-	// registered is what the registry says of its provider, once notNow has looked.
+	// ch is its channel and registered what the registry says of its provider, once notNow has looked.
+	ch         channel.Channel
 	registered registry.Entry
 	// behind: it had to wait for the one before it in its conversation, which waited in its sender's line if there was one.
 	behind bool
@@ -63,9 +50,9 @@ func (r *round) message(ctx context.Context, c claim) {
 		}
 	}
 	a := &attempt{round: r, claim: c, resumed: c.expired && c.entry.Lease != c.entry.Claim}
-	v, standing, err := a.run(ctx)
-	if err == nil && standing != nil {
-		err = a.giveBack(ctx, *standing)
+	o, err := a.run(ctx)
+	if err == nil && o.standing != nil {
+		err = a.giveBack(ctx, *o.standing)
 	}
 	switch {
 	case errors.Is(err, errOvertaken):
@@ -76,11 +63,11 @@ func (r *round) message(ctx context.Context, c claim) {
 		r.decide(mid, again(c.entry.Expires.Sub(r.Now())+time.Second))
 		return
 	}
-	r.decide(mid, v)
-	if standing == nil {
+	r.decide(mid, o.verdict)
+	if o.standing == nil {
 		return // the provider may have the message: the entry keeps the unit until that is known
 	}
-	settlement, final := standing.Settlement(c.entry)
+	settlement, final := o.standing.Settlement(c.entry)
 	if !final {
 		settlement.GiveBack = c.entry.Counts()
 	}
@@ -122,29 +109,32 @@ func (r *round) takeOver(ctx context.Context, c claim) (claim, bool) {
 	return c, true
 }
 
-// run claims first, then reads, then acts. The standing says how the entry is to be settled; nil leaves it.
-func (a *attempt) run(ctx context.Context) (verdict, *usage.Standing, error) {
-	tail, v, err := a.read(ctx)
-	if err != nil || tail == nil {
-		return v, &usage.Standing{}, err
+// run claims first, then reads, then acts.
+func (a *attempt) run(ctx context.Context) (*outcome, error) {
+	tail, err := a.read(ctx)
+	switch {
+	case errors.Is(err, message.ErrNotFound):
+		return a.lost(ctx), nil
+	case err != nil:
+		return nil, err
 	}
 	a.m = tail.Message
 	if a.m.Final() {
 		a.happened(a.m) // whoever ended it may have stopped before he told
-		return ack(), standing(a.m), nil
+		return over(a.m), nil
 	}
 	if !a.m.SendAt.IsZero() && !a.Now().Before(a.m.SendAt) {
 		a.step(a.m, message.Queued)
 	}
 	if !message.SameActivity(tail.Active, a.m.CreatedAt()) {
 		if err := a.Messages.Touch(ctx, a.m); err != nil {
-			return v, nil, err
+			return nil, err
 		}
 	}
 	if a.expired {
 		w, err := a.Messages.Fence(ctx, a.accountID, a.m.ID, a.entry.Lease)
 		if err != nil {
-			return v, nil, err
+			return nil, err
 		}
 		if !w.Applied {
 			return a.refused(w)
@@ -152,15 +142,15 @@ func (a *attempt) run(ctx context.Context) (verdict, *usage.Standing, error) {
 	}
 	if a.m.Report != "" { // the provider reported on it: it has the message
 		if a.registered, err = a.Providers.Get(ctx, a.m.ProviderID); err != nil && !errors.Is(err, registry.ErrNotFound) {
-			return v, nil, err
+			return nil, err
 		}
 		return a.sent(ctx, provider.Receipt{}, false)
 	}
-	if v, s, done, err := a.notNow(ctx, tail); done {
-		return v, s, err
+	if o, err := a.notNow(ctx, tail.Previous); o != nil || err != nil {
+		return o, err
 	}
-	if v, s, done, err := a.limited(ctx); done || err != nil {
-		return v, s, err
+	if o, err := a.scopeLimits(ctx); o != nil || err != nil {
+		return o, err
 	}
 	return a.handOver(ctx)
 }
@@ -171,26 +161,25 @@ func recordWaits() []time.Duration {
 }
 
 // read fetches the message and the end of its conversation. A record may be a moment behind its reference.
-func (a *attempt) read(ctx context.Context) (*message.Tail, verdict, error) {
-	mid := a.entry.Message
-	for try := 0; ; try++ {
-		tail, err := a.Messages.Tail(ctx, a.accountID, mid, a.Now())
-		if err == nil {
-			return &tail, verdict{}, nil
-		}
+func (a *attempt) read(ctx context.Context) (message.Tail, error) {
+	for _, wait := range recordWaits() {
+		tail, err := a.Messages.Tail(ctx, a.accountID, a.entry.Message, a.Now())
 		if !errors.Is(err, message.ErrNotFound) {
-			return nil, verdict{}, err
+			return tail, err
 		}
-		if try == len(recordWaits()) {
-			break
-		}
-		if err := a.Sleep(ctx, recordWaits()[try]); err != nil {
-			return nil, verdict{}, err
+		if err := a.Sleep(ctx, wait); err != nil {
+			return message.Tail{}, err
 		}
 	}
-	if a.Now().Sub(mid.Time()) > lostAfter {
-		a.Log.WarnContext(ctx, "reference without a message dropped", "account_id", a.accountID, "message_id", mid.String())
-		return nil, ack(), nil
+	return a.Messages.Tail(ctx, a.accountID, a.entry.Message, a.Now())
+}
+
+// lost deals with a reference without a record: it comes again as long as intake may still write one.
+func (a *attempt) lost(ctx context.Context) *outcome {
+	mid := a.entry.Message
+	if a.Now().Sub(mid.Time()) <= lostAfter {
+		return &outcome{again(time.Second), &usage.Standing{}}
 	}
-	return nil, again(time.Second), nil
+	a.Log.WarnContext(ctx, "reference without a message dropped", "account_id", a.accountID, "message_id", mid.String())
+	return &outcome{ack(), &usage.Standing{}}
 }

@@ -14,87 +14,98 @@ import (
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
-	"contactcenter/shared/usage"
 )
 
-// handOver calls the provider and records what came of it.
-func (a *attempt) handOver(ctx context.Context) (verdict, *usage.Standing, error) {
-	ch, err := a.Channels.Get(ctx, a.m.ChannelID, false)
-	if err != nil {
-		return verdict{}, nil, err
+// maxAttempts bounds the calls for one message: with the waits between them, some two minutes. Waiting for a paused channel counts as
+// none, nor do calls while nothing gets through to the provider.
+const maxAttempts = 8
+
+// handOver makes a message ready for its provider, and calls it.
+func (a *attempt) handOver(ctx context.Context) (*outcome, error) {
+	var err error
+	if a.ch, err = a.Channels.Get(ctx, a.m.ChannelID, false); err != nil {
+		return nil, err
 	}
-	adapter, ok := a.Adapters[ch.AdapterID()]
+	adapter, ok := a.Adapters[a.ch.AdapterID()]
 	if !ok {
-		v, s, err := a.end(ctx, message.Rejected, problemNoAdapter(), false)
-		return v, s, err
+		return a.end(ctx, message.Rejected, problemNoAdapter(), false)
 	}
-	can := adapter.Capabilities()
-	repeatSafe := can.RepeatSafe
-	if a.resumed && !repeatSafe {
+	if a.resumed && !adapter.Capabilities().RepeatSafe {
 		return a.end(ctx, message.Unknown, problemUnknown(), false)
 	}
 	switch unchanged, err := a.open(ctx); {
 	case err != nil:
-		return verdict{}, nil, err
+		return nil, err
 	case !unchanged:
 		return a.end(ctx, message.Rejected, problemContentChanged(), false)
 	}
 	answered, err := a.answered(ctx)
-	if errors.Is(err, message.ErrNotFound) {
+	switch {
+	case errors.Is(err, message.ErrNotFound):
 		return a.end(ctx, message.Rejected, problemAnswered(), false)
+	case err != nil:
+		return nil, err
 	}
+	account, err := a.ch.WithCredentials(a.Credentials)
 	if err != nil {
-		return verdict{}, nil, err
+		return nil, err
 	}
-	account, err := ch.WithCredentials(a.Credentials)
-	if err != nil {
-		return verdict{}, nil, err
+	if o, err := a.slot(ctx); o != nil || err != nil {
+		return o, err
 	}
-	if v, s, done, err := a.slot(ctx); done {
-		return v, s, err
-	}
+	return a.call(ctx, adapter, account, provider.Message{ID: a.m.ID.String(), To: a.m.Address, Content: a.m.Content, ReplyTo: answered})
+}
+
+// call calls the provider, a second time at once where that is safe and of use, and records what came of it.
+func (a *attempt) call(ctx context.Context, adapter provider.Adapter, account provider.Channel, m provider.Message) (*outcome, error) {
+	can := adapter.Capabilities()
 	for {
-		if !a.resumed && a.Health.Out(ch.ProviderID, ch.ID) && a.unanswered() > a.terms.InFlight/4 && a.Random()%64 > 0 {
+		if !a.resumed && a.Health.Out(a.ch.ProviderID, a.ch.ID) && a.unanswered() > a.terms.InFlight/4 && a.Random()%64 > 0 {
 			return a.outage(ctx, health.Lease) // better one tries of those whose answer is missing already
 		}
-		pass, d := a.Health.Enter(ctx, ch.ProviderID, ch.ID)
+		pass, d := a.Health.Enter(ctx, a.ch.ProviderID, a.ch.ID)
 		if d > 0 {
 			return a.outage(ctx, d)
 		}
 		started := a.Now()
-		receipt, err := adapter.Send(ctx, account,
-			provider.Message{ID: a.m.ID.String(), To: a.m.Address, Content: a.m.Content, ReplyTo: answered})
-		failure := new(provider.Error)
-		switch {
-		case err == nil:
+		receipt, err := adapter.Send(ctx, account, m)
+		if err == nil {
 			a.Health.Done(ctx, pass, started, health.Answered, health.Answered)
-			a.Log.InfoContext(ctx, "handed over", "account_id", a.accountID, "message_id", a.m.ID.String(), "provider_id", ch.ProviderID, "provider_ms", a.Now().Sub(started).Milliseconds(), "duplicate", receipt.Duplicate)
+			a.Log.InfoContext(ctx, "handed over", "account_id", a.accountID, "message_id", m.ID, "provider_id", a.ch.ProviderID, "provider_ms", a.Now().Sub(started).Milliseconds(), "duplicate", receipt.Duplicate)
 			if can.OwnIDsOnly {
 				a.keepID(ctx, receipt)
 			}
 			return a.sent(ctx, receipt, true)
-		case !errors.As(err, &failure):
+		}
+		failure := new(provider.Error)
+		if !errors.As(err, &failure) {
 			failure = &provider.Error{Kind: provider.Ambiguous, Code: "provider_unavailable", Fault: provider.FaultPlatform, Err: err}
 		}
 		ofProvider, ofChannel := health.Outcomes(failure)
 		out := a.Health.Done(ctx, pass, started, ofProvider, ofChannel)
-		a.Log.WarnContext(ctx, "not handed over", "account_id", a.accountID, "message_id", a.m.ID.String(), "provider_id", ch.ProviderID, "code", failure.Code, "provider_code", failure.ProviderCode, "kind", int(failure.Kind), "error", failure.Error())
-		if failure.Kind == provider.Ambiguous && repeatSafe && !a.resumed && out == 0 && a.timeFor(ctx, callTime) {
+		a.Log.WarnContext(ctx, "not handed over", "account_id", a.accountID, "message_id", m.ID, "provider_id", a.ch.ProviderID, "code", failure.Code, "provider_code", failure.ProviderCode, "kind", int(failure.Kind), "error", failure.Error())
+		if failure.Kind == provider.Ambiguous && can.RepeatSafe && !a.resumed && out == 0 && a.timeFor(ctx, callTime) {
 			a.resumed = true // the same key makes a repeat safe; from here on the provider may have the message
-			if a.registered, err = a.provider(ctx, ch.ProviderID); err != nil {
-				return verdict{}, nil, err
-			}
-			_, blocked, err := a.blocked(ctx)
-			if err != nil {
-				return verdict{}, nil, err
-			}
-			// A repeat is a call like any other: a provider with limits is not called again at once.
-			if a.registered.Status == registry.Enabled && !blocked && a.registered.Limits.Same(registry.Limits{}) {
+			switch again, err := a.mayRepeat(ctx); {
+			case err != nil:
+				return nil, err
+			case again:
 				continue
 			}
 		}
-		return a.failed(ctx, ch, failure, repeatSafe, out)
+		return a.failed(ctx, failure, can.RepeatSafe, out)
 	}
+}
+
+// mayRepeat reports whether the provider may be called for the message once more at once. A repeat is a call like any other: what was
+// switched off or blocked meanwhile gets none, and a provider with limits is not called again at once.
+func (a *attempt) mayRepeat(ctx context.Context) (bool, error) {
+	var err error
+	if a.registered, err = a.provider(ctx, a.ch.ProviderID); err != nil {
+		return false, err
+	}
+	_, blocked, err := a.blocked(ctx)
+	return a.registered.Status == registry.Enabled && !blocked && a.registered.Limits.Same(registry.Limits{}), err
 }
 
 // answered gives the provider's id of the message that this one answers, "" when it answers none. It returns
@@ -143,63 +154,71 @@ func (a *attempt) open(ctx context.Context) (unchanged bool, err error) {
 
 // failed sorts a failed call into an end and another attempt. Out is how long nothing gets through to the provider, as far as is known now; 0:
 // it does.
-func (a *attempt) failed(ctx context.Context, ch channel.Channel, f *provider.Error, repeatSafe bool, out time.Duration) (verdict, *usage.Standing, error) {
-	now := a.Now()
-	p := message.Problem{Code: f.Code, Detail: f.Detail, FaultDomain: string(f.Fault), ProviderCode: f.ProviderCode, Permanent: f.Kind == provider.Permanent}
+func (a *attempt) failed(ctx context.Context, f *provider.Error, repeatSafe bool, out time.Duration) (*outcome, error) {
 	if f.OptedOut {
-		o := recipient.OptOut{ChannelID: ch.ID, Since: now, Source: recipient.ByProvider}
+		o := recipient.OptOut{ChannelID: a.ch.ID, Since: a.Now(), Source: recipient.ByProvider}
 		if err := a.Stops.Record(ctx, a.accountID, a.m.Address, o); err != nil {
 			a.Log.WarnContext(ctx, "opt-out not recorded", "account_id", a.accountID, "message_id", a.m.ID.String(), "error", err.Error())
 		}
 	}
-	if f.Kind == provider.Credentials && len(ch.SealedCredentials) > 0 {
-		// They are the account's own: nothing on this channel will pass until its user enters others.
-		marked, err := a.Channels.MarkCredentialsInvalid(ctx, ch)
-		if err != nil && !errors.Is(err, channel.ErrNotFound) {
-			return verdict{}, nil, err
-		}
-		if marked {
-			a.note(event.New(event.ChannelUpdated, a.accountID, ch.ID, now, ""))
-		}
-		return a.end(ctx, message.Failed, problemCredentials(), true)
-	}
-	if f.Kind == provider.Permanent {
+	p := message.Problem{Code: f.Code, Detail: f.Detail, FaultDomain: string(f.Fault), ProviderCode: f.ProviderCode, Permanent: f.Kind == provider.Permanent}
+	switch {
+	case f.Kind == provider.Credentials && len(a.ch.SealedCredentials) > 0:
+		return a.lockedOut(ctx)
+	case f.Kind == provider.Permanent:
 		return a.end(ctx, message.Failed, p, true)
-	}
-	if f.Kind == provider.Ambiguous && !repeatSafe {
+	case f.Kind == provider.Ambiguous && !repeatSafe:
 		return a.end(ctx, message.Unknown, problemUnknown(), true)
-	}
-	if f.RetryAfter > 0 {
-		if err := a.Channels.Pause(ctx, ch.ID, now.Add(f.RetryAfter)); err != nil {
-			a.Log.WarnContext(ctx, "channel not paused", "channel_id", ch.ID, "error", err.Error())
-		}
-	}
-	if f.Kind == provider.Ambiguous {
+	case f.Kind == provider.Ambiguous:
 		a.resumed = true
 	}
-	if out == 0 && a.m.Attempts+1-a.m.Spared >= maxAttempts || out > 0 && (a.waitedTooLong() || a.crowds()) {
-		if a.resumed {
-			return a.end(ctx, message.Unknown, problemUnknown(), true)
+	if f.RetryAfter > 0 {
+		if err := a.Channels.Pause(ctx, a.ch.ID, a.Now().Add(f.RetryAfter)); err != nil {
+			a.Log.WarnContext(ctx, "channel not paused", "channel_id", a.ch.ID, "error", err.Error())
 		}
+	}
+	switch givenUp := out == 0 && a.m.Attempts+1-a.m.Spared >= maxAttempts || out > 0 && (a.waitedTooLong() || a.crowds()); {
+	case givenUp && a.resumed:
+		return a.end(ctx, message.Unknown, problemUnknown(), true)
+	case givenUp:
 		return a.end(ctx, message.Failed, p, true)
 	}
-	delay := max(f.RetryAfter, a.apart(), jittered(retryDelay(a.m.Attempts+1-a.m.Spared), a.Random()))
-	record := func() (message.Written, error) {
-		return a.Messages.Retry(ctx, a.accountID, a.m.ID, a.entry.Lease, now, f.Code, now.Add(delay))
+	return a.retry(ctx, f, out)
+}
+
+// lockedOut ends a message for which the provider refused the account's own credentials: nothing on the channel will pass until its user
+// enters others.
+func (a *attempt) lockedOut(ctx context.Context) (*outcome, error) {
+	marked, err := a.Channels.MarkCredentialsInvalid(ctx, a.ch)
+	if err != nil && !errors.Is(err, channel.ErrNotFound) { // that nothing was sent is known all the same; the next message tries again
+		a.Log.WarnContext(ctx, "channel not taken out of use", "channel_id", a.ch.ID, "error", err.Error())
 	}
+	if marked {
+		a.note(event.New(event.ChannelUpdated, a.accountID, a.ch.ID, a.Now(), ""))
+	}
+	return a.end(ctx, message.Failed, problemCredentials(), true)
+}
+
+// retry records a failed call and lets the message come again. While nothing gets through to the provider, the call counts as none.
+func (a *attempt) retry(ctx context.Context, f *provider.Error, out time.Duration) (*outcome, error) {
+	var (
+		w     message.Written
+		err   error
+		now   = a.Now()
+		delay = max(f.RetryAfter, a.apart())
+	)
 	if out > 0 {
-		delay = max(f.RetryAfter, a.apart(), out)
-		record = func() (message.Written, error) {
-			return a.Messages.Spare(ctx, a.m, a.entry.Lease, now, f.Code, now.Add(delay))
-		}
+		delay = max(delay, out)
+		w, err = a.Messages.Spare(ctx, a.m, a.entry.Lease, now, f.Code, now.Add(delay))
+	} else {
+		delay = max(delay, jittered(retryDelay(a.m.Attempts+1-a.m.Spared), a.Random()))
+		w, err = a.Messages.Retry(ctx, a.accountID, a.m.ID, a.entry.Lease, now, f.Code, now.Add(delay))
 	}
-	w, err := record()
-	if err != nil {
-		return verdict{}, nil, err
-	}
-	if !w.Applied {
+	switch {
+	case err != nil:
+		return nil, err
+	case !w.Applied:
 		return a.refusedCall(ctx, w)
 	}
-	v, s := a.later(delay)
-	return v, s, nil
+	return a.later(delay), nil
 }

@@ -9,114 +9,143 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
-	"contactcenter/shared/usage"
 )
 
-// notNow deals with everything that keeps a message from being handed over at this moment, or for good.
-func (a *attempt) notNow(ctx context.Context, tail *message.Tail) (v verdict, s *usage.Standing, done bool, err error) {
-	now := a.Now()
+const (
+	// longestOutage is how long a message waits in the queue for a provider to which nothing gets through.
+	longestOutage = 24 * time.Hour
+	// recovering is how long after an outage messages that wait for others ask more often.
+	recovering = 2 * time.Minute
+	// patience is how long a message whose answer is missing keeps its place where places are few.
+	patience = time.Minute
+	// orderTries is how often a message comes back for one before it that is held, before it is held itself.
+	orderTries = 4
+)
+
+// notNow deals with everything that keeps a message from being handed over at this moment, or for good. Previous is the message before it
+// in its conversation, nil: there is none.
+func (a *attempt) notNow(ctx context.Context, previous *message.Message) (*outcome, error) {
 	a.m.HeldBy = "" // of an earlier time
-	end := func(status message.Status, p message.Problem) (verdict, *usage.Standing, bool, error) {
-		v, s, err := a.end(ctx, status, p, false)
-		return v, s, true, err
+	for _, look := range []func(context.Context) (*outcome, error){a.unwanted, a.noChannel, a.restricted, a.noProvider, a.noUnit} {
+		if o, err := look(ctx); o != nil || err != nil {
+			return o, err
+		}
 	}
-	wait := func(d time.Duration) (verdict, *usage.Standing, bool, error) {
-		v, s := a.later(d)
-		return v, s, true, nil
+	if d := a.Health.Look(ctx, a.ch.ProviderID, a.ch.ID); d > 0 {
+		return a.outage(ctx, d)
 	}
-	hold := func(reason string, until time.Time) (verdict, *usage.Standing, bool, error) {
-		v, s, err := a.hold(ctx, reason, until)
-		return v, s, true, err
+	if previous != nil {
+		if o, err := a.outOfTurn(ctx, *previous); o != nil || err != nil {
+			return o, err
+		}
 	}
-	if !a.m.ExpiresAt.IsZero() && !now.Before(a.m.ExpiresAt) {
-		return end(message.Expired, problemExpired())
+	now := a.Now()
+	switch {
+	case a.m.NotBefore.After(now):
+		return a.later(a.inLine(a.m.NotBefore, now)), nil
+	case a.ch.PausedUntil.After(now):
+		return a.later(a.ch.PausedUntil.Sub(now)), nil
+	case !a.timeFor(ctx, callTime):
+		return a.later(time.Second), nil
 	}
-	switch out, err := a.optedOut(a.m.ID.Conversation); {
-	case err != nil:
-		return v, nil, true, err
-	case out:
-		return end(message.Rejected, problemOptedOut())
+	return nil, nil
+}
+
+// unwanted ends a message that nobody waits for any longer: it is expired, or its recipient opted out.
+func (a *attempt) unwanted(ctx context.Context) (*outcome, error) {
+	if !a.m.ExpiresAt.IsZero() && !a.Now().Before(a.m.ExpiresAt) {
+		return a.end(ctx, message.Expired, problemExpired(), false)
 	}
-	ch, err := a.Channels.Get(ctx, a.m.ChannelID, false)
-	if err == nil && ch.Status != channel.Active {
-		ch, err = a.Channels.Get(ctx, a.m.ChannelID, true) // before saying no, look again
+	out, err := a.optedOut(a.m.ID.Conversation)
+	if err != nil || !out {
+		return nil, err
+	}
+	return a.end(ctx, message.Rejected, problemOptedOut(), false)
+}
+
+// noChannel ends a message whose channel can't be used.
+func (a *attempt) noChannel(ctx context.Context) (*outcome, error) {
+	var err error
+	a.ch, err = a.Channels.Get(ctx, a.m.ChannelID, false)
+	if err == nil && a.ch.Status != channel.Active {
+		a.ch, err = a.Channels.Get(ctx, a.m.ChannelID, true) // before saying no, look again
 	}
 	switch {
 	case errors.Is(err, channel.ErrNotFound):
-		return end(message.Rejected, problemChannel())
+		return a.end(ctx, message.Rejected, problemChannel(), false)
 	case err != nil:
-		return v, nil, true, err
-	case ch.Status == channel.CredentialsInvalid:
-		return end(message.Rejected, problemCredentials())
-	case ch.Status != channel.Active:
-		return end(message.Rejected, problemChannel())
+		return nil, err
+	case a.ch.Status == channel.CredentialsInvalid:
+		return a.end(ctx, message.Rejected, problemCredentials(), false)
+	case a.ch.Status != channel.Active:
+		return a.end(ctx, message.Rejected, problemChannel(), false)
 	}
-	switch by, blocked, err := a.blocked(ctx); {
-	case err != nil:
-		return v, nil, true, err
-	case blocked:
-		a.m.HeldBy = by.ID
-		return hold(message.HeldAccountRestricted, by.Until)
+	return nil, nil
+}
+
+// restricted holds a message that a restriction of its account blocks.
+func (a *attempt) restricted(ctx context.Context) (*outcome, error) {
+	by, blocked, err := a.blocked(ctx)
+	if err != nil || !blocked {
+		return nil, err
 	}
-	entry, err := a.provider(ctx, ch.ProviderID)
-	a.registered = entry
+	a.m.HeldBy = by.ID
+	return a.hold(ctx, message.HeldAccountRestricted, by.Until)
+}
+
+// noProvider ends a message whose provider was removed, and holds one whose provider is switched off.
+func (a *attempt) noProvider(ctx context.Context) (*outcome, error) {
+	var err error
+	a.registered, err = a.provider(ctx, a.ch.ProviderID)
 	switch {
 	case err != nil:
-		return v, nil, true, err
-	case entry.Status == registry.Removed:
-		return end(message.Rejected, problemRemoved())
-	case entry.Status == registry.Disabled && a.aside == "":
-		if err := a.Waiting.Mark(ctx, a.accountID, entry.ID, entry.Version); err != nil {
-			return v, nil, true, err
+		return nil, err
+	case a.registered.Status == registry.Removed:
+		return a.end(ctx, message.Rejected, problemRemoved(), false)
+	case a.registered.Status != registry.Disabled || a.aside != "":
+		return nil, nil
+	}
+	if err := a.Waiting.Mark(ctx, a.accountID, a.registered.ID, a.registered.Version); err != nil {
+		return nil, err
+	}
+	return a.hold(ctx, message.HeldProviderDisabled, time.Time{})
+}
+
+// noUnit rejects or holds a message that was claimed without a unit.
+func (a *attempt) noUnit(ctx context.Context) (*outcome, error) {
+	switch {
+	case a.aside == "":
+		return nil, nil
+	case a.aside != message.HeldUsageLimit:
+		return a.hold(ctx, a.aside, time.Time{})
+	case a.m.OnLimit == message.Reject:
+		return a.end(ctx, message.Rejected, problemLimit(), false)
+	}
+	return a.hold(ctx, a.aside, a.gate.Ends)
+}
+
+// outOfTurn keeps a message back until the one before it in its conversation is on its way, and as long after that as the provider asks.
+func (a *attempt) outOfTurn(ctx context.Context, previous message.Message) (*outcome, error) {
+	now := a.Now()
+	if !previous.Outcome.Waiting() || a.resumed {
+		a.behind = a.m.CreatedAt().Before(previous.UpdatedHere())
+		if d := previous.UpdatedHere().Add(a.apart()).Sub(now); a.apart() > 0 && d > 0 {
+			return a.later(d), nil
 		}
-		return hold(message.HeldProviderDisabled, time.Time{})
+		return nil, nil
 	}
-	if a.aside != "" {
-		if a.aside == message.HeldUsageLimit && a.m.OnLimit == message.Reject {
-			return end(message.Rejected, problemLimit())
-		}
-		until := time.Time{}
-		if a.aside == message.HeldUsageLimit {
-			until = a.gate.Ends
-		}
-		return hold(a.aside, until)
+	receives := a.byMessage[a.m.ID].receives
+	if previous.Outcome == message.Held && receives >= orderTries {
+		return a.hold(ctx, message.HeldOrder, previous.ReleaseAt)
 	}
-	if d := a.Health.Look(ctx, ch.ProviderID, ch.ID); d > 0 {
-		v, s, err := a.outage(ctx, d)
-		return v, s, true, err
+	turn := min(retryDelay(receives), 8*time.Second)
+	if now.Sub(a.Health.Recovered(a.ch.ProviderID, a.ch.ID)) < recovering {
+		turn = min(turn, time.Second) // it was received so often because of the outage
 	}
-	if p := tail.Previous; p != nil && p.Outcome.Waiting() && !a.resumed {
-		receives := a.byMessage[a.m.ID].receives
-		if p.Outcome == message.Held && receives >= orderTries {
-			return hold(message.HeldOrder, p.ReleaseAt)
-		}
-		turn := min(retryDelay(receives), 8*time.Second)
-		if now.Sub(a.Health.Recovered(ch.ProviderID, ch.ID)) < recovering {
-			turn = min(turn, time.Second) // it was received so often because of the outage
-		}
-		if p.NotBefore.After(now) {
-			turn = max(turn, a.inLine(p.NotBefore, now))
-		}
-		return wait(max(turn, a.apart()))
+	if previous.NotBefore.After(now) {
+		turn = max(turn, a.inLine(previous.NotBefore, now))
 	}
-	if p := tail.Previous; p != nil {
-		a.behind = a.m.CreatedAt().Before(p.UpdatedHere())
-	}
-	if p := tail.Previous; p != nil && a.apart() > 0 {
-		if d := p.UpdatedHere().Add(a.apart()).Sub(now); d > 0 {
-			return wait(d)
-		}
-	}
-	if a.m.NotBefore.After(now) {
-		return wait(a.inLine(a.m.NotBefore, now))
-	}
-	if ch.PausedUntil.After(now) {
-		return wait(ch.PausedUntil.Sub(now))
-	}
-	if !a.timeFor(ctx, callTime) {
-		return wait(time.Second)
-	}
-	return v, nil, false, nil
+	return a.later(max(turn, a.apart())), nil
 }
 
 // apart is the least time between two messages of the channel to one recipient, where the provider has such a limit.
@@ -145,7 +174,7 @@ func (a *attempt) provider(ctx context.Context, providerID string) (registry.Ent
 
 // outage keeps a message waiting while nothing gets through to its provider: no attempt is used up, until it expires or has waited for
 // longer than anybody should.
-func (a *attempt) outage(ctx context.Context, d time.Duration) (verdict, *usage.Standing, error) {
+func (a *attempt) outage(ctx context.Context, d time.Duration) (*outcome, error) {
 	if a.waitedTooLong() || a.crowds() {
 		if a.resumed {
 			return a.end(ctx, message.Unknown, problemUnknown(), false)
@@ -155,8 +184,7 @@ func (a *attempt) outage(ctx context.Context, d time.Duration) (verdict, *usage.
 	if !a.m.ExpiresAt.IsZero() {
 		d = min(d, max(a.m.ExpiresAt.Sub(a.Now()), time.Second))
 	}
-	v, s := a.later(d)
-	return v, s, nil
+	return a.later(d), nil
 }
 
 // crowds reports whether the message is one of too many of its account whose answers are missing. They keep their places among those that
