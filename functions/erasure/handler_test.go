@@ -293,7 +293,7 @@ func TestR9_10ErasureLeavesStatesAndNothingOfThePerson(t *testing.T) {
 	if all := w.stored(); strings.Contains(all, "99123456") || strings.Contains(all, "a long text") {
 		t.Error("something of the person is left in clear")
 	}
-	listed, _, err := w.messages.Conversations(t.Context(), acct, channelID, attr.Page{Size: 10})
+	listed, _, err := w.messages.Conversations(t.Context(), acct, channelID, attr.Page{Size: 10}, nil)
 	w.must(err)
 	for _, c := range listed {
 		if c.Address == "" || c.Key == sent.Conversation {
@@ -417,7 +417,7 @@ func TestWhatComesAfterTheRequestIsKept(t *testing.T) {
 	if m := w.get(after); m.Content.Text != "after" || !m.ErasedAt.IsZero() {
 		t.Errorf("%+v", m)
 	}
-	list, _, err := w.messages.Conversations(t.Context(), acct, channelID, attr.Page{Size: 10})
+	list, _, err := w.messages.Conversations(t.Context(), acct, channelID, attr.Page{Size: 10}, nil)
 	if err != nil || len(list) != 1 || list[0].Address != anna {
 		t.Errorf("%+v %v", list, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -35,6 +36,7 @@ type inbox struct {
 	*Handler
 	accountID                                     string
 	channelID, recipientID, assigneeID, reference string
+	unassigned, unread                            bool
 	page                                          attr.Page
 }
 
@@ -59,10 +61,10 @@ func (h *Handler) ListConversations(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) readInbox(r *http.Request) (*inbox, error) {
-	q := api.ReadQuery(r, "channel_id", "recipient_id", "assignee_id", "client_reference")
+	q := api.ReadQuery(r, "channel_id", "recipient_id", "assignee_id", "client_reference", "unassigned", "unread")
 	l := &inbox{
 		Handler: h, accountID: api.PrincipalFrom(r.Context()).AccountID, channelID: q.Get("channel_id"), recipientID: q.Get("recipient_id"),
-		assigneeID: q.Get("assignee_id"), reference: q.Get("client_reference"),
+		assigneeID: q.Get("assignee_id"), reference: q.Get("client_reference"), unassigned: q.Flag("unassigned"), unread: q.Flag("unread"),
 	}
 	l.page = q.Page()
 	if l.channelID+l.recipientID+l.assigneeID+l.reference == "" {
@@ -97,7 +99,7 @@ func (l *inbox) list(ctx context.Context) (api.ConversationList, error) {
 }
 
 func (l *inbox) ofChannel(ctx context.Context) ([]message.Conversation, string, error) {
-	return l.Messages.Conversations(ctx, l.accountID, l.channelID, l.page)
+	return l.Messages.Conversations(ctx, l.accountID, l.channelID, l.page, l.wanted)
 }
 
 // ownChannel refuses a channel that is none of the account's.
@@ -114,7 +116,9 @@ func (l *inbox) ownChannel(ctx context.Context) error {
 
 // selected lists what the filters leave, block by block, each in exact order.
 func (l *inbox) selected(ctx context.Context) ([]message.Conversation, string, error) {
-	name := sha256.Sum256([]byte(strings.Join([]string{l.accountID, l.channelID, l.recipientID, l.assigneeID, l.reference}, "\n")))
+	name := sha256.Sum256([]byte(strings.Join([]string{
+		l.accountID, l.channelID, l.recipientID, l.assigneeID, l.reference, strconv.FormatBool(l.unassigned), strconv.FormatBool(l.unread),
+	}, "\n")))
 	of := hex.EncodeToString(name[:8])
 	place, err := attr.Start(l.page.Token, map[string]string{"list": of}, "block", "after")
 	if err != nil {
@@ -167,11 +171,20 @@ func (l *inbox) block(ctx context.Context, block string) ([]message.Conversation
 	if err != nil {
 		return nil, "", err
 	}
-	list = slices.DeleteFunc(list, func(c message.Conversation) bool {
-		return c.Address == "" || l.channelID != "" && c.ChannelID != l.channelID || l.assigneeID != "" && c.Assignee.UserID != l.assigneeID
-	})
+	list = slices.DeleteFunc(list, func(c message.Conversation) bool { return c.Address == "" || !l.wanted(c) })
 	message.ByActivity(list)
 	return list, next, nil
+}
+
+// wanted tells whether a conversation is one that is asked for.
+func (l *inbox) wanted(c message.Conversation) bool {
+	switch {
+	case l.channelID != "" && c.ChannelID != l.channelID, l.assigneeID != "" && c.Assignee.UserID != l.assigneeID:
+		return false
+	case l.unassigned && c.Assignee.UserID != "", l.unread && c.Unread == 0:
+		return false
+	}
+	return true
 }
 
 // candidates gives the keys of a block by the filter that leaves the fewest.

@@ -57,6 +57,15 @@ func (q *Query) Get(name string) string { return q.values.Get(name) }
 // Invalid notes what is wrong with a parameter.
 func (q *Query) Invalid(name, detail string) { q.errs.Add(name, FieldInvalid, detail) }
 
+// Flag gives a parameter that is true or false; one that is not given is false.
+func (q *Query) Flag(name string) bool {
+	v := q.values.Get(name)
+	if v != "" && v != "true" && v != "false" {
+		q.Invalid(name, "must be true or false")
+	}
+	return v == "true"
+}
+
 // Page gives the page that is asked for.
 func (q *Query) Page() attr.Page {
 	p := attr.Page{Size: DefaultPageSize, Token: q.values.Get("page_token")}

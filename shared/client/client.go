@@ -264,6 +264,14 @@ func set(v url.Values, name, value string) {
 	}
 }
 
+// flag is a bool in a query; false is left out.
+func flag(b bool) string {
+	if !b {
+		return ""
+	}
+	return "true"
+}
+
 // number is n in a query; 0 is left out.
 func number(n int) string {
 	if n == 0 {

@@ -221,8 +221,9 @@ const inboxPages = 10
 
 // Conversations lists a channel's conversations, last activity first. The order is exact within a page, and by the
 // hour between pages. Each entry that is looked at takes one read of its conversation, some side by side; an entry of an
-// earlier hour of a conversation that was active since is passed over.
-func (s *Store) Conversations(ctx context.Context, accountID, channelID string, p attr.Page) ([]Conversation, string, error) {
+// earlier hour of a conversation that was active since is passed over, and so is what is not wanted (nil: all is); a page may then have fewer conversations
+// than it has room for, and more after it.
+func (s *Store) Conversations(ctx context.Context, accountID, channelID string, p attr.Page, wanted func(Conversation) bool) ([]Conversation, string, error) {
 	var list []Conversation
 	at := entries{}
 	for range inboxPages {
@@ -238,7 +239,7 @@ func (s *Store) Conversations(ctx context.Context, accountID, channelID string, 
 		if err != nil {
 			return nil, "", err
 		}
-		list = append(list, some...)
+		list = append(list, slices.DeleteFunc(some, func(c Conversation) bool { return wanted != nil && !wanted(c) })...)
 		if p.Token, err = attr.Token(out.LastEvaluatedKey); err != nil {
 			return nil, "", err
 		}

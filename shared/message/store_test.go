@@ -561,7 +561,7 @@ func TestConversationsAreListedByTheirLastActivity(t *testing.T) {
 		var got []string
 		p := attr.Page{Size: size}
 		for {
-			list, next, err := s.Conversations(t.Context(), account, chn, p)
+			list, next, err := s.Conversations(t.Context(), account, chn, p, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -589,10 +589,10 @@ func TestConversationsAreListedByTheirLastActivity(t *testing.T) {
 		t.Fatalf("listed in an hour without a message: %v, %v", listed, err)
 	}
 	next := token(t, func(p attr.Page) (string, error) {
-		_, next, err := s.Conversations(t.Context(), account, chn, p)
+		_, next, err := s.Conversations(t.Context(), account, chn, p, nil)
 		return next, err
 	})
-	if _, _, err := s.Conversations(t.Context(), account, "chn_000000000000000z", attr.Page{Size: 1, Token: next}); !errors.Is(err, attr.ErrToken) {
+	if _, _, err := s.Conversations(t.Context(), account, "chn_000000000000000z", attr.Page{Size: 1, Token: next}, nil); !errors.Is(err, attr.ErrToken) {
 		t.Fatalf("another channel took the token: %v", err)
 	}
 }
