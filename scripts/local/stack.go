@@ -140,7 +140,7 @@ func (s *stack) startSimulators() error {
 		return err
 	}
 	// A CRM on the same machine has no address on the public Internet.
-	s.settings = map[string]string{"EVENT_TARGETS": "any"}
+	s.settings = map[string]string{"EVENT_TARGETS": "local"}
 	for _, p := range simulators.All() {
 		settings := providerSettings(p, endpoint(s.simAddress))
 		handler, end := p.Start(settings, s.logs.Logger("simulator/"+p.ID))
