@@ -100,11 +100,11 @@ func (p *pausableChannels) Get(ctx context.Context, channelID string, fresh bool
 }
 
 func (p *pausableChannels) Pause(ctx context.Context, channelID string, until time.Time) error {
-	p.cache.Forget(channelID)
+	defer p.cache.Forget(channelID)
 	return p.store.Pause(ctx, channelID, until)
 }
 
 func (p *pausableChannels) MarkCredentialsInvalid(ctx context.Context, c channel.Channel) (bool, error) {
-	p.cache.Forget(c.ID)
+	defer p.cache.Forget(c.ID)
 	return p.store.MarkCredentialsInvalid(ctx, c.ID, c.SealedCredentials)
 }

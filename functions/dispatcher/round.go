@@ -240,10 +240,7 @@ func (r *round) flush(ctx context.Context, full bool) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := r.Gates.Settle(ctx, r.gate, slices.Concat(settle, lazy, stale)); err != nil {
-		return err
-	}
-	return nil
+	return r.Gates.Settle(ctx, r.gate, slices.Concat(settle, lazy, stale))
 }
 
 // stale finds entries that their holders left to whoever comes next: their messages are final. Without all, younger

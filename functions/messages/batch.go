@@ -215,11 +215,12 @@ func (b *batch) accept(ctx context.Context, body []byte) ([]api.BatchResult, err
 	// No error: each message has its own.
 	_ = side(len(b.items), func(i int) error {
 		it := &b.items[i]
-		if it.err = problems[i]; it.err != nil {
-			return nil
-		}
 		in := *b.intake
 		in.req = it.req
+		if problems[i] != nil {
+			it.err = in.malformed(problems[i])
+			return nil
+		}
 		in.newID = func(conversation string) (id.Message, error) { return b.id.Message(i, conversation) }
 		if b.old {
 			earlier, err := in.made(ctx, accountID)
@@ -244,6 +245,9 @@ func (b *batch) accept(ctx context.Context, body []byte) ([]api.BatchResult, err
 // made gives the message that an earlier request of the batch has made: what was accepted once is accepted, whatever has
 // changed since. It returns message.ErrNotFound when there is none.
 func (in *intake) made(ctx context.Context, accountID string) (message.Message, error) {
+	if in.req.ConversationID == nil && (in.req.ChannelID == nil || in.req.To == nil) {
+		return message.Message{}, message.ErrNotFound
+	}
 	channelID, to, err := in.destination(ctx, accountID)
 	if err != nil {
 		return message.Message{}, message.ErrNotFound // it can't have been accepted

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -454,5 +455,29 @@ func TestManyTasksAreListedOnceEach(t *testing.T) {
 		if n := len(slices.Compact(got)); n != tasks || len(got) != tasks {
 			t.Errorf("by %d: %d were listed, %d different ones", size, len(got), n)
 		}
+	}
+}
+
+func TestOfManyWhoAssignAConversationTheLastHasTheWord(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	m := s.reply(testAddress, "Hello")
+	answers := make([]answer, 16)
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() {
+			answers[i] = s.call(testAccount, "PUT", "/v1/conversations/"+m.ID.ConversationID()+"/assignee", fmt.Sprintf(`{"user_id":"user_%d"}`, i))
+		})
+	}
+	all.Wait()
+	tasks := 0
+	for i, a := range answers {
+		if a.status != 200 {
+			t.Errorf("answered %d %s", a.status, a.body)
+		}
+		tasks += len(s.listed(fmt.Sprintf("assignee_id=user_%d", i), 10))
+	}
+	if tasks != 1 {
+		t.Errorf("it is the task of %d users", tasks)
 	}
 }

@@ -67,7 +67,7 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	var keyErr error
 	if in.key, in.hasKey, keyErr = idempotency.KeyFrom(in.r); bodyErr == nil {
 		in.payload = idempotency.Hash(body)
-		bodyErr = api.Decode(body, &in.req)
+		bodyErr = in.malformed(api.Decode(body, &in.req))
 	}
 	in.ahead = in.readAhead(ctx, accountID, in.req)
 	in.limitsErr = in.readLimits(ctx, accountID)
@@ -90,6 +90,9 @@ func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (mess
 	if err := in.allowed(restriction.Way{}); err != nil {
 		return message.Message{}, err
 	}
+	if err := in.form().Err(); err != nil {
+		return message.Message{}, err
+	}
 	channelID, to, err := in.destination(ctx, accountID)
 	if err != nil {
 		return message.Message{}, err
@@ -109,9 +112,6 @@ func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (mess
 		return message.Message{}, err
 	}
 	if err := in.answers(ctx, ch, to); err != nil {
-		return message.Message{}, err
-	}
-	if err := in.options(); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.wanted(ctx, accountID, ch.ID, to); err != nil {
@@ -170,29 +170,64 @@ func (in *intake) acceptByUse(ctx context.Context, accountID string, v rules.Ver
 	return nil
 }
 
-// destination says where the message goes: to an address on a channel, or to those of a conversation.
-func (in *intake) destination(ctx context.Context, accountID string) (channelID, to string, err error) {
+// malformed adds to what could not be read of a message what is wrong with the rest: a caller is told everything at once.
+func (in *intake) malformed(err error) error {
+	p := new(api.Problem)
+	if !errors.As(err, &p) || len(p.Errors) == 0 || p.Errors[0].Field == "body" {
+		return err
+	}
+	for _, e := range in.form() {
+		if !slices.ContainsFunc(p.Errors, func(o api.FieldError) bool { return o.Field == e.Field }) {
+			p.Errors = append(p.Errors, e)
+		}
+	}
+	return p
+}
+
+// form gives what is wrong with a message whatever there is of channels, conversations and recipients.
+func (in *intake) form() api.FieldErrors {
 	var errs api.FieldErrors
-	if in.req.ConversationID != nil {
+	switch {
+	case in.req.ConversationID == nil:
+		if in.req.ChannelID == nil {
+			errs.Add("channel_id", api.FieldRequired, "is required, with to, unless conversation_id is given")
+		}
+		if in.req.To == nil {
+			errs.Add("to", api.FieldRequired, "is required, with channel_id, unless conversation_id is given")
+		}
+	default:
 		if in.req.ChannelID != nil {
 			errs.Add("channel_id", api.FieldInvalid, "can't be given with conversation_id")
 		}
 		if in.req.To != nil {
 			errs.Add("to", api.FieldInvalid, "can't be given with conversation_id")
 		}
-		if err := errs.Err(); err != nil {
-			return "", "", err
+	}
+	if at := in.req.ExpiresAt; at != nil && !at.After(in.began) {
+		errs.Add("expires_at", api.FieldInvalid, "must lie in the future")
+	} else if at != nil && at.After(in.began.Add(maxExpiry)) {
+		errs.Add("expires_at", api.FieldInvalid, "must lie at most 30 days ahead")
+	}
+	if at := in.req.SendAt; at != nil {
+		switch {
+		case !at.After(in.began):
+			errs.Add("send_at", api.FieldInvalid, "must lie in the future")
+		case at.After(in.began.Add(maxSchedule)):
+			errs.Add("send_at", api.FieldInvalid, "must lie at most 30 days ahead")
+		case in.req.ExpiresAt != nil && !at.Before(in.req.ExpiresAt.Time):
+			errs.Add("send_at", api.FieldInvalid, "must lie before expires_at")
 		}
+	}
+	if ref := in.req.ClientReference; ref != nil && utf8.RuneCountInString(*ref) > maxReference {
+		errs.Add("client_reference", api.FieldInvalid, "must have at most 128 characters")
+	}
+	return errs
+}
+
+// destination says where the message goes, whose form is right: to an address on a channel, or to those of a conversation.
+func (in *intake) destination(ctx context.Context, accountID string) (channelID, to string, err error) {
+	if in.req.ConversationID != nil {
 		return in.ofConversation(ctx, accountID, *in.req.ConversationID)
-	}
-	if in.req.ChannelID == nil {
-		errs.Add("channel_id", api.FieldRequired, "is required, with to, unless conversation_id is given")
-	}
-	if in.req.To == nil {
-		errs.Add("to", api.FieldRequired, "is required, with channel_id, unless conversation_id is given")
-	}
-	if err := errs.Err(); err != nil {
-		return "", "", err
 	}
 	return *in.req.ChannelID, *in.req.To, nil
 }
@@ -353,29 +388,6 @@ func (in *intake) windowOpen(ctx context.Context, ch channel.Channel, to string)
 		p.Detail += " The window closed at " + closes.UTC().Format(time.RFC3339) + "."
 	}
 	return p
-}
-
-func (in *intake) options() error {
-	var errs api.FieldErrors
-	if at := in.req.ExpiresAt; at != nil && !at.After(in.began) {
-		errs.Add("expires_at", api.FieldInvalid, "must lie in the future")
-	} else if at != nil && at.After(in.began.Add(maxExpiry)) {
-		errs.Add("expires_at", api.FieldInvalid, "must lie at most 30 days ahead")
-	}
-	if at := in.req.SendAt; at != nil {
-		switch {
-		case !at.After(in.began):
-			errs.Add("send_at", api.FieldInvalid, "must lie in the future")
-		case at.After(in.began.Add(maxSchedule)):
-			errs.Add("send_at", api.FieldInvalid, "must lie at most 30 days ahead")
-		case in.req.ExpiresAt != nil && !at.Before(in.req.ExpiresAt.Time):
-			errs.Add("send_at", api.FieldInvalid, "must lie before expires_at")
-		}
-	}
-	if ref := in.req.ClientReference; ref != nil && utf8.RuneCountInString(*ref) > maxReference {
-		errs.Add("client_reference", api.FieldInvalid, "must have at most 128 characters")
-	}
-	return errs.Err()
 }
 
 // message is the message to accept.

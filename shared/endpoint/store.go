@@ -46,7 +46,7 @@ const (
 	prefix      = "endpoint#"
 	subscribers = "subscribers"
 
-	changeTries = 8
+	changeTries = 20
 )
 
 // DynamoDB is what the store needs of the AWS client.

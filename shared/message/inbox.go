@@ -35,7 +35,7 @@ const (
 	assignedSuffix = "#assigned" // pk account#assigned, sk user#conversation: who works on which conversation
 
 	// assignTries is how often an assignment looks again when another one came in between.
-	assignTries = 3
+	assignTries = 20
 	// laterPages bounds how far a marker looks for the next reply: 40 pages of 25 messages.
 	laterPages = 40
 )
