@@ -1358,7 +1358,7 @@ export type WebhookEndpointWithSecret = WebhookEndpoint & {
   secret: string;
 };
 
-export type WebhookEventType = "message.queued" | "message.held" | "message.sent" | "message.delivered" | "message.read" | "message.failed" | "message.rejected" | "message.expired" | "message.canceled" | "message.unknown" | "message.received" | "channel.activated" | "channel.deactivated" | "channel.updated" | "provider.status_changed" | "provider.disabled" | "provider.removed" | "subprocessor.added" | "usage.threshold_reached" | "usage.limit_reached" | "usage.reset" | "rules.published" | "account.restricted" | "account.restriction_lifted" | "evidence.requested";
+export type WebhookEventType = "message.queued" | "message.held" | "message.sent" | "message.delivered" | "message.read" | "message.failed" | "message.rejected" | "message.expired" | "message.canceled" | "message.unknown" | "message.received" | "channel.activated" | "channel.deactivated" | "channel.updated" | "provider.status_changed" | "provider.disabled" | "provider.removed" | "subprocessor.added" | "usage.threshold_reached" | "usage.limit_reached" | "usage.reset" | "rules.published" | "account.restricted" | "account.restriction_lifted" | "evidence.requested" | "endpoint.disabled";
 
 export interface WebhookReplay {
   /** How many events are sent again. */
