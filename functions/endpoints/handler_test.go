@@ -197,7 +197,7 @@ func TestATestEventIsSentNowSignedAndLogged(t *testing.T) {
 	rec := newReceiver(t, http.StatusNoContent)
 	path, secret := w.create(rec.URL + "/hook")
 	a := w.user().Do(http.MethodPost, path+"/test", "").Want(t, "test", http.StatusOK, "")
-	if a.Text("status") != "delivered" || a.JSON["response_status"] != 204.0 || len(rec.bodies) != 1 {
+	if a.Text("status") != "delivered" || a.JSON["response_status"] != 204.0 || "/v1/webhook-endpoints/"+a.Text("resource_id") != path || len(rec.bodies) != 1 {
 		t.Fatalf("%s", a.Body)
 	}
 	verified(t, secret, rec.headers[0], rec.bodies[0])

@@ -1319,6 +1319,8 @@ export interface WebhookDelivery {
   first_attempt_at?: Time;
   last_attempt_at?: Time;
   next_attempt_at?: Time;
+  /** What the event is about: a message, a channel and so on. Absent for usage, of which an account has one. */
+  resource_id?: string;
   /** What the endpoint answered last. */
   response_status?: number;
   /** Dropped: the endpoint was disabled or deleted, or what the event is about is gone. */
