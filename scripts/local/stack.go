@@ -125,7 +125,7 @@ func (s *stack) up(ctx context.Context, say steps) error {
 	if err := s.wire(ctx, app, root, programs, queues); err != nil {
 		return err
 	}
-	if err := say.step("demo data", func() error { return s.sow(ctx) }); err != nil {
+	if err := say.step("demo data", func() error { return s.sowQuietly(ctx) }); err != nil {
 		return err
 	}
 	s.ready.Store(true)
