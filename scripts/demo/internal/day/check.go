@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"contactcenter/scripts/demo/internal/stack"
 )
@@ -14,23 +13,6 @@ import (
 type verdict struct {
 	kept           bool
 	promise, found string
-}
-
-// facts are what the day itself saw while it lasted.
-type facts struct {
-	// outageShown: the status page said so. outageHeld are the messages that were seen to wait for the provider.
-	outageShown bool
-	outageHeld  map[string]bool
-	// limitUsed is what the repair shop had used when its plan was used up.
-	limitUsed int64
-	// blocked and lifted are when the garden shop's block began and ended.
-	blocked, lifted time.Time
-	// closed is what each account used in periods that were closed.
-	closed []int64
-}
-
-func newFacts() facts {
-	return facts{outageHeld: map[string]bool{}, closed: make([]int64, len(cast()))}
 }
 
 // verdicts compares what the API, the providers, the CRM and the agents say.
@@ -127,40 +109,42 @@ func endedAll(all []evidence) verdict {
 func handedOverOnce(all []evidence) verdict {
 	var t tally
 	for _, e := range all {
-		accepted, calls := stack.Acceptances(e.sends), map[string]int{}
-		for _, s := range e.sends {
-			calls[s.MessageID]++
+		t.add("taken", len(stack.Acceptances(e.sends)))
+		if why := e.astray(); why != "" {
+			t.wrong(e.name, why)
 		}
-		t.add("taken", len(accepted))
-		twice, missing, never := stack.TakenTwice(accepted), 0, 0
-		for id, m := range e.listed {
-			if taken(m.status) && accepted[id] != 1 {
-				missing++
-			}
-			if (m.status == "rejected" || m.status == "canceled" || m.status == "expired") && calls[id] > 0 {
-				never++
-			}
-		}
-		strange := 0
-		for id := range calls {
-			if _, ok := e.listed[id]; !ok {
-				strange++
-			}
-		}
-		canceled := 0
-		for _, m := range e.listed {
-			if m.status == "canceled" {
-				canceled++
-			}
-		}
-		if canceled != e.notes.canceled {
+		if canceled := e.account().canceled; canceled != e.notes.canceled {
 			t.wrong(e.name, fmt.Sprintf("%d canceled, %d shown as that", e.notes.canceled, canceled))
-		}
-		if twice+missing+never+strange > 0 {
-			t.wrong(e.name, fmt.Sprintf("%d twice, %d sent that the provider did not take once, %d handed over in spite of all, %d that the API does not list", twice, missing, never, strange))
 		}
 	}
 	return t.verdict("each was handed over once, and what was refused never", number(t.total["taken"])+" taken, none twice")
+}
+
+// astray says what was handed over otherwise than the API's statuses would have it; "" for nothing.
+func (e evidence) astray() string {
+	accepted, calls := stack.Acceptances(e.sends), map[string]int{}
+	for _, s := range e.sends {
+		calls[s.MessageID]++
+	}
+	missing, inSpite, strange := 0, 0, 0
+	for id, m := range e.listed {
+		if taken(m.status) && accepted[id] != 1 {
+			missing++
+		}
+		if slices.Contains([]string{"rejected", "canceled", "expired"}, m.status) && calls[id] > 0 {
+			inSpite++
+		}
+	}
+	for id := range calls {
+		if _, ok := e.listed[id]; !ok {
+			strange++
+		}
+	}
+	twice := stack.TakenTwice(accepted)
+	if twice+missing+inSpite+strange == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d twice, %d sent that the provider did not take once, %d handed over in spite of all, %d that the API does not list", twice, missing, inSpite, strange)
 }
 
 // furthest is the status that follows from what a provider reported of a message that it took.
@@ -314,12 +298,14 @@ func eventsAgree(all []evidence) verdict {
 		}
 		t.add("events", len(e.events))
 		t.add("again", e.again)
+		t.add("stumbled", e.stumbled)
 		lost := max(0, e.stumbled-e.again)
 		if missing+pending+strange+e.wrong+lost > 0 {
 			t.wrong(e.name, fmt.Sprintf("%d did not come, %d still wait, %d are not logged as delivered, %d not signed as they must be, %d did not come again", missing, pending, strange, e.wrong, lost))
 		}
 	}
-	return t.verdict("every event that the API logged came to the CRM, signed", fmt.Sprintf("%s events, %s came again, as the CRM had answered them with an error", number(t.total["events"]), number(t.total["again"])))
+	return t.verdict("every event that the API logged came to the CRM, signed",
+		fmt.Sprintf("%s events, of which the CRM answered %s with an error; %s came again", number(t.total["events"]), number(t.total["stumbled"]), number(t.total["again"])))
 }
 
 func inOrder(all []evidence) verdict {
@@ -363,72 +349,6 @@ func refusedAsForeseen(all []evidence) verdict {
 		}
 	}
 	return t.verdict("rejected is what plans, blocks and opt-outs forbid, and nothing else", each(t.total))
-}
-
-func (f facts) outage(all []evidence) verdict {
-	var t tally
-	if !f.outageShown {
-		t.wrong("the status page", "never showed it")
-	}
-	if len(f.outageHeld) == 0 {
-		t.wrong("the API", "showed no message as held")
-	}
-	for _, e := range all {
-		lost := 0
-		for id, m := range e.listed {
-			if f.outageHeld[id] && !taken(m.status) {
-				lost++
-			}
-		}
-		if lost > 0 {
-			t.wrong(e.name, fmt.Sprintf("%d of those that waited were not sent", lost))
-		}
-	}
-	return t.verdict("the outage was shown, and all that waited for its end went out", fmt.Sprintf("%d seen waiting", len(f.outageHeld)))
-}
-
-func (f facts) limit(e evidence) verdict {
-	var t tally
-	if f.limitUsed != repairsLimit {
-		t.wrong(e.name, "not the number of its plan")
-	}
-	if e.usage.Used == 0 && !e.turned {
-		t.wrong(e.name, "sent nothing afterwards")
-	}
-	return t.verdict("the limit was exact, and the new period begins at nothing", fmt.Sprintf("%d of %d before, %d after", f.limitUsed, repairsLimit, e.usage.Used))
-}
-
-// underWay is how long a call may have been on its way already when a block began.
-const underWay = time.Second
-
-func (f facts) block(e evidence) verdict {
-	var t tally
-	if f.blocked.IsZero() || f.lifted.IsZero() {
-		t.wrong(e.name, "it was not played")
-	}
-	calls := 0
-	for _, s := range e.sends {
-		if s.At.After(f.blocked.Add(underWay)) && s.At.Before(f.lifted) {
-			calls++
-		}
-	}
-	if calls > 0 {
-		t.wrong(e.name, fmt.Sprintf("%d calls of the provider meanwhile", calls))
-	}
-	waited := 0
-	for id, why := range e.notes.held {
-		if why != "account_restricted" {
-			continue
-		}
-		waited++
-		if !taken(e.listed[id].status) {
-			t.wrong(e.name, "one that waited for the end of the block was not sent")
-		}
-	}
-	if waited == 0 {
-		t.wrong(e.name, "nothing waited")
-	}
-	return t.verdict("nothing left while the account was blocked, and what waited went out afterwards", fmt.Sprintf("%d waited, %d refused", waited, e.notes.refused["account_restricted"]))
 }
 
 // each writes counted things, most first: "5 usage_limit_reached, 2 recipient_opted_out".
