@@ -523,7 +523,7 @@ func TestAProvidersFailureLeavesTheChannelInactive(t *testing.T) {
 		{"it refuses", &provider.Error{Kind: provider.Permanent, Code: "provider_refused", Fault: provider.FaultProvider, Detail: "no such cascade"}, 502, "provider_refused", "provider", ""},
 		{"it does not have the sender", &provider.Error{Kind: provider.Permanent, Code: "sender_unavailable", Fault: provider.FaultPlatform}, 502, "sender_unavailable", "platform", ""},
 		{"it does not know the operator", &provider.Error{Kind: provider.Credentials, Code: "credentials_invalid", Fault: provider.FaultPlatform}, 502, "credentials_invalid", "platform", ""},
-		{"an error that says nothing", context.DeadlineExceeded, 503, "provider_unavailable", "provider", "1"},
+		{"an error that says nothing, not even whose fault it is: then it is ours", context.DeadlineExceeded, 503, "provider_unavailable", "platform", "1"},
 	}
 	for _, c := range cases {
 		w.edna.failWith(c.err)

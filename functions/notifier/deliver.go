@@ -12,6 +12,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/delivery"
 	"contactcenter/shared/endpoint"
+	"contactcenter/shared/event"
 )
 
 const (
@@ -215,8 +216,7 @@ func (n *Notifier) send(ctx context.Context, ep endpoint.Endpoint, eventID strin
 // failed notes a failed attempt, and when the next is.
 func (n *Notifier) failed(ctx context.Context, ep endpoint.Endpoint, d delivery.Delivery, answer delivery.Answer) error {
 	if answer.Code == http.StatusGone {
-		n.Log.WarnContext(ctx, "webhook endpoint disabled", "account_id", ep.AccountID, "endpoint_id", ep.ID, "reason", endpoint.Gone)
-		if err := n.Endpoints.Stop(ctx, ep, endpoint.Gone); err != nil {
+		if err := n.stop(ctx, ep, endpoint.Gone); err != nil {
 			return err
 		}
 		return n.done(ctx, d, delivery.Failed)
@@ -234,8 +234,7 @@ func (n *Notifier) failed(ctx context.Context, ep endpoint.Endpoint, d delivery.
 		return err
 	}
 	if err == nil && now.Sub(ep.FailingSince) >= endpoint.FailingFor {
-		n.Log.WarnContext(ctx, "webhook endpoint disabled", "account_id", ep.AccountID, "endpoint_id", ep.ID, "reason", endpoint.Failing)
-		if err := n.Endpoints.Stop(ctx, ep, endpoint.Failing); err != nil {
+		if err := n.stop(ctx, ep, endpoint.Failing); err != nil {
 			return err
 		}
 	}
@@ -244,6 +243,22 @@ func (n *Notifier) failed(ctx context.Context, ep endpoint.Endpoint, d delivery.
 		return n.done(ctx, d, delivery.Failed)
 	}
 	return n.later(ctx, d, at)
+}
+
+// stop disables an endpoint, and gives notice of that to the account's others.
+func (n *Notifier) stop(ctx context.Context, ep endpoint.Endpoint, why string) error {
+	off, err := n.Endpoints.Stop(ctx, ep, why)
+	if errors.Is(err, endpoint.ErrNotFound) {
+		return nil // somebody else disabled it, or a user changed it meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	n.Log.WarnContext(ctx, "webhook endpoint disabled", "account_id", ep.AccountID, "endpoint_id", ep.ID, "reason", why)
+	if err := n.Events.Publish(ctx, event.New(event.EndpointDisabled, off.AccountID, off.ID, off.DisabledAt, "")); err != nil {
+		n.Log.ErrorContext(ctx, "nobody is told of a disabled endpoint", "account_id", ep.AccountID, "endpoint_id", ep.ID, "error", err.Error())
+	}
+	return nil
 }
 
 func (n *Notifier) done(ctx context.Context, d delivery.Delivery, s delivery.Status) error {

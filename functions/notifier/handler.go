@@ -25,7 +25,7 @@ type Endpoints interface {
 	Fail(ctx context.Context, e endpoint.Endpoint, quietUntil time.Time) (endpoint.Endpoint, error)
 	Recover(ctx context.Context, e endpoint.Endpoint) (endpoint.Endpoint, error)
 	Try(ctx context.Context, e endpoint.Endpoint, next time.Time) (bool, error)
-	Stop(ctx context.Context, e endpoint.Endpoint, why string) error
+	Stop(ctx context.Context, e endpoint.Endpoint, why string) (endpoint.Endpoint, error)
 	Enter(ctx context.Context, e endpoint.Endpoint, until time.Time) (endpoint.Place, bool, error)
 	Leave(ctx context.Context, e endpoint.Endpoint, p endpoint.Place, quick bool) error
 	Quick(ctx context.Context, e endpoint.Endpoint, quick bool) error
@@ -41,7 +41,7 @@ type Log interface {
 	Due(ctx context.Context, shard, limit int) ([]delivery.Delivery, error)
 }
 
-// Events publishes an event of everybody as that of each account.
+// Events publishes an event of everybody as that of each account, and that an endpoint was disabled.
 type Events interface {
 	Publish(ctx context.Context, list ...event.Event) error
 }

@@ -356,3 +356,33 @@ func TestWhatIsNoEventIsDroppedWithoutAWord(t *testing.T) {
 		t.Error("it did something")
 	}
 }
+
+// An account is given notice of an endpoint that is disabled without its doing, by its others, once.
+func TestThatAnEndpointIsDisabledIsToldToTheOthers(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]delivery.Answer{"it is gone": {Code: http.StatusGone}, "it fails for three days": {Code: http.StatusInternalServerError}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			ep, other, foreign := w.create("acct_1", event.All), w.create("acct_1", event.All), w.create("acct_2", event.All)
+			w.answer(ep, answer)
+			for i := range 9 {
+				w.invoke(of(i))
+				w.work()
+				w.pass(9 * time.Hour)
+			}
+			off := w.endpoint(ep)
+			if off.Status != endpoint.Disabled || len(w.events) != 1 || w.events[0] != event.New(event.EndpointDisabled, "acct_1", ep.ID, off.DisabledAt, "") {
+				t.Fatalf("%+v, published %+v", off, w.events)
+			}
+			w.invoke(w.events[0])
+			w.work()
+			if got := w.to(other); got[len(got)-1].body["type"] != "endpoint.disabled" {
+				t.Errorf("the other was sent %+v", got[len(got)-1])
+			}
+			if n := len(w.to(foreign)); n != 0 {
+				t.Errorf("another account was sent %d", n)
+			}
+		})
+	}
+}

@@ -2305,6 +2305,9 @@ type WebhookDelivery struct {
 	// Example: 2026-12-01T10:00:00.000Z
 	NextAttemptAt *Time `json:"next_attempt_at,omitempty"`
 
+	// ResourceID What the event is about: a message, a channel and so on. Absent for usage, of which an account has one.
+	ResourceID string `json:"resource_id,omitempty"`
+
 	// ResponseStatus What the endpoint answered last.
 	ResponseStatus int `json:"response_status,omitempty"`
 

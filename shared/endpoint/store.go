@@ -375,15 +375,11 @@ func (s *Store) Quick(ctx context.Context, e Endpoint, quick bool) error {
 	return err
 }
 
-// Stop disables an endpoint that is gone or failed for too long. The account goes on listening: what happens is recorded, and can
-// be replayed.
-func (s *Store) Stop(ctx context.Context, e Endpoint, why string) error {
-	_, err := s.note(ctx, e, "SET #status = :off, #why = :why, #at = :now", "", map[string]string{"#why": attrWhy, "#at": attrDisabled},
+// Stop disables an endpoint that is gone or failed for too long, and gives it as it is then. The account goes on listening: what
+// happens is recorded, and can be replayed. It returns ErrNotFound for one that was disabled, changed or deleted meanwhile.
+func (s *Store) Stop(ctx context.Context, e Endpoint, why string) (Endpoint, error) {
+	return s.note(ctx, e, "SET #status = :off, #why = :why, #at = :now", "", map[string]string{"#why": attrWhy, "#at": attrDisabled},
 		attr.Item{":off": attr.String(string(Disabled)), ":why": attr.String(why), ":now": attr.Time(s.Now())})
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // note is what the notifier writes of an endpoint that is still enabled, at the URL that it called.

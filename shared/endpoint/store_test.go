@@ -124,8 +124,8 @@ func TestAnAccountListensToWhatItsEndpointsAskFor(t *testing.T) {
 	if got := w.hears(); got != set(t, event.MessageSent) || w.subscribed() {
 		t.Errorf("with the second off by its user: %v", got.Names())
 	}
-	if err := w.Stop(t.Context(), a, endpoint.Gone); err != nil {
-		t.Fatal(err)
+	if off, err := w.Stop(t.Context(), a, endpoint.Gone); err != nil || off.Status != endpoint.Disabled || off.DisabledAt.IsZero() {
+		t.Fatalf("%+v, %v", off, err)
 	}
 	if got := w.hears(); got != set(t, event.MessageSent) {
 		t.Errorf("what an endpoint misses that is gone is not recorded: %v", got.Names())
@@ -264,8 +264,8 @@ func TestANoteOfTheNotifierDoesNotBringBackWhatAUserChanged(t *testing.T) {
 	if _, err := w.Update(t.Context(), "acct_1", e.ID, endpoint.Change{URL: &url}, audittest.By("acct_1")); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Stop(t.Context(), e, endpoint.Gone); err != nil {
-		t.Fatal(err)
+	if _, err := w.Stop(t.Context(), e, endpoint.Gone); !errors.Is(err, endpoint.ErrNotFound) {
+		t.Errorf("stopped at the URL before: %v", err)
 	}
 	if got, err := w.Get(t.Context(), "acct_1", e.ID); err != nil || got.Status != endpoint.Enabled || got.URL != url {
 		t.Errorf("the answer of the URL before: %+v, %v", got, err)

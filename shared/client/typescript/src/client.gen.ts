@@ -253,7 +253,7 @@ export class Client extends Transport {
    *
    * Answer 2xx within 15 seconds. Redirects are not followed. Anything else is tried again over 72 hours, at longer and longer
    * intervals; `Retry-After` is respected, and after 410 nothing is sent any more. An endpoint that takes nothing for 72 hours is
-   * disabled. Events are sent from at most five seconds after this answer on.
+   * disabled; the account's others are told so by `endpoint.disabled`. Events are sent from at most five seconds after this answer on.
    *
    * An account has at most 10 endpoints. The secret is shown in this answer, and in an answer that comes again for its
    * Idempotency-Key.
