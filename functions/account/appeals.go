@@ -65,9 +65,8 @@ func (h *Handler) appeal(r *http.Request) (claim.Appeal, error) {
 
 // ListAppeals answers GET /v1/account/restrictions/{id}/appeals, newest first.
 func (h *Handler) ListAppeals(w http.ResponseWriter, r *http.Request) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
@@ -76,13 +75,9 @@ func (h *Handler) ListAppeals(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Appeals.List(r.Context(), claim.WhichAppeals{AccountID: against.AccountID, RestrictionID: against.ID}, attr.Page{Size: size, Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Appeals.List(r.Context(), claim.WhichAppeals{AccountID: against.AccountID, RestrictionID: against.ID}, page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.AppealList{Items: []api.Appeal{}, NextPageToken: next}

@@ -1,28 +1,21 @@
 package main
 
 import (
-	"errors"
 	"net/http"
 
 	"contactcenter/shared/api"
-	"contactcenter/shared/attr"
 )
 
 // ListOwnAuditEvents answers GET /v1/audit-events: what was done in the account and to it, newest first.
 func (h *Handler) ListOwnAuditEvents(w http.ResponseWriter, r *http.Request) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Audit.Of(r.Context(), api.PrincipalFrom(r.Context()).AccountID, attr.Page{Size: size, Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Audit.Of(r.Context(), api.PrincipalFrom(r.Context()).AccountID, page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.AuditRecordList{Items: []api.AuditRecord{}, NextPageToken: next}

@@ -34,7 +34,7 @@ const (
 // ListEvidenceRequests answers GET /v1/evidence-requests, newest first.
 func (h *Handler) ListEvidenceRequests(w http.ResponseWriter, r *http.Request) {
 	q := api.ReadQuery(r, "status")
-	size, token := q.Page()
+	page := q.Page()
 	status := claim.EvidenceStatus(q.Get("status"))
 	if status != "" && !slices.Contains(claim.EvidenceStatuses(), status) {
 		q.Invalid("status", "must be open, submitted, accepted or rejected")
@@ -44,13 +44,9 @@ func (h *Handler) ListEvidenceRequests(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	which := claim.Which{AccountID: api.PrincipalFrom(r.Context()).AccountID, Status: status}
-	list, next, err := h.Evidence.List(r.Context(), which, attr.Page{Size: size, Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Evidence.List(r.Context(), which, page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.EvidenceRequestList{Items: []api.EvidenceRequest{}, NextPageToken: next}

@@ -169,20 +169,14 @@ func (h *Handler) inFlight(ctx context.Context, accountID string, g usage.Gate) 
 	if len(g.Entries) == 0 {
 		return 0, nil
 	}
-	const atOnce = 100
-	final := map[id.Message]bool{}
-	for list := g.Messages(); len(list) > 0; {
-		n := min(len(list), atOnce)
-		found, err := h.Messages.Standings(ctx, accountID, list[:n])
-		if err != nil {
-			return 0, err
-		}
-		for mid, m := range found {
-			final[mid] = m.Final()
-		}
-		list = list[n:]
+	found, err := h.Messages.Standings(ctx, accountID, g.Messages())
+	if err != nil {
+		return 0, err
 	}
-	return g.InFlight(func(m id.Message) bool { return final[m] }), nil
+	return g.InFlight(func(mid id.Message) bool {
+		m, ok := found[mid]
+		return ok && m.Final()
+	}), nil
 }
 
 // GetDocument answers GET /v1/openapi.json.
@@ -236,19 +230,14 @@ func (h *Handler) GetProhibitedUses(w http.ResponseWriter, r *http.Request) {
 
 // ListRules answers GET /v1/rules: every published version, the one that comes into force last first.
 func (h *Handler) ListRules(w http.ResponseWriter, r *http.Request) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Rules.List(r.Context(), attr.Page{Size: size, Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Rules.List(r.Context(), page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.RulesList{Items: []api.Rules{}, NextPageToken: next}
@@ -373,19 +362,14 @@ func checkDocuments(accepted []api.AcceptedDocument, v rules.Version, errs *api.
 
 // ListAcceptances answers GET /v1/rules/acceptances, newest first.
 func (h *Handler) ListAcceptances(w http.ResponseWriter, r *http.Request) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Rules.Acceptances(r.Context(), api.PrincipalFrom(r.Context()).AccountID, attr.Page{Size: size, Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Rules.Acceptances(r.Context(), api.PrincipalFrom(r.Context()).AccountID, page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.AcceptanceList{Items: []api.Acceptance{}, NextPageToken: next}

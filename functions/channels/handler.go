@@ -75,6 +75,8 @@ type Handler struct {
 	// Random makes the secrets of instructions.
 	Random io.Reader
 	Now    func() time.Time
+	// Wait waits, unless the context ends.
+	Wait   func(context.Context, time.Duration) error
 	Health Health
 	// Statuses keeps the page of the status for statusAge.
 	Statuses *cache.Cache[string, api.ServiceStatus]
@@ -90,7 +92,7 @@ const (
 
 // ListProviders answers GET /v1/providers.
 func (h *Handler) ListProviders(w http.ResponseWriter, r *http.Request) {
-	page, err := pageOf(r)
+	page, err := api.ReadPage(r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
@@ -225,9 +227,14 @@ func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, erro
 	return h.subscribe(r, c, req.Credentials), e, nil
 }
 
-// takeSender takes a sender from the pool of a native provider.
+// takeSender takes a sender from the pool of a native provider. One that rests is waited for, which is no longer than registry.Rest.
 func (h *Handler) takeSender(r *http.Request, providerID, channelID string) (senderID, address string, err error) {
 	sender, err := h.freeSender(r.Context(), providerID, channelID)
+	if resting := new(registry.RestingError); errors.As(err, &resting) {
+		if err = h.Wait(r.Context(), resting.Until.Sub(h.Now())); err == nil {
+			sender, err = h.freeSender(r.Context(), providerID, channelID)
+		}
+	}
 	if errors.Is(err, registry.ErrNoSender) {
 		return "", "", api.NewProblem(api.CodeSenderUnavailable)
 	}
@@ -243,6 +250,7 @@ func (h *Handler) freeSender(ctx context.Context, providerID, channelID string) 
 	if !errors.Is(err, registry.ErrNoSender) {
 		return sender, err
 	}
+	none := err
 	n, err := h.Providers.ReclaimSenders(ctx, providerID, channelID, func(ctx context.Context, holder string) (bool, error) {
 		_, err := h.Channels.Get(ctx, holder)
 		if errors.Is(err, channel.ErrNotFound) {
@@ -254,7 +262,7 @@ func (h *Handler) freeSender(ctx context.Context, providerID, channelID string) 
 		return registry.Sender{}, err
 	}
 	if n == 0 {
-		return registry.Sender{}, registry.ErrNoSender
+		return registry.Sender{}, none
 	}
 	return h.Providers.TakeSender(ctx, providerID, channelID)
 }
@@ -306,18 +314,14 @@ func validName(name string) error {
 
 // ListChannels answers GET /v1/channels.
 func (h *Handler) ListChannels(w http.ResponseWriter, r *http.Request) {
-	page, err := pageOf(r)
+	page, err := api.ReadPage(r)
 	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
 	list, next, err := h.Channels.List(r.Context(), api.PrincipalFrom(r.Context()).AccountID, page)
-	if errors.Is(err, attr.ErrToken) {
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	}
 	if err != nil {
-		api.WriteError(w, r, api.TryAgain(r, err))
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.ChannelList{Items: []api.Channel{}, NextPageToken: next}
@@ -450,10 +454,4 @@ func problemOf(r *http.Request, err error) error {
 		return api.NewProblem(api.CodeChannelNotFound)
 	}
 	return api.TryAgain(r, err)
-}
-
-func pageOf(r *http.Request) (attr.Page, error) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	return attr.Page{Size: size, Token: token}, q.Err()
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -50,6 +52,29 @@ func TestRefusedCredentialsTakeTheChannelOutOfUse(t *testing.T) {
 	}
 	if strings.Contains(b.logs.String(), "canary") {
 		t.Error("a credential was logged")
+	}
+}
+
+// unmarkable are channels that can't be taken out of use.
+type unmarkable struct{ Channels }
+
+func (unmarkable) MarkCredentialsInvalid(context.Context, channel.Channel) (bool, error) {
+	return false, errors.New("the channel can't be written")
+}
+
+// that nothing was sent is known, whatever becomes of the channel.
+func TestAMessageWithRefusedCredentialsFailedThoughItsChannelCouldNotBeMarked(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 10, slow())
+	b.ownAccount("canary-token")
+	b.d.Channels = unmarkable{b.d.Channels}
+	b.provider.answers = []error{&provider.Error{Kind: provider.Credentials, Code: "credentials_invalid", Fault: provider.FaultPlatform}}
+	m := b.accept("+1001", nil)
+	b.deliver(1, m)
+	b.wantStatus(m, message.Failed, "credentials_invalid")
+	b.wantUsed(0)
+	if !strings.Contains(b.logs.String(), "channel not taken out of use") {
+		t.Error("it was not reported")
 	}
 }
 

@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
-	"golang.org/x/sync/errgroup"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/channel"
@@ -183,8 +184,8 @@ func jittered(d time.Duration, r uint64) time.Duration {
 // maxVisibility is SQS's bound on a visibility timeout, less the time a message may have been in flight already.
 const maxVisibility = 11 * 60 * 60
 
-// Handle dispatches one batch. Records that are to come again are reported as failures, after their visibility was
-// set; an error is returned only when nothing at all could be done.
+// Handle dispatches one batch. Records that are to come again are reported as failures, after their visibility was set; there is never
+// an error.
 func (d *Dispatcher) Handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
 	byAccount := map[string][]delivery{}
 	for _, r := range event.Records {
@@ -198,25 +199,21 @@ func (d *Dispatcher) Handle(ctx context.Context, event events.SQSEvent) (events.
 			recordID: r.MessageId, receipt: r.ReceiptHandle, message: m, receives: attribute(r, "ApproximateReceiveCount"), queuedAt: time.UnixMilli(int64(attribute(r, "SentTimestamp"))),
 		})
 	}
-	verdicts := make(chan map[string]verdict, len(byAccount))
-	var group errgroup.Group // at most as many goroutines as the batch has accounts: ten
+	var (
+		accounts sync.WaitGroup // at most as many as the batch has records: ten
+		mu       sync.Mutex
+		verdicts = map[string]verdict{}
+	)
 	for accountID, list := range byAccount {
-		group.Go(func() error {
-			verdicts <- d.account(ctx, accountID, list)
-			return nil
+		accounts.Go(func() {
+			of := d.account(ctx, accountID, list)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(verdicts, of)
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return events.SQSEventResponse{}, err
-	}
-	close(verdicts)
-	all := map[string]verdict{}
-	for v := range verdicts {
-		for k, x := range v {
-			all[k] = x
-		}
-	}
-	out := d.respond(ctx, byAccount, all)
+	accounts.Wait()
+	out := d.respond(ctx, byAccount, verdicts)
 	d.Health.Flush(ctx)
 	return out, nil
 }
@@ -230,12 +227,12 @@ func attribute(r events.SQSMessage, name string) int {
 }
 
 // respond sets the visibility of the records that are to come again, and reports them.
-func (d *Dispatcher) respond(ctx context.Context, byAccount map[string][]delivery, all map[string]verdict) events.SQSEventResponse {
+func (d *Dispatcher) respond(ctx context.Context, byAccount map[string][]delivery, verdicts map[string]verdict) events.SQSEventResponse {
 	var out events.SQSEventResponse
 	in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &d.QueueURL}
 	for _, list := range byAccount {
 		for _, dl := range list {
-			v := all[dl.recordID]
+			v := verdicts[dl.recordID]
 			if v.done {
 				continue
 			}
@@ -246,11 +243,19 @@ func (d *Dispatcher) respond(ctx context.Context, byAccount map[string][]deliver
 	if len(in.Entries) == 0 {
 		return out
 	}
-	if _, err := d.SQS.ChangeMessageVisibilityBatch(context.WithoutCancel(ctx), in); err != nil {
-		// They come again when the queue's own visibility timeout is over.
-		d.Log.WarnContext(ctx, "visibility not changed", "error", err.Error(), "records", len(in.Entries))
-	}
+	d.change(ctx, in)
 	return out
+}
+
+// change sets visibilities. Records for which that fails come again when the queue's own visibility timeout is over.
+func (d *Dispatcher) change(ctx context.Context, in *sqs.ChangeMessageVisibilityBatchInput) {
+	done, err := d.SQS.ChangeMessageVisibilityBatch(context.WithoutCancel(ctx), in)
+	switch {
+	case err != nil:
+		d.Log.WarnContext(ctx, "visibility not changed", "error", err.Error(), "records", len(in.Entries))
+	case len(done.Failed) > 0:
+		d.Log.WarnContext(ctx, "visibility not changed", "code", aws.ToString(done.Failed[0].Code), "failed", len(done.Failed), "records", len(in.Entries))
+	}
 }
 
 // account dispatches the records of one account.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/audit/audittest"
@@ -365,6 +367,45 @@ func TestOnePoisonRecordOfTenLeavesNineSentOnce(t *testing.T) {
 	b.wantUsed(9)
 	if g := b.gate(); len(g.Entries) != 0 {
 		t.Errorf("%d entries are left in the ledger after a batch", len(g.Entries))
+	}
+}
+
+// visibility answers as SQS does: with an error, or with the entries that it did not change.
+type visibility struct {
+	err    error
+	failed []types.BatchResultErrorEntry
+}
+
+func (v visibility) ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error) {
+	return &sqs.ChangeMessageVisibilityBatchOutput{Failed: v.failed}, v.err
+}
+
+func TestVisibilityThatWasNotChangedIsReported(t *testing.T) {
+	t.Parallel()
+	failed := func(code string) types.BatchResultErrorEntry { return types.BatchResultErrorEntry{Code: &code} }
+	cases := map[string]struct {
+		sqs  visibility
+		logs string // "": nothing is said
+	}{
+		"of every record":  {visibility{}, ""},
+		"of none":          {visibility{err: errors.New("no answer")}, `"msg":"visibility not changed","error":"no answer","records":2`},
+		"of some of them":  {visibility{failed: []types.BatchResultErrorEntry{failed("ReceiptHandleIsInvalid")}}, `"msg":"visibility not changed","code":"ReceiptHandleIsInvalid","failed":1,"records":2`},
+		"of each, as told": {visibility{failed: []types.BatchResultErrorEntry{failed("InternalError"), failed("Other")}}, `"msg":"visibility not changed","code":"InternalError","failed":2,"records":2`},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, 100, slow())
+			b.d.SQS = c.sqs
+			b.provider.down(refusal(provider.Retry))
+			list := []id.Message{b.accept("+35799000001", nil), b.accept("+35799000002", nil)}
+			if again := b.deliver(1, list...); len(again) != len(list) {
+				t.Errorf("%d records come again, want both", len(again))
+			}
+			if said := b.logs.String(); strings.Contains(said, "visibility") != (c.logs != "") || !strings.Contains(said, c.logs) {
+				t.Errorf("the logs say\n%s\nwant %q", said, c.logs)
+			}
+		})
 	}
 }
 

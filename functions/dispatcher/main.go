@@ -82,19 +82,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Credentials: credentials,
 		Events:      happenings,
 		SQS:         client, QueueURL: env["DISPATCH_QUEUE_URL"],
-		Health: monitor, Hints: &Hints{}, Log: log, Now: now, Sleep: sleep, Random: rand.Uint64,
+		Health: monitor, Hints: &Hints{}, Log: log, Now: now, Sleep: awsclient.Wait, Random: rand.Uint64,
 	}, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // pausableChannels gives channels from a cache of at most 5 s, and writes pauses.
@@ -111,11 +100,11 @@ func (p *pausableChannels) Get(ctx context.Context, channelID string, fresh bool
 }
 
 func (p *pausableChannels) Pause(ctx context.Context, channelID string, until time.Time) error {
-	p.cache.Forget(channelID)
+	defer p.cache.Forget(channelID)
 	return p.store.Pause(ctx, channelID, until)
 }
 
 func (p *pausableChannels) MarkCredentialsInvalid(ctx context.Context, c channel.Channel) (bool, error) {
-	p.cache.Forget(c.ID)
+	defer p.cache.Forget(c.ID)
 	return p.store.MarkCredentialsInvalid(ctx, c.ID, c.SealedCredentials)
 }

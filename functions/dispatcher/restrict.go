@@ -55,12 +55,12 @@ func (a *attempt) limiting(ctx context.Context) (restriction.Set, error) {
 	return st.Restrictions.Limiting(a.way(recipientID)), nil
 }
 
-// limited asks the limits of provider, channel and recipient, last before the call. Over the frequency the message waits its turn; over
+// scopeLimits asks the limits of provider, channel and recipient, last before the call. Over the frequency the message waits its turn; over
 // the number it is rejected or held, as over the plan's. One that may have reached the provider is never turned away.
-func (a *attempt) limited(ctx context.Context) (v verdict, s *usage.Standing, done bool, err error) {
+func (a *attempt) scopeLimits(ctx context.Context) (*outcome, error) {
 	limits, err := a.limiting(ctx)
 	if err != nil {
-		return v, nil, true, err
+		return nil, err
 	}
 	for _, r := range limits {
 		if r.Rate == nil || a.resumed {
@@ -69,11 +69,10 @@ func (a *attempt) limited(ctx context.Context) (v verdict, s *usage.Standing, do
 		waited := a.byMessage[a.m.ID].receives > 1
 		wait, err := a.Scopes.Pass(ctx, a.accountID, r.ID, r.Rate.Usage(), waited)
 		if err != nil {
-			return v, nil, true, err
+			return nil, err
 		}
 		if wait > 0 {
-			v, s := a.later(wait)
-			return v, s, true, nil
+			return a.later(wait), nil
 		}
 	}
 	for _, r := range limits {
@@ -83,16 +82,14 @@ func (a *attempt) limited(ctx context.Context) (v verdict, s *usage.Standing, do
 		room, err := a.take(ctx, r)
 		switch {
 		case err != nil:
-			return v, nil, true, err
+			return nil, err
 		case room == waits:
-			v, s := a.later(jittered(min(retryDelay(a.byMessage[a.m.ID].receives), 10*time.Second), a.Random()))
-			return v, s, true, nil
+			return a.later(jittered(min(retryDelay(a.byMessage[a.m.ID].receives), 10*time.Second), a.Random())), nil
 		case room == none:
-			v, s, err := a.overLimit(ctx, r)
-			return v, s, true, err
+			return a.overLimit(ctx, r)
 		}
 	}
-	return v, nil, false, nil
+	return nil, nil
 }
 
 // room is what a limit's number has for a message.
@@ -155,7 +152,7 @@ func (a *attempt) unitsOpen(ctx context.Context, limitID string) (bool, error) {
 }
 
 // overLimit deals with a message for which a limit's number leaves no room.
-func (a *attempt) overLimit(ctx context.Context, r restriction.Restriction) (verdict, *usage.Standing, error) {
+func (a *attempt) overLimit(ctx context.Context, r restriction.Restriction) (*outcome, error) {
 	if a.m.OnLimit == message.Reject && !a.resumed {
 		return a.end(ctx, message.Rejected, problemLimit(), false)
 	}

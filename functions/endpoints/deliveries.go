@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"contactcenter/shared/api"
-	"contactcenter/shared/attr"
 	"contactcenter/shared/delivery"
 	"contactcenter/shared/endpoint"
 	"contactcenter/shared/event"
@@ -76,16 +75,15 @@ func (h *Handler) ListWebhookDeliveries(w http.ResponseWriter, r *http.Request) 
 
 func (h *Handler) deliveries(r *http.Request) (api.WebhookDeliveryList, error) {
 	out := api.WebhookDeliveryList{Items: []api.WebhookDelivery{}}
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		return out, err
 	}
 	e, err := h.own(r)
 	if err != nil {
 		return out, err
 	}
-	list, next, err := h.Deliveries.List(r.Context(), e.ID, attr.Page{Size: size, Token: token})
+	list, next, err := h.Deliveries.List(r.Context(), e.ID, page)
 	if err != nil {
 		return out, err
 	}

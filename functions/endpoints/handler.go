@@ -172,12 +172,11 @@ func (h *Handler) ListWebhookEndpoints(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) list(r *http.Request) (api.WebhookEndpointList, error) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		return api.WebhookEndpointList{}, err
 	}
-	start, err := attr.Start(token, nil, "after")
+	start, err := attr.Start(page.Token, nil, "after")
 	if err != nil {
 		return api.WebhookEndpointList{}, api.BadPageToken()
 	}
@@ -191,8 +190,8 @@ func (h *Handler) list(r *http.Request) (api.WebhookEndpointList, error) {
 		if e.ID <= attr.Text(start, "after") {
 			continue
 		}
-		if len(out.Items) == size {
-			out.NextPageToken, err = attr.Token(attr.Item{"after": attr.String(out.Items[size-1].ID)})
+		if len(out.Items) == page.Size {
+			out.NextPageToken, err = attr.Token(attr.Item{"after": attr.String(out.Items[page.Size-1].ID)})
 			break
 		}
 		out.Items = append(out.Items, api.WebhookEndpointOf(e, h.Now()))

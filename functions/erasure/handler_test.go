@@ -18,6 +18,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/content"
@@ -283,7 +284,7 @@ func TestR9_10ErasureLeavesStatesAndNothingOfThePerson(t *testing.T) {
 	if after := w.get(other); after.Address != before.Address || after.Content.Text != before.Content.Text || after.Status() != message.Queued {
 		t.Errorf("another recipient's message changed: %+v", after)
 	}
-	if list, _, err := w.messages.ByReference(t.Context(), acct, reference, message.Page{Size: 10}); err != nil || len(list) != 1 {
+	if list, _, err := w.messages.ByReference(t.Context(), acct, reference, attr.Page{Size: 10}); err != nil || len(list) != 1 {
 		t.Errorf("by reference: %d, %v", len(list), err)
 	}
 	if n := w.sealedValues(); n != 1 {
@@ -292,7 +293,7 @@ func TestR9_10ErasureLeavesStatesAndNothingOfThePerson(t *testing.T) {
 	if all := w.stored(); strings.Contains(all, "99123456") || strings.Contains(all, "a long text") {
 		t.Error("something of the person is left in clear")
 	}
-	listed, _, err := w.messages.Conversations(t.Context(), acct, channelID, message.Page{Size: 10})
+	listed, _, err := w.messages.Conversations(t.Context(), acct, channelID, attr.Page{Size: 10}, nil)
 	w.must(err)
 	for _, c := range listed {
 		if c.Address == "" || c.Key == sent.Conversation {
@@ -416,7 +417,7 @@ func TestWhatComesAfterTheRequestIsKept(t *testing.T) {
 	if m := w.get(after); m.Content.Text != "after" || !m.ErasedAt.IsZero() {
 		t.Errorf("%+v", m)
 	}
-	list, _, err := w.messages.Conversations(t.Context(), acct, channelID, message.Page{Size: 10})
+	list, _, err := w.messages.Conversations(t.Context(), acct, channelID, attr.Page{Size: 10}, nil)
 	if err != nil || len(list) != 1 || list[0].Address != anna {
 		t.Errorf("%+v %v", list, err)
 	}

@@ -29,9 +29,7 @@ const (
 // batch is one request to send several messages.
 type batch struct {
 	*intake
-	// each is what the intake of each message begins as: it shares with the others what they all read.
-	each *intake
-	id   id.Batch
+	id id.Batch
 	// old: an earlier request made the ids, so their references may be known already.
 	old   bool
 	items []item
@@ -198,30 +196,31 @@ func (b *batch) answered(ctx context.Context, a idempotency.Answer) ([]api.Batch
 // accept checks every message, and accepts those that nothing stands against.
 func (b *batch) accept(ctx context.Context, body []byte) ([]api.BatchResult, error) {
 	accountID := b.principal.AccountID
+	problems, bodyErr := api.DecodeEach(body, "messages", maxBatch, func(i int) any {
+		b.items = append(b.items, item{})
+		return &b.items[i].req
+	})
+	b.ahead = b.readAhead(ctx, accountID, b.requests()...)
 	b.limitsErr = b.readLimits(ctx, accountID)
 	version, agreement, err := b.rulesAccepted(ctx, accountID)
 	if err != nil {
 		return nil, err
 	}
-	problems, err := api.DecodeEach(body, "messages", maxBatch, func(i int) any {
-		b.items = append(b.items, item{})
-		return &b.items[i].req
-	})
-	if err != nil {
-		return nil, err
+	if bodyErr != nil {
+		return nil, bodyErr
 	}
 	if err := b.allowed(restriction.Way{}); err != nil {
 		return nil, err
 	}
-	b.readTogether(ctx, accountID)
 	// No error: each message has its own.
 	_ = side(len(b.items), func(i int) error {
 		it := &b.items[i]
-		if it.err = problems[i]; it.err != nil {
+		in := *b.intake
+		in.req = it.req
+		if problems[i] != nil {
+			it.err = in.malformed(problems[i])
 			return nil
 		}
-		in := *b.each
-		in.req = it.req
 		in.newID = func(conversation string) (id.Message, error) { return b.id.Message(i, conversation) }
 		if b.old {
 			earlier, err := in.made(ctx, accountID)
@@ -246,6 +245,9 @@ func (b *batch) accept(ctx context.Context, body []byte) ([]api.BatchResult, err
 // made gives the message that an earlier request of the batch has made: what was accepted once is accepted, whatever has
 // changed since. It returns message.ErrNotFound when there is none.
 func (in *intake) made(ctx context.Context, accountID string) (message.Message, error) {
+	if in.req.ConversationID == nil && (in.req.ChannelID == nil || in.req.To == nil) {
+		return message.Message{}, message.ErrNotFound
+	}
 	channelID, to, err := in.destination(ctx, accountID)
 	if err != nil {
 		return message.Message{}, message.ErrNotFound // it can't have been accepted
@@ -259,6 +261,14 @@ func (in *intake) made(ctx context.Context, accountID string) (message.Message, 
 		err = api.TryAgain(in.r, err)
 	}
 	return m, err
+}
+
+func (b *batch) requests() []api.SendMessageRequest {
+	list := make([]api.SendMessageRequest, len(b.items))
+	for i, it := range b.items {
+		list[i] = it.req
+	}
+	return list
 }
 
 func (b *batch) any() bool {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"contactcenter/shared/api"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
@@ -168,6 +172,34 @@ func TestABatchThatWasCutShortRunsAgainUnderTheSameIDs(t *testing.T) {
 	}
 }
 
+// unread is DynamoDB that reads nothing by several keys.
+type unread struct{ awsclient.BatchGetter }
+
+func (unread) BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	return nil, errInjected
+}
+
+// What can't be read is no reason to refuse, and none to accept.
+func TestWhatCanNotBeReadAheadIsAnsweredTryAgain(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.h.DB = unread{s.h.DB}
+	if a := s.call(testAccount, "POST", "/v1/messages", s.text("x")); a.status != 503 || a.problem(t).Code != api.CodeTryAgain || a.header.Get("RateLimit") != "" {
+		t.Errorf("a message is answered %d %s", a.status, a.body)
+	}
+	if a := s.call(testAccount, "POST", "/v1/messages", s.textTo("+357", "x", "")); a.status != 422 {
+		t.Errorf("a mistake is answered %d %s", a.status, a.body)
+	}
+	for _, what := range said(s.call(testAccount, "POST", "/v1/messages/batch", batchOf(s.text("x"), s.text("y"))).results(t)) {
+		if what != string(api.CodeTryAgain) {
+			t.Errorf("a batch's message is answered %s", what)
+		}
+	}
+	if n := len(s.queued()); n != 0 {
+		t.Errorf("%d references are queued", n)
+	}
+}
+
 // What the messages of a batch have in common is read once, as docs/performance.md tells.
 func TestABatchReadsOnceWhatItsMessagesShare(t *testing.T) {
 	t.Parallel()
@@ -189,8 +221,8 @@ func TestABatchReadsOnceWhatItsMessagesShare(t *testing.T) {
 			t.Errorf("%d: %s", i, what)
 		}
 	}
-	// The gate, the channel, the opt-outs, the channel and address of the conversation; ten requests to the queue, and 99 writes.
-	if want := int64(4 + 10 + 99); got.Requests != want || got.WriteUnits != 99 || got.ReadUnits > 6.5 {
+	// The gate, the channel and the opt-outs; where the conversation goes; ten requests to the queue, and 99 writes.
+	if want := int64(1 + 1 + 10 + 99); got.Requests != want || got.WriteUnits != 99 || got.ReadUnits > 6.5 {
 		t.Errorf("it took %+v, want %d requests: %+v", got, want, s.counter.Report().Calls)
 	}
 }

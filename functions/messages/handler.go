@@ -8,6 +8,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/event"
 	"contactcenter/shared/id"
@@ -53,6 +54,9 @@ type Channels interface {
 	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
 	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
 	Deleted(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
+	// At says where a channel lies, Found reads what was found there.
+	At(channelID string) awsclient.Key
+	Found(it attr.Item) (channel.Channel, error)
 }
 
 // Health tells how well providers and channels work, a few seconds old.
@@ -90,10 +94,14 @@ type Recipients interface {
 // OptOuts tells which conversations are closed because their recipient opted out.
 type OptOuts interface {
 	OptedOut(ctx context.Context, accountID string, consistent bool, conversations ...string) (map[string]bool, error)
+	// At says where there is an item if the recipient of a conversation opted out.
+	At(accountID, conversation string) awsclient.Key
 }
 
 // Handler answers the routes of messages and conversations.
 type Handler struct {
+	// DB reads what lies in several tables with one request.
+	DB         awsclient.BatchGetter
 	Messages   *message.Store
 	Gates      *usage.Store
 	Keys       *idempotency.Store

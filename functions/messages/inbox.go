@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -35,7 +36,8 @@ type inbox struct {
 	*Handler
 	accountID                                     string
 	channelID, recipientID, assigneeID, reference string
-	page                                          message.Page
+	unassigned, unread                            bool
+	page                                          attr.Page
 }
 
 // ListConversations lists conversations, last activity first.
@@ -59,12 +61,12 @@ func (h *Handler) ListConversations(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) readInbox(r *http.Request) (*inbox, error) {
-	q := api.ReadQuery(r, "channel_id", "recipient_id", "assignee_id", "client_reference")
+	q := api.ReadQuery(r, "channel_id", "recipient_id", "assignee_id", "client_reference", "unassigned", "unread")
 	l := &inbox{
 		Handler: h, accountID: api.PrincipalFrom(r.Context()).AccountID, channelID: q.Get("channel_id"), recipientID: q.Get("recipient_id"),
-		assigneeID: q.Get("assignee_id"), reference: q.Get("client_reference"),
+		assigneeID: q.Get("assignee_id"), reference: q.Get("client_reference"), unassigned: q.Flag("unassigned"), unread: q.Flag("unread"),
 	}
-	l.page.Size, l.page.Token = q.Page()
+	l.page = q.Page()
 	if l.channelID+l.recipientID+l.assigneeID+l.reference == "" {
 		q.Invalid("channel_id", "is required, unless recipient_id, assignee_id or client_reference is given")
 	}
@@ -86,7 +88,7 @@ func (l *inbox) list(ctx context.Context) (api.ConversationList, error) {
 		look = l.ofChannel
 	}
 	found, next, err := look(ctx)
-	if errors.Is(err, message.ErrPageToken) || errors.Is(err, attr.ErrToken) {
+	if errors.Is(err, attr.ErrToken) {
 		return api.ConversationList{}, api.BadPageToken()
 	}
 	if err != nil {
@@ -97,7 +99,7 @@ func (l *inbox) list(ctx context.Context) (api.ConversationList, error) {
 }
 
 func (l *inbox) ofChannel(ctx context.Context) ([]message.Conversation, string, error) {
-	return l.Messages.Conversations(ctx, l.accountID, l.channelID, l.page)
+	return l.Messages.Conversations(ctx, l.accountID, l.channelID, l.page, l.wanted)
 }
 
 // ownChannel refuses a channel that is none of the account's.
@@ -114,7 +116,9 @@ func (l *inbox) ownChannel(ctx context.Context) error {
 
 // selected lists what the filters leave, block by block, each in exact order.
 func (l *inbox) selected(ctx context.Context) ([]message.Conversation, string, error) {
-	name := sha256.Sum256([]byte(strings.Join([]string{l.accountID, l.channelID, l.recipientID, l.assigneeID, l.reference}, "\n")))
+	name := sha256.Sum256([]byte(strings.Join([]string{
+		l.accountID, l.channelID, l.recipientID, l.assigneeID, l.reference, strconv.FormatBool(l.unassigned), strconv.FormatBool(l.unread),
+	}, "\n")))
 	of := hex.EncodeToString(name[:8])
 	place, err := attr.Start(l.page.Token, map[string]string{"list": of}, "block", "after")
 	if err != nil {
@@ -167,11 +171,20 @@ func (l *inbox) block(ctx context.Context, block string) ([]message.Conversation
 	if err != nil {
 		return nil, "", err
 	}
-	list = slices.DeleteFunc(list, func(c message.Conversation) bool {
-		return c.Address == "" || l.channelID != "" && c.ChannelID != l.channelID || l.assigneeID != "" && c.Assignee.UserID != l.assigneeID
-	})
+	list = slices.DeleteFunc(list, func(c message.Conversation) bool { return c.Address == "" || !l.wanted(c) })
 	message.ByActivity(list)
 	return list, next, nil
+}
+
+// wanted tells whether a conversation is one that is asked for.
+func (l *inbox) wanted(c message.Conversation) bool {
+	switch {
+	case l.channelID != "" && c.ChannelID != l.channelID, l.assigneeID != "" && c.Assignee.UserID != l.assigneeID:
+		return false
+	case l.unassigned && c.Assignee.UserID != "", l.unread && c.Unread == 0:
+		return false
+	}
+	return true
 }
 
 // candidates gives the keys of a block by the filter that leaves the fewest.
@@ -188,7 +201,7 @@ func (l *inbox) candidates(ctx context.Context, block string) (keys []string, ne
 	if l.reference == "" {
 		return l.Messages.Assigned(ctx, l.accountID, l.assigneeID, block, blockSize)
 	}
-	keys, next, err = l.Messages.Referred(ctx, l.accountID, l.reference, message.Page{Size: blockSize, Token: block})
+	keys, next, err = l.Messages.Referred(ctx, l.accountID, l.reference, attr.Page{Size: blockSize, Token: block})
 	if l.recipientID != "" {
 		keys = slices.DeleteFunc(keys, func(k string) bool { return !slices.Contains(theirs, k) })
 	}

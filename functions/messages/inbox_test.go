@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -216,10 +217,12 @@ func TestConversationsAreFoundByWhatTheyAreFilteredBy(t *testing.T) {
 	s.advance(time.Minute)
 	s.call(testAccount, "POST", "/v1/messages", s.textTo("+35799000002", "z", `,"client_reference":"deal 7"`))
 	last := s.talk("GET", "/v1/conversations/"+cnv[2], "")
+	s.talk("POST", "/v1/conversations/"+cnv[0]+"/read", `{"up_to_message_id":"`+s.talk("GET", "/v1/conversations/"+cnv[0], "").LastMessage.ID+`"}`)
+	s.call(testAccount, "DELETE", "/v1/conversations/"+cnv[1]+"/assignee", "")
 	const a, b, c = "+35799000000", "+35799000001", "+35799000002"
 	for query, want := range map[string][]string{
 		"assignee_id=ann":                                               {c, a, c},
-		"assignee_id=bob":                                               {b},
+		"assignee_id=bob":                                               nil,
 		"assignee_id=ann&channel_id=" + second.ID:                       {c},
 		"assignee_id=ann&client_reference=deal+7":                       {c, a},
 		"client_reference=deal+7":                                       {c, a},
@@ -228,6 +231,11 @@ func TestConversationsAreFoundByWhatTheyAreFilteredBy(t *testing.T) {
 		"recipient_id=" + last.RecipientID + "&client_reference=deal+7": {c},
 		"recipient_id=" + last.RecipientID + "&assignee_id=bob":         nil,
 		"channel_id=" + second.ID:                                       {c},
+		"unassigned=true&channel_id=" + first.ID:                        {b},
+		"unread=true&channel_id=" + first.ID:                            {c, b},
+		"unread=true&assignee_id=ann":                                   {c, c},
+		"unread=true&unassigned=true&client_reference=deal+7":           nil,
+		"unassigned=true&recipient_id=" + last.RecipientID:              nil,
 	} {
 		for _, size := range []int{1, 2, 200} {
 			if got := s.listed(query, size); fmt.Sprint(got) != fmt.Sprint(want) {
@@ -236,7 +244,7 @@ func TestConversationsAreFoundByWhatTheyAreFilteredBy(t *testing.T) {
 		}
 	}
 	for target, status := range map[string]int{
-		"assignee_id=" + strings.Repeat("a", 256): 422, "unread=true": 422, "recipient_id=rcp_0000000000000000": 404, "assignee_id=ann&channel_id=" + foreign.ID: 404,
+		"assignee_id=" + strings.Repeat("a", 256): 422, "unread=true": 422, "unread=1&assignee_id=ann": 422, "recipient_id=rcp_0000000000000000": 404, "assignee_id=ann&channel_id=" + foreign.ID: 404,
 		"assignee_id=ann&page_token=x": 422,
 	} {
 		if got := s.call(testAccount, "GET", "/v1/conversations?"+target, ""); got.status != status {
@@ -447,5 +455,29 @@ func TestManyTasksAreListedOnceEach(t *testing.T) {
 		if n := len(slices.Compact(got)); n != tasks || len(got) != tasks {
 			t.Errorf("by %d: %d were listed, %d different ones", size, len(got), n)
 		}
+	}
+}
+
+func TestOfManyWhoAssignAConversationTheLastHasTheWord(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	m := s.reply(testAddress, "Hello")
+	answers := make([]answer, 16)
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() {
+			answers[i] = s.call(testAccount, "PUT", "/v1/conversations/"+m.ID.ConversationID()+"/assignee", fmt.Sprintf(`{"user_id":"user_%d"}`, i))
+		})
+	}
+	all.Wait()
+	tasks := 0
+	for i, a := range answers {
+		if a.status != 200 {
+			t.Errorf("answered %d %s", a.status, a.body)
+		}
+		tasks += len(s.listed(fmt.Sprintf("assignee_id=user_%d", i), 10))
+	}
+	if tasks != 1 {
+		t.Errorf("it is the task of %d users", tasks)
 	}
 }

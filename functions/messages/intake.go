@@ -44,6 +44,7 @@ type intake struct {
 	principal api.Principal
 	began     time.Time
 
+	ahead  *ahead
 	limits limits
 	// limitsErr is why they are not known.
 	limitsErr error
@@ -62,20 +63,19 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 	if !account.ValidID(accountID) {
 		return message.Message{}, api.NewProblem(api.CodeForbidden).WithDetail("The token's account_id can't be the id of an account.")
 	}
-	in.limitsErr = in.readLimits(ctx, accountID)
 	body, bodyErr := api.ReadBody(in.r)
 	var keyErr error
 	if in.key, in.hasKey, keyErr = idempotency.KeyFrom(in.r); bodyErr == nil {
 		in.payload = idempotency.Hash(body)
+		bodyErr = in.malformed(api.Decode(body, &in.req))
 	}
+	in.ahead = in.readAhead(ctx, accountID, in.req)
+	in.limitsErr = in.readLimits(ctx, accountID)
 	version, agreement, err := in.rulesAccepted(ctx, accountID)
 	if err != nil {
 		return message.Message{}, err
 	}
 	if err := firstError(bodyErr, keyErr); err != nil {
-		return message.Message{}, err
-	}
-	if err := api.Decode(body, &in.req); err != nil {
 		return message.Message{}, err
 	}
 	m, err := in.one(ctx, accountID, version.Version)
@@ -88,6 +88,9 @@ func (in *intake) check(ctx context.Context) (message.Message, error) {
 // one checks what was read of one message, and gives the message to accept.
 func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (message.Message, error) {
 	if err := in.allowed(restriction.Way{}); err != nil {
+		return message.Message{}, err
+	}
+	if err := in.form().Err(); err != nil {
 		return message.Message{}, err
 	}
 	channelID, to, err := in.destination(ctx, accountID)
@@ -109,9 +112,6 @@ func (in *intake) one(ctx context.Context, accountID, rulesVersion string) (mess
 		return message.Message{}, err
 	}
 	if err := in.answers(ctx, ch, to); err != nil {
-		return message.Message{}, err
-	}
-	if err := in.options(); err != nil {
 		return message.Message{}, err
 	}
 	if err := in.wanted(ctx, accountID, ch.ID, to); err != nil {
@@ -170,29 +170,64 @@ func (in *intake) acceptByUse(ctx context.Context, accountID string, v rules.Ver
 	return nil
 }
 
-// destination says where the message goes: to an address on a channel, or to those of a conversation.
-func (in *intake) destination(ctx context.Context, accountID string) (channelID, to string, err error) {
+// malformed adds to what could not be read of a message what is wrong with the rest: a caller is told everything at once.
+func (in *intake) malformed(err error) error {
+	p := new(api.Problem)
+	if !errors.As(err, &p) || len(p.Errors) == 0 || p.Errors[0].Field == "body" {
+		return err
+	}
+	for _, e := range in.form() {
+		if !slices.ContainsFunc(p.Errors, func(o api.FieldError) bool { return o.Field == e.Field }) {
+			p.Errors = append(p.Errors, e)
+		}
+	}
+	return p
+}
+
+// form gives what is wrong with a message whatever there is of channels, conversations and recipients.
+func (in *intake) form() api.FieldErrors {
 	var errs api.FieldErrors
-	if in.req.ConversationID != nil {
+	switch {
+	case in.req.ConversationID == nil:
+		if in.req.ChannelID == nil {
+			errs.Add("channel_id", api.FieldRequired, "is required, with to, unless conversation_id is given")
+		}
+		if in.req.To == nil {
+			errs.Add("to", api.FieldRequired, "is required, with channel_id, unless conversation_id is given")
+		}
+	default:
 		if in.req.ChannelID != nil {
 			errs.Add("channel_id", api.FieldInvalid, "can't be given with conversation_id")
 		}
 		if in.req.To != nil {
 			errs.Add("to", api.FieldInvalid, "can't be given with conversation_id")
 		}
-		if err := errs.Err(); err != nil {
-			return "", "", err
+	}
+	if at := in.req.ExpiresAt; at != nil && !at.After(in.began) {
+		errs.Add("expires_at", api.FieldInvalid, "must lie in the future")
+	} else if at != nil && at.After(in.began.Add(maxExpiry)) {
+		errs.Add("expires_at", api.FieldInvalid, "must lie at most 30 days ahead")
+	}
+	if at := in.req.SendAt; at != nil {
+		switch {
+		case !at.After(in.began):
+			errs.Add("send_at", api.FieldInvalid, "must lie in the future")
+		case at.After(in.began.Add(maxSchedule)):
+			errs.Add("send_at", api.FieldInvalid, "must lie at most 30 days ahead")
+		case in.req.ExpiresAt != nil && !at.Before(in.req.ExpiresAt.Time):
+			errs.Add("send_at", api.FieldInvalid, "must lie before expires_at")
 		}
+	}
+	if ref := in.req.ClientReference; ref != nil && utf8.RuneCountInString(*ref) > maxReference {
+		errs.Add("client_reference", api.FieldInvalid, "must have at most 128 characters")
+	}
+	return errs
+}
+
+// destination says where the message goes, whose form is right: to an address on a channel, or to those of a conversation.
+func (in *intake) destination(ctx context.Context, accountID string) (channelID, to string, err error) {
+	if in.req.ConversationID != nil {
 		return in.ofConversation(ctx, accountID, *in.req.ConversationID)
-	}
-	if in.req.ChannelID == nil {
-		errs.Add("channel_id", api.FieldRequired, "is required, with to, unless conversation_id is given")
-	}
-	if in.req.To == nil {
-		errs.Add("to", api.FieldRequired, "is required, with channel_id, unless conversation_id is given")
-	}
-	if err := errs.Err(); err != nil {
-		return "", "", err
 	}
 	return *in.req.ChannelID, *in.req.To, nil
 }
@@ -219,7 +254,7 @@ func (in *intake) channel(ctx context.Context, accountID, channelID string) (cha
 	if !id.Valid(id.ChannelPrefix, channelID) {
 		return channel.Channel{}, channelNotFound()
 	}
-	ch, err := in.Channels.Peek(ctx, channelID)
+	ch, err := in.ahead.peek(ctx, channelID)
 	if errors.Is(err, channel.ErrNotFound) || err == nil && ch.Status != channel.Active {
 		ch, err = in.Channels.Get(ctx, channelID)
 	}
@@ -294,12 +329,11 @@ func deliverable(can provider.Capabilities, to string) error {
 // wanted refuses a message to a recipient who opted out of the channel. The read is the cheap one: an opt-out of the last
 // moment is seen by the dispatcher.
 func (in *intake) wanted(ctx context.Context, accountID, channelID, to string) error {
-	conversation := in.Conversations.Key(accountID, channelID, to)
-	out, err := in.OptOuts.OptedOut(ctx, accountID, false, conversation)
+	out, err := in.ahead.stopped(ctx, in.Conversations.Key(accountID, channelID, to))
 	if err != nil {
 		return api.TryAgain(in.r, err)
 	}
-	if out[conversation] {
+	if out {
 		return api.NewProblem(api.CodeRecipientOptedOut).WithField("to", "has opted out of this channel")
 	}
 	return nil
@@ -354,29 +388,6 @@ func (in *intake) windowOpen(ctx context.Context, ch channel.Channel, to string)
 		p.Detail += " The window closed at " + closes.UTC().Format(time.RFC3339) + "."
 	}
 	return p
-}
-
-func (in *intake) options() error {
-	var errs api.FieldErrors
-	if at := in.req.ExpiresAt; at != nil && !at.After(in.began) {
-		errs.Add("expires_at", api.FieldInvalid, "must lie in the future")
-	} else if at != nil && at.After(in.began.Add(maxExpiry)) {
-		errs.Add("expires_at", api.FieldInvalid, "must lie at most 30 days ahead")
-	}
-	if at := in.req.SendAt; at != nil {
-		switch {
-		case !at.After(in.began):
-			errs.Add("send_at", api.FieldInvalid, "must lie in the future")
-		case at.After(in.began.Add(maxSchedule)):
-			errs.Add("send_at", api.FieldInvalid, "must lie at most 30 days ahead")
-		case in.req.ExpiresAt != nil && !at.Before(in.req.ExpiresAt.Time):
-			errs.Add("send_at", api.FieldInvalid, "must lie before expires_at")
-		}
-	}
-	if ref := in.req.ClientReference; ref != nil && utf8.RuneCountInString(*ref) > maxReference {
-		errs.Add("client_reference", api.FieldInvalid, "must have at most 128 characters")
-	}
-	return errs.Err()
 }
 
 // message is the message to accept.

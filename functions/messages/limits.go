@@ -28,7 +28,7 @@ type limits struct {
 // readLimits reads the gate. It is eventually consistent: nothing is decided by it that the gate's own write would not
 // decide the same way later.
 func (in *intake) readLimits(ctx context.Context, accountID string) error {
-	gate, st, err := in.standing(ctx, accountID)
+	gate, st, err := in.standing(ctx, accountID, in.ahead.gate)
 	if err != nil {
 		return err
 	}
@@ -41,12 +41,12 @@ func (in *intake) readLimits(ctx context.Context, accountID string) error {
 
 // standing gives an account's gate, and its terms and restrictions as the gate's version says. An account without a gate has
 // the zero one.
-func (h *Handler) standing(ctx context.Context, accountID string) (usage.Gate, account.Standing, error) {
+func (h *Handler) standing(ctx context.Context, accountID string, read func() (usage.Gate, error)) (usage.Gate, account.Standing, error) {
 	st, err := h.Accounts.Standing(ctx, accountID, false)
 	if err != nil {
 		return usage.Gate{}, st, err
 	}
-	gate, err := h.Gates.Read(ctx, accountID, false)
+	gate, err := read()
 	if err != nil && !errors.Is(err, usage.ErrNoGate) {
 		return gate, st, err
 	}

@@ -70,6 +70,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 	client := awsclient.NewSQS(cfg)
 	ids := id.Source{Now: now, Random: rand.Reader}
 	return &Handler{
+		DB: db,
 		Messages: &message.Store{
 			DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Sealer: sealer, Opener: opener,
 			Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now},

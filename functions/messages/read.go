@@ -11,12 +11,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/restriction"
+	"contactcenter/shared/usage"
 )
 
 // listQueries bounds how many queries one page of a filtered list takes. A page that is not full then has a token.
@@ -105,7 +107,7 @@ func (h *Handler) where(ctx context.Context, accountID string, list ...message.M
 	if len(to) == 0 {
 		return func(m message.Message) api.Place { return due(m, now) }, nil
 	}
-	g, st, err := h.standing(ctx, accountID)
+	g, st, err := h.standing(ctx, accountID, func() (usage.Gate, error) { return h.Gates.Read(ctx, accountID, false) })
 	if err != nil {
 		return nil, err
 	}
@@ -150,13 +152,8 @@ func (h *Handler) ListMessages(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page, err := l.page(ctx)
-	if errors.Is(err, message.ErrPageToken) {
-		err = api.BadPageToken()
-	} else if err != nil {
-		err = api.TryAgain(r, err)
-	}
 	if err != nil {
-		api.WriteError(w, r, err)
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	api.WriteJSON(w, http.StatusOK, page)
@@ -168,14 +165,13 @@ type list struct {
 	accountID               string
 	conversation, reference string
 	status                  message.Status
-	size                    int
-	token                   string
+	asked                   attr.Page
 }
 
 func (h *Handler) readList(r *http.Request) (*list, error) {
 	q := api.ReadQuery(r, "conversation_id", "client_reference", "status")
 	l := &list{Handler: h, accountID: api.PrincipalFrom(r.Context()).AccountID, reference: q.Get("client_reference"), status: message.Status(q.Get("status"))}
-	l.size, l.token = q.Page()
+	l.asked = q.Page()
 	if s := q.Get("conversation_id"); s != "" {
 		var err error
 		if l.conversation, err = id.ParseConversation(s); err != nil {
@@ -196,10 +192,10 @@ func (h *Handler) readList(r *http.Request) (*list, error) {
 // page reads until the page is full, the list ends, or it has asked often enough. Towards newer messages, each further query
 // stands before what was found.
 func (l *list) page(ctx context.Context) (api.MessageList, error) {
-	out, token, back := api.MessageList{Items: []api.Message{}}, l.token, message.Newer(l.token)
+	out, token, back := api.MessageList{Items: []api.Message{}}, l.asked.Token, message.Newer(l.asked.Token)
 	long := 0 // contents
 	for n := range listQueries {
-		found, older, newer, err := l.query(ctx, message.Page{Size: l.size - len(out.Items), Token: token})
+		found, older, newer, err := l.query(ctx, attr.Page{Size: l.asked.Size - len(out.Items), Token: token})
 		if err != nil {
 			return out, err
 		}
@@ -225,7 +221,7 @@ func (l *list) page(ctx context.Context) (api.MessageList, error) {
 			out.NextPageToken, out.PreviousPageToken = older, newer
 		}
 		ended := !back && older == "" || back && len(found) == 0
-		if ended || len(out.Items) >= l.size || long >= message.MaxLong {
+		if ended || len(out.Items) >= l.asked.Size || long >= message.MaxLong {
 			break // the store gives no more than so many long ones at once, and one answer takes no more
 		}
 		if token = older; back {
@@ -243,7 +239,7 @@ func due(m message.Message, now time.Time) api.Place {
 	return api.InLine
 }
 
-func (l *list) query(ctx context.Context, p message.Page) (found []message.Message, older, newer string, err error) {
+func (l *list) query(ctx context.Context, p attr.Page) (found []message.Message, older, newer string, err error) {
 	if l.conversation != "" {
 		return l.Messages.History(ctx, l.accountID, l.conversation, p)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -43,17 +44,10 @@ func (h *Handler) reschedule(ctx context.Context, r *http.Request) (message.Mess
 	if err := errs.Err(); err != nil {
 		return m, err
 	}
-	if !m.Scheduled(now) {
-		return m, notMovable()
+	moved, err := h.move(ctx, r, m, at)
+	if err != nil {
+		return m, err
 	}
-	written, err := h.Messages.Reschedule(ctx, m, at)
-	switch {
-	case err != nil:
-		return m, api.TryAgain(r, err)
-	case !written.Applied:
-		return m, notMovable()
-	}
-	moved := written.Message
 	if h.soon(moved) {
 		if err := h.Queue.SendLater(ctx, moved.AccountID, moved.ID, h.delay(moved, false)); err != nil {
 			return m, api.TryAgain(r, err) // it is moved; a repeat moves it there again
@@ -63,6 +57,29 @@ func (h *Handler) reschedule(ctx context.Context, r *http.Request) (message.Mess
 		return m, api.TryAgain(r, err)
 	}
 	return moved, nil
+}
+
+// moveTries is how often a message is moved again that somebody else moved just now.
+const moveTries = 20
+
+// move moves a message, wherever others move it at the same time: the last one has the word.
+func (h *Handler) move(ctx context.Context, r *http.Request, m message.Message, at time.Time) (message.Message, error) {
+	for range moveTries {
+		if !m.Scheduled(h.Now()) {
+			return m, notMovable()
+		}
+		written, err := h.Messages.Reschedule(ctx, m, at)
+		switch {
+		case err != nil:
+			return m, api.TryAgain(r, err)
+		case written.Applied:
+			return written.Message, nil
+		case written.Message.SendAt.Equal(m.SendAt): // nobody moved it: it is on its way
+			return m, notMovable()
+		}
+		m = written.Message
+	}
+	return m, api.TryAgain(r, errors.New("it was moved again and again meanwhile"))
 }
 
 func notMovable() error {

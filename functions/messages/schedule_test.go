@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
 	"contactcenter/shared/message"
 )
 
@@ -54,7 +56,7 @@ func TestAScheduledMessageWaitsForItsTimeAndCanBeMovedAndCanceled(t *testing.T) 
 	if p := s.call(testAccount, "PATCH", path, fmt.Sprintf(`{"send_at":%q}`, stamp(to))).problem(t); p.Code != api.CodeMessageNotCancelable {
 		t.Errorf("moved after it was canceled: %s", p.Code)
 	}
-	due, _, err := s.h.Messages.Due(t.Context(), message.ScheduledShard(0), to.Add(time.Hour), message.Page{Size: 10})
+	due, _, err := s.h.Messages.Due(t.Context(), message.ScheduledShard(0), to.Add(time.Hour), attr.Page{Size: 10})
 	if err != nil || len(due) != 0 {
 		t.Errorf("it is still listed: %v, %v", due, err)
 	}
@@ -119,5 +121,30 @@ func TestAScheduledMessageIsLookedPast(t *testing.T) {
 	tail, err = s.h.Messages.Tail(t.Context(), testAccount, s.mid(now.ID), s.clock())
 	if err != nil || tail.Previous == nil || tail.Previous.ID != s.mid(m.ID) {
 		t.Errorf("when its time has come: waits for %+v, %v", tail.Previous, err)
+	}
+}
+
+func TestOfManyWhoMoveAMessageTheLastHasTheWord(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	m := s.later(time.Hour, "").message(t)
+	answers := make([]answer, 12)
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() {
+			answers[i] = s.call(testAccount, "PATCH", "/v1/messages/"+m.ID, fmt.Sprintf(`{"send_at":%q}`, stamp(s.clock().Add(time.Duration(i+2)*time.Hour))))
+		})
+	}
+	all.Wait()
+	now, found := s.get(m.ID).SendAt, false
+	for _, a := range answers {
+		if a.status != 200 {
+			t.Errorf("answered %d %s", a.status, a.body)
+			continue
+		}
+		found = found || a.message(t).SendAt.Equal(now.Time)
+	}
+	if !found {
+		t.Errorf("nobody moved it to %v", now)
 	}
 }

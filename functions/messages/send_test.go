@@ -415,8 +415,8 @@ func TestWhatAcceptingAMessageCosts(t *testing.T) {
 		headers []string
 		want    awsclient.Usage
 	}{
-		{"without a key", nil, awsclient.Usage{Requests: 5, WriteUnits: 1, ReadUnits: 1.5}},
-		{"with a key", []string{"Idempotency-Key: k"}, awsclient.Usage{Requests: 6, WriteUnits: 2, ReadUnits: 1.5}},
+		{"without a key", nil, awsclient.Usage{Requests: 3, WriteUnits: 1, ReadUnits: 1.5}},
+		{"with a key", []string{"Idempotency-Key: k"}, awsclient.Usage{Requests: 4, WriteUnits: 2, ReadUnits: 1.5}},
 	} {
 		s.counter.Reset()
 		s.send("x", c.headers...)
@@ -461,6 +461,31 @@ func TestAnAddressIsOfTheKindThatTheProviderKnows(t *testing.T) {
 		problem := new(api.Problem)
 		if (err == nil) != c.ok || err != nil && (!errors.As(err, &problem) || problem.Code != api.CodeRecipientInvalid) {
 			t.Errorf("%s: got %v", c.name, err)
+		}
+	}
+}
+
+func TestEverythingThatIsWrongWithAMessageIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	long := strings.Repeat("x", 129)
+	for name, c := range map[string]struct{ body, fields string }{
+		"nothing in it":                        {`{}`, "content channel_id to"},
+		"a choice, a length and a time":        {s.textTo(testAddress, "x", `,"on_limit":"maybe","client_reference":"`+long+`","expires_at":"2020-01-01T00:00:00Z"`), "on_limit expires_at client_reference"},
+		"no time, before one that is over":     {s.textTo(testAddress, "x", `,"send_at":"soon","expires_at":"2020-01-01T00:00:00Z"`), "send_at expires_at"},
+		"an unknown channel and a wrong time":  {`{"channel_id":"chn_none","to":"+35799123456","content":{"type":"text","text":"x"},"expires_at":"2020-01-01T00:00:00Z"}`, "expires_at"},
+		"a conversation besides, and no words": {`{"conversation_id":"cnv_1","channel_id":"chn_1","content":{"type":"text"}}`, "content.text channel_id"},
+	} {
+		p := s.call(testAccount, "POST", "/v1/messages", c.body).problem(t)
+		inBatch := s.call(testAccount, "POST", "/v1/messages/batch", `{"messages":[`+c.body+`]}`).results(t)[0].Problem
+		for where, p := range map[string]*api.Problem{"alone": &p, "in a batch": inBatch} {
+			var fields []string
+			for _, e := range p.Errors {
+				fields = append(fields, e.Field)
+			}
+			if got := strings.Join(fields, " "); p.Code != api.CodeInvalidRequest || got != c.fields {
+				t.Errorf("%s, %s: %s %q, want %q", name, where, p.Code, got, c.fields)
+			}
 		}
 	}
 }

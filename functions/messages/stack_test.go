@@ -119,6 +119,7 @@ func newStack(t *testing.T) *stack {
 		DB: db, Table: recipients, Keys: keyer, Seal: sealtest.Sealer(seal.Content), Open: sealtest.Opener(seal.Content), IDs: s.h.IDs, Now: s.clock,
 		Audit: s.audit,
 	}
+	s.h.DB = db
 	s.h.Recipients, s.h.OptOuts = s.recipients, &recipient.Flags{DB: db, Table: recipients}
 	s.http = api.New(api.Config{Log: telemetry.NewLogger(s.log, "INFO"), Now: s.clock}, api.MessagesRoutes(s.h))
 	s.seed(ctx)

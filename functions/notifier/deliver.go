@@ -7,9 +7,12 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"contactcenter/shared/api"
 	"contactcenter/shared/delivery"
 	"contactcenter/shared/endpoint"
+	"contactcenter/shared/event"
 )
 
 const (
@@ -18,41 +21,116 @@ const (
 	maxQuiet = 10 * time.Minute
 	// maxPark bounds for how long a delivery to such an endpoint is parked at a time.
 	maxPark = time.Hour
+	// placeFor is for how long a place at an endpoint is taken at most: longer than an invocation may last.
+	placeFor = 45 * time.Second
 	// maxBody is how large a body is sent with the message's content, in bytes: Standard Webhooks asks for less than 20 kB.
 	maxBody = 20_000
 )
 
-// deliver tries one delivery, once, and sees to it that it is tried again where that can help.
-func (n *Notifier) deliver(ctx context.Context, j delivery.Job) error {
-	ep, err := n.Endpoints.Get(ctx, j.Event.AccountID, j.EndpointID)
+// task is a delivery's job, and where it is noted that it has to come again.
+type task struct {
+	delivery.Job
+	failed *error
+}
+
+// deliveries works on jobs of one endpoint.
+func (n *Notifier) deliveries(ctx context.Context, list []task) {
+	if err := n.together(ctx, list); err != nil {
+		for _, j := range list {
+			*j.failed = err
+		}
+	}
+}
+
+// together works on jobs of one endpoint side by side. One that is not known to be quick needs a place for that, so that waiting for
+// its answers does not take up what the endpoints of all accounts have together.
+func (n *Notifier) together(ctx context.Context, list []task) error {
+	ep, err := n.Endpoints.Get(ctx, list[0].Event.AccountID, list[0].EndpointID)
 	if errors.Is(err, endpoint.ErrNotFound) {
 		return nil // deleted: nothing is sent there, and nobody can look
 	}
 	if err != nil {
 		return err
 	}
-	d, err := n.Kept.Get(ctx, j.EndpointID, j.Event.ID)
+	if ep.Status != endpoint.Enabled || !ep.QuietUntil.IsZero() || ep.Quick(n.Now()) { // to one that does not answer goes one at a time
+		n.sideBySide(ctx, ep, list)
+		return nil
+	}
+	place, free, err := n.Endpoints.Enter(ctx, ep, n.Now().Add(placeFor))
 	if err != nil {
 		return err
 	}
+	if !free {
+		return n.back(ctx, list)
+	}
+	quick := n.sideBySide(ctx, ep, list)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), margin)
+	defer cancel()
+	if err := n.Endpoints.Leave(ctx, ep, place, quick); err != nil {
+		n.Log.WarnContext(ctx, "place of an endpoint not given back", "endpoint_id", ep.ID, "error", err.Error()) // it is free at its time
+	}
+	return nil
+}
+
+// back puts jobs of a busy endpoint back into the queue, for longer each time.
+func (n *Notifier) back(ctx context.Context, list []task) error {
+	for _, j := range list {
+		again, wait := j.Back(n.Random())
+		if err := n.Queue.Send(ctx, wait, again); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sideBySide delivers, and reports whether the endpoint answered quickly whatever it was sent.
+func (n *Notifier) sideBySide(ctx context.Context, ep endpoint.Endpoint, list []task) (quick bool) {
+	answers := make([]delivery.Answer, len(list))
+	var group errgroup.Group
+	for i, j := range list {
+		group.Go(func() error {
+			answers[i], *j.failed = n.deliver(ctx, ep, j.Job)
+			return nil
+		})
+	}
+	_ = group.Wait() // its functions return no error
+	for _, a := range answers {
+		if a == (delivery.Answer{}) {
+			continue // it was not sent
+		}
+		if a.Code == 0 || a.Took >= endpoint.QuickWithin {
+			return false
+		}
+		quick = true
+	}
+	return quick
+}
+
+// deliver tries one delivery, once, and sees to it that it is tried again where that can help. It gives the endpoint's answer; none
+// where nothing was sent.
+func (n *Notifier) deliver(ctx context.Context, ep endpoint.Endpoint, j delivery.Job) (answer delivery.Answer, err error) {
+	d, err := n.Kept.Get(ctx, j.EndpointID, j.Event.ID)
+	if err != nil {
+		return answer, err
+	}
 	switch {
 	case d.Run == j.Run && d.Status != delivery.Pending && d.Status != "":
-		return nil // it came twice
+		return answer, nil // it came twice
 	case j.Run == "" && d.Run != "":
-		return nil // a replay has taken it over
+		return answer, nil // a replay has taken it over
 	case d.Run == j.Run && d.Status == delivery.Pending && d.Due.Sub(n.Now()) > time.Second:
-		return nil // it came twice, and is tried again then
+		return answer, nil // it came twice, and is tried again then
 	case d.Run != j.Run || d.Status == "":
 		d = delivery.Delivery{EndpointID: ep.ID, Event: j.Event, Run: j.Run}
 	}
 	if ep.Status != endpoint.Enabled {
-		return n.done(ctx, d, delivery.Dropped)
+		return answer, n.done(ctx, d, delivery.Dropped)
 	}
 	if until, free, err := n.free(ctx, ep); err != nil || !free {
 		if err != nil {
-			return err
+			return answer, err
 		}
-		return n.later(ctx, d, until)
+		return answer, n.later(ctx, d, until)
 	}
 	return n.attempt(ctx, ep, d)
 }
@@ -76,20 +154,20 @@ func (n *Notifier) free(ctx context.Context, ep endpoint.Endpoint) (until time.T
 }
 
 // attempt sends it, and notes what came of it on the delivery and on the endpoint.
-func (n *Notifier) attempt(ctx context.Context, ep endpoint.Endpoint, d delivery.Delivery) error {
+func (n *Notifier) attempt(ctx context.Context, ep endpoint.Endpoint, d delivery.Delivery) (answer delivery.Answer, err error) {
 	body, err := n.body(ctx, d)
 	if errors.Is(err, errGone) {
-		return n.done(ctx, d, delivery.Dropped)
+		return answer, n.done(ctx, d, delivery.Dropped)
 	}
 	if err != nil {
-		return err
+		return answer, err
 	}
 	now := n.Now().UTC().Truncate(time.Millisecond)
 	secrets, err := n.Endpoints.Secrets(ep, now)
 	if err != nil {
-		return err
+		return answer, err
 	}
-	answer := n.Sender.Send(ctx, ep.URL, d.Event.ID, body, secrets...)
+	answer = n.send(ctx, ep, d.Event.ID, body, secrets)
 	d.Attempts, d.Code, d.Why, d.Took, d.LastAt = d.Attempts+1, answer.Code, answer.Why, answer.Took, now
 	if d.FirstAt.IsZero() {
 		d.FirstAt = now
@@ -98,22 +176,47 @@ func (n *Notifier) attempt(ctx context.Context, ep endpoint.Endpoint, d delivery
 	// What the endpoint answered is kept, also when the invocation's time is nearly over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), margin)
 	defer cancel()
-	if answer.OK() {
-		if !ep.FailingSince.IsZero() {
-			if _, err := n.Endpoints.Recover(ctx, ep); err != nil && !errors.Is(err, endpoint.ErrNotFound) {
-				return err
-			}
-		}
-		return n.done(ctx, d, delivery.Delivered)
+	if !answer.OK() {
+		return answer, n.failed(ctx, ep, d, answer)
 	}
-	return n.failed(ctx, ep, d, answer)
+	if !ep.FailingSince.IsZero() {
+		if _, err := n.Endpoints.Recover(ctx, ep); err != nil && !errors.Is(err, endpoint.ErrNotFound) {
+			return answer, err
+		}
+	}
+	return answer, n.done(ctx, d, delivery.Delivered)
+}
+
+// send sends to an endpoint. That it is not quick any more is noted while it is waited for, before many more wait as well; that it
+// still is, now and then.
+func (n *Notifier) send(ctx context.Context, ep endpoint.Endpoint, eventID string, body []byte, secrets []string) delivery.Answer {
+	if !ep.Quick(n.Now()) {
+		return n.Sender.Send(ctx, ep.URL, eventID, body, secrets...)
+	}
+	note := func(quick bool) {
+		if err := n.Endpoints.Quick(context.WithoutCancel(ctx), ep, quick); err != nil {
+			n.Log.WarnContext(ctx, "pace of an endpoint not noted", "endpoint_id", ep.ID, "error", err.Error())
+		}
+	}
+	noted := make(chan struct{})
+	slow := time.AfterFunc(endpoint.QuickWithin, func() {
+		defer close(noted)
+		note(false)
+	})
+	answer := n.Sender.Send(ctx, ep.URL, eventID, body, secrets...)
+	switch {
+	case !slow.Stop():
+		<-noted
+	case answer.OK() && n.Now().Sub(ep.QuickAt) > endpoint.QuickFor/2:
+		note(true)
+	}
+	return answer
 }
 
 // failed notes a failed attempt, and when the next is.
 func (n *Notifier) failed(ctx context.Context, ep endpoint.Endpoint, d delivery.Delivery, answer delivery.Answer) error {
 	if answer.Code == http.StatusGone {
-		n.Log.WarnContext(ctx, "webhook endpoint disabled", "account_id", ep.AccountID, "endpoint_id", ep.ID, "reason", endpoint.Gone)
-		if err := n.Endpoints.Stop(ctx, ep, endpoint.Gone); err != nil {
+		if err := n.stop(ctx, ep, endpoint.Gone); err != nil {
 			return err
 		}
 		return n.done(ctx, d, delivery.Failed)
@@ -131,8 +234,7 @@ func (n *Notifier) failed(ctx context.Context, ep endpoint.Endpoint, d delivery.
 		return err
 	}
 	if err == nil && now.Sub(ep.FailingSince) >= endpoint.FailingFor {
-		n.Log.WarnContext(ctx, "webhook endpoint disabled", "account_id", ep.AccountID, "endpoint_id", ep.ID, "reason", endpoint.Failing)
-		if err := n.Endpoints.Stop(ctx, ep, endpoint.Failing); err != nil {
+		if err := n.stop(ctx, ep, endpoint.Failing); err != nil {
 			return err
 		}
 	}
@@ -141,6 +243,22 @@ func (n *Notifier) failed(ctx context.Context, ep endpoint.Endpoint, d delivery.
 		return n.done(ctx, d, delivery.Failed)
 	}
 	return n.later(ctx, d, at)
+}
+
+// stop disables an endpoint, and gives notice of that to the account's others.
+func (n *Notifier) stop(ctx context.Context, ep endpoint.Endpoint, why string) error {
+	off, err := n.Endpoints.Stop(ctx, ep, why)
+	if errors.Is(err, endpoint.ErrNotFound) {
+		return nil // somebody else disabled it, or a user changed it meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	n.Log.WarnContext(ctx, "webhook endpoint disabled", "account_id", ep.AccountID, "endpoint_id", ep.ID, "reason", why)
+	if err := n.Events.Publish(ctx, event.New(event.EndpointDisabled, off.AccountID, off.ID, off.DisabledAt, "")); err != nil {
+		n.Log.ErrorContext(ctx, "nobody is told of a disabled endpoint", "account_id", ep.AccountID, "endpoint_id", ep.ID, "error", err.Error())
+	}
+	return nil
 }
 
 func (n *Notifier) done(ctx context.Context, d delivery.Delivery, s delivery.Status) error {

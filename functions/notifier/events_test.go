@@ -49,6 +49,7 @@ func (w *world) real() known {
 		channels:  &channel.Store{DB: db, Table: channels, Audit: w.log},
 		providers: &registry.Store{DB: db, Table: channels, Now: now, Audit: w.log},
 		health:    health.NewReader(&health.Store{DB: db, Table: gates}, now),
+		endpoints: w.endpoints,
 		accounts:  w.accounts, gates: &usage.Store{DB: db, Table: gates, Now: now},
 		rules:    &rules.Store{DB: db, Table: w.accounts.Table, Now: now, Audit: w.log},
 		evidence: &claim.Requests{DB: db, Table: complaints, Now: now, Audit: w.log}, baseURL: "https://contact.example.com", now: now,
@@ -96,7 +97,7 @@ func (w *world) real() known {
 	must(v.gates.(*usage.Store).Create(ctx, "acct_1", terms))
 	return known{
 		"message": mid.String(), "channel": "chn_0000000000000001", "provider": "telegram", "rules": "2026-12-01", "account": "rst_0000000000000001",
-		"evidence": "evr_0000000000000001", "usage": "",
+		"evidence": "evr_0000000000000001", "usage": "", "endpoint": w.create("acct_1", 0).ID,
 	}
 }
 
@@ -110,6 +111,7 @@ func members() map[string]string {
 		"provider": "channel_types credential_fields documents health id legal_entity name onboarding since status terms_version transfer_countries website",
 		"rules":    "acceptance documents effective_at prohibited_uses version",
 		"account":  "clause from id kind reason scope",
+		"endpoint": "created_at event_types id status url",
 		"evidence": "account_id created_at due_at id overdue reason status updated_at",
 		"usage":    "in_flight limit period plan_id rate remaining resets_at restrictions used",
 	}
@@ -136,7 +138,7 @@ func TestEachTypeOfEventGoesToWhoeverAskedForItWithItsResource(t *testing.T) {
 				}
 			}
 			asks, silent, second, stopped := w.create("acct_1", only), w.create("acct_1", others), w.create("acct_2", event.All), w.create("acct_1", event.All)
-			if err := w.endpoints.Stop(t.Context(), stopped, endpoint.Failing); err != nil {
+			if _, err := w.endpoints.Stop(t.Context(), stopped, endpoint.Failing); err != nil {
 				t.Fatal(err)
 			}
 			accountID := "acct_1"

@@ -25,7 +25,10 @@ type Endpoints interface {
 	Fail(ctx context.Context, e endpoint.Endpoint, quietUntil time.Time) (endpoint.Endpoint, error)
 	Recover(ctx context.Context, e endpoint.Endpoint) (endpoint.Endpoint, error)
 	Try(ctx context.Context, e endpoint.Endpoint, next time.Time) (bool, error)
-	Stop(ctx context.Context, e endpoint.Endpoint, why string) error
+	Stop(ctx context.Context, e endpoint.Endpoint, why string) (endpoint.Endpoint, error)
+	Enter(ctx context.Context, e endpoint.Endpoint, until time.Time) (endpoint.Place, bool, error)
+	Leave(ctx context.Context, e endpoint.Endpoint, p endpoint.Place, quick bool) error
+	Quick(ctx context.Context, e endpoint.Endpoint, quick bool) error
 }
 
 // Log keeps events and deliveries.
@@ -38,7 +41,7 @@ type Log interface {
 	Due(ctx context.Context, shard, limit int) ([]delivery.Delivery, error)
 }
 
-// Events publishes an event of everybody as that of each account.
+// Events publishes an event of everybody as that of each account, and that an endpoint was disabled.
 type Events interface {
 	Publish(ctx context.Context, list ...event.Event) error
 }
@@ -105,32 +108,42 @@ func (n *Notifier) Invoke(ctx context.Context, raw json.RawMessage) (any, error)
 	return n.batch(ctx, in), nil
 }
 
-// batch works on the records of a batch side by side: they are at most ten. Those that failed come again.
+// batch works on the records of a batch side by side: they are at most ten. Deliveries to one endpoint are seen together. Those
+// that failed come again.
 func (n *Notifier) batch(ctx context.Context, in events.SQSEvent) events.SQSEventResponse {
 	var (
-		out   events.SQSEventResponse
-		mu    sync.Mutex
-		group errgroup.Group
+		failed = make([]error, len(in.Records))
+		jobs   = map[string][]task{}
+		group  errgroup.Group
 	)
-	for _, r := range in.Records {
+	for i, r := range in.Records {
+		if j, err := delivery.ParseJob(r.Body); err == nil {
+			jobs[j.EndpointID] = append(jobs[j.EndpointID], task{Job: j, failed: &failed[i]})
+			continue
+		}
 		group.Go(func() error {
-			if err := n.record(ctx, r.Body); err != nil {
-				n.Log.ErrorContext(ctx, "event not dealt with", "sqs_message_id", r.MessageId, "error", err.Error())
-				mu.Lock()
-				defer mu.Unlock()
-				out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: r.MessageId})
-			}
+			failed[i] = n.record(ctx, r.Body)
+			return nil
+		})
+	}
+	for _, list := range jobs {
+		group.Go(func() error {
+			n.deliveries(ctx, list)
 			return nil
 		})
 	}
 	_ = group.Wait() // its functions return no error
+	var out events.SQSEventResponse
+	for i, r := range in.Records {
+		if failed[i] != nil {
+			n.Log.ErrorContext(ctx, "event not dealt with", "sqs_message_id", r.MessageId, "error", failed[i].Error())
+			out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: r.MessageId})
+		}
+	}
 	return out
 }
 
 func (n *Notifier) record(ctx context.Context, body string) error {
-	if j, err := delivery.ParseJob(body); err == nil {
-		return n.deliver(ctx, j)
-	}
 	if e, err := event.Parse(body); err == nil {
 		return n.happened(ctx, e)
 	}
@@ -241,14 +254,12 @@ func (n *Notifier) sweep(ctx context.Context) (Summary, error) {
 func (n *Notifier) due(ctx context.Context, shard int) (queued int, err error) {
 	for timeLeft(ctx, margin) {
 		list, err := n.Kept.Due(ctx, shard, page)
-		if len(list) == 0 || err != nil {
-			return queued, err
-		}
 		jobs := make([]delivery.Job, len(list))
 		for i, d := range list {
 			jobs[i] = delivery.Job{EndpointID: d.EndpointID, Event: d.Event, Run: d.Run}
 		}
-		if err := n.Queue.Send(ctx, 0, jobs...); err != nil {
+		// Also after an error: what is given here is given to nobody else for minutes.
+		if err := errors.Join(err, n.Queue.Send(ctx, 0, jobs...)); err != nil || len(list) == 0 {
 			return queued, err
 		}
 		queued += len(list)

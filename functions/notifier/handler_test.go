@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit/audittest"
@@ -115,6 +119,38 @@ func TestAFailedDeliveryIsTriedAgain(t *testing.T) {
 				t.Errorf("%+v, %+v", d, ep)
 			}
 		})
+	}
+}
+
+// failing fails one of the table's updates.
+type failing struct {
+	delivery.DynamoDB
+	left int // updates until then
+}
+
+func (f *failing) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	if f.left--; f.left == 0 {
+		return nil, errors.New("the engine is not there")
+	}
+	return f.DynamoDB.UpdateItem(ctx, in, o...)
+}
+
+// What the sweep has taken nobody else takes for minutes: so it queues that, whatever becomes of the rest.
+func TestWhatTheSweepHasTakenIsQueuedWhateverBecomesOfTheRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ep := w.create("acct_1", event.All)
+	w.answer(ep, delivery.Answer{Code: 503, RetryAfter: time.Hour})
+	w.invoke(of(1))
+	w.invoke(of(2))
+	w.work()
+	w.clock.Pass(2 * time.Hour)
+	w.kept.DB = &failing{DynamoDB: w.kept.DB, left: 2}
+	if _, err := w.Invoke(t.Context(), []byte(`{"source":"schedule"}`)); err == nil {
+		t.Error("nothing is said of the failure")
+	}
+	if len(w.waiting) != 1 {
+		t.Errorf("%d deliveries are queued, want the one that was taken", len(w.waiting))
 	}
 }
 
@@ -318,5 +354,35 @@ func TestWhatIsNoEventIsDroppedWithoutAWord(t *testing.T) {
 	w.invoke("x", map[string]any{"event_id": "evt_1"}, map[string]any{"endpoint_id": "whk_0000000000000001"})
 	if len(w.sent)+len(w.waiting)+len(w.events) != 0 {
 		t.Error("it did something")
+	}
+}
+
+// An account is given notice of an endpoint that is disabled without its doing, by its others, once.
+func TestThatAnEndpointIsDisabledIsToldToTheOthers(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]delivery.Answer{"it is gone": {Code: http.StatusGone}, "it fails for three days": {Code: http.StatusInternalServerError}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			ep, other, foreign := w.create("acct_1", event.All), w.create("acct_1", event.All), w.create("acct_2", event.All)
+			w.answer(ep, answer)
+			for i := range 9 {
+				w.invoke(of(i))
+				w.work()
+				w.pass(9 * time.Hour)
+			}
+			off := w.endpoint(ep)
+			if off.Status != endpoint.Disabled || len(w.events) != 1 || w.events[0] != event.New(event.EndpointDisabled, "acct_1", ep.ID, off.DisabledAt, "") {
+				t.Fatalf("%+v, published %+v", off, w.events)
+			}
+			w.invoke(w.events[0])
+			w.work()
+			if got := w.to(other); got[len(got)-1].body["type"] != "endpoint.disabled" {
+				t.Errorf("the other was sent %+v", got[len(got)-1])
+			}
+			if n := len(w.to(foreign)); n != 0 {
+				t.Errorf("another account was sent %d", n)
+			}
+		})
 	}
 }

@@ -58,7 +58,9 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	client := awsclient.NewSQS(cfg)
+	endpoints := &endpoint.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Opener: secrets}
 	resources := &views{
+		endpoints: endpoints,
 		messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: content},
 		channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
@@ -70,7 +72,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		baseURL:   getenv("PUBLIC_BASE_URL"), now: now,
 	}
 	return &Notifier{
-		Endpoints: &endpoint.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Opener: secrets},
+		Endpoints: endpoints,
 		Kept:      &delivery.Store{DB: db, Table: env["EVENTS_TABLE"], Now: now},
 		Events:    &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]},
 		Queue:     &delivery.Queue{SQS: client, URL: env["DELIVERY_QUEUE_URL"]},

@@ -10,6 +10,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
+	"contactcenter/shared/endpoint"
 	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
@@ -46,6 +47,9 @@ type views struct {
 		Current(ctx context.Context) (rules.Version, error)
 		Get(ctx context.Context, version string) (rules.Version, error)
 	}
+	endpoints interface {
+		Get(ctx context.Context, accountID, endpointID string) (endpoint.Endpoint, error)
+	}
 	evidence interface {
 		Get(ctx context.Context, id string) (claim.Evidence, error)
 		Submissions(ctx context.Context, id string) ([]claim.Submission, error)
@@ -77,6 +81,9 @@ func (v *views) Show(ctx context.Context, e event.Event) (any, error) {
 		return api.RestrictionOf(r), gone(err, restriction.ErrNotFound)
 	case "evidence":
 		return v.request(ctx, e)
+	case "endpoint":
+		ep, err := v.endpoints.Get(ctx, e.AccountID, e.Resource)
+		return api.WebhookEndpointOf(ep, v.now()), gone(err, endpoint.ErrNotFound)
 	}
 	return nil, fmt.Errorf("event %s: its type is not known here", e.ID)
 }

@@ -24,7 +24,7 @@ type Appeals interface {
 // ListOperatorAppeals answers GET /v1/operator/appeals, newest first, without what accounts wrote.
 func (h *Handler) ListOperatorAppeals(w http.ResponseWriter, r *http.Request) {
 	q := api.ReadQuery(r, "status", "account_id")
-	size, token := q.Page()
+	page := q.Page()
 	which := claim.WhichAppeals{AccountID: q.Get("account_id"), Status: claim.AppealStatus(q.Get("status"))}
 	if which.Status != "" && !slices.Contains(claim.AppealStatuses(), which.Status) {
 		q.Invalid("status", "must be open, accepted or declined")
@@ -33,9 +33,9 @@ func (h *Handler) ListOperatorAppeals(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Appeals.List(r.Context(), which, attr.Page{Size: size, Token: token})
+	list, next, err := h.Appeals.List(r.Context(), which, page)
 	if err != nil {
-		api.WriteError(w, r, listProblem(r, err))
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.AppealList{Items: []api.Appeal{}, NextPageToken: next}

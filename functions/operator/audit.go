@@ -1,12 +1,10 @@
 package main
 
 import (
-	"errors"
 	"net/http"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
-	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
 )
 
@@ -20,7 +18,7 @@ func auditEvent(r *http.Request, reason string) audit.Event {
 // ListAuditEvents answers GET /v1/operator/audit-events, newest first.
 func (h *Handler) ListAuditEvents(w http.ResponseWriter, r *http.Request) {
 	q := api.ReadQuery(r, "account_id")
-	size, token := q.Page()
+	page := q.Page()
 	accountID := q.Get("account_id")
 	if accountID != "" && !account.ValidID(accountID) {
 		q.Invalid("account_id", "can't be an account's id")
@@ -29,13 +27,9 @@ func (h *Handler) ListAuditEvents(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Audit.All(r.Context(), attr.Page{Size: size, Token: token}, accountID)
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Audit.All(r.Context(), page, accountID)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.AuditRecordList{Items: []api.AuditRecord{}, NextPageToken: next}

@@ -36,7 +36,7 @@ const (
 // ListComplaints answers GET /v1/operator/complaints, newest first, without what claimants wrote.
 func (h *Handler) ListComplaints(w http.ResponseWriter, r *http.Request) {
 	q := api.ReadQuery(r, "status", "account_id")
-	size, token := q.Page()
+	page := q.Page()
 	status := claim.Status(q.Get("status"))
 	if status != "" && !slices.Contains(claim.Statuses(), status) {
 		q.Invalid("status", "must be open, in_review, upheld or dismissed")
@@ -45,9 +45,9 @@ func (h *Handler) ListComplaints(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Complaints.List(r.Context(), status, q.Get("account_id"), attr.Page{Size: size, Token: token})
+	list, next, err := h.Complaints.List(r.Context(), status, q.Get("account_id"), page)
 	if err != nil {
-		api.WriteError(w, r, listProblem(r, err))
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.ComplaintList{Items: []api.Complaint{}, NextPageToken: next}
@@ -55,13 +55,6 @@ func (h *Handler) ListComplaints(w http.ResponseWriter, r *http.Request) {
 		out.Items = append(out.Items, showComplaint(c))
 	}
 	api.WriteJSON(w, http.StatusOK, out)
-}
-
-func listProblem(r *http.Request, err error) error {
-	if errors.Is(err, attr.ErrToken) {
-		return api.BadPageToken()
-	}
-	return api.TryAgain(r, err)
 }
 
 func showComplaint(c claim.Complaint) api.Complaint {

@@ -109,7 +109,7 @@ func (h *Handler) isComplaint(ctx context.Context, f *form, complaintID string) 
 // ListOperatorEvidenceRequests answers GET /v1/operator/evidence-requests, newest first.
 func (h *Handler) ListOperatorEvidenceRequests(w http.ResponseWriter, r *http.Request) {
 	q := api.ReadQuery(r, "status", "account_id", "overdue")
-	size, token := q.Page()
+	page := q.Page()
 	which := claim.Which{AccountID: q.Get("account_id"), Status: claim.EvidenceStatus(q.Get("status")), Overdue: q.Get("overdue") == "true"}
 	if which.Status != "" && !slices.Contains(claim.EvidenceStatuses(), which.Status) {
 		q.Invalid("status", "must be open, submitted, accepted or rejected")
@@ -121,9 +121,9 @@ func (h *Handler) ListOperatorEvidenceRequests(w http.ResponseWriter, r *http.Re
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Evidence.List(r.Context(), which, attr.Page{Size: size, Token: token})
+	list, next, err := h.Evidence.List(r.Context(), which, page)
 	if err != nil {
-		api.WriteError(w, r, listProblem(r, err))
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.EvidenceRequestList{Items: []api.EvidenceRequest{}, NextPageToken: next}

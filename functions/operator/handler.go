@@ -177,9 +177,8 @@ func (h *Handler) GetOperatorProvider(w http.ResponseWriter, r *http.Request) {
 
 // ListProviderVersions answers GET /v1/operator/providers/{id}/versions.
 func (h *Handler) ListProviderVersions(w http.ResponseWriter, r *http.Request) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
@@ -188,13 +187,9 @@ func (h *Handler) ListProviderVersions(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	list, next, err := h.Providers.Versions(r.Context(), e.ID, attr.Page{Size: size, Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Providers.Versions(r.Context(), e.ID, page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.ProviderVersionList{Items: []api.ProviderVersion{}, NextPageToken: next}

@@ -10,7 +10,6 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
-	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/event"
 	"contactcenter/shared/id"
@@ -194,9 +193,8 @@ func audited(r restriction.Restriction) map[string]any {
 
 // ListRestrictions answers GET /v1/operator/accounts/{id}/restrictions.
 func (h *Handler) ListRestrictions(w http.ResponseWriter, r *http.Request) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
@@ -204,13 +202,9 @@ func (h *Handler) ListRestrictions(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, accountProblem(r, err))
 		return
 	}
-	list, next, err := h.Accounts.ListRestrictions(r.Context(), r.PathValue("id"), attr.Page{Size: size, Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	list, next, err := h.Accounts.ListRestrictions(r.Context(), r.PathValue("id"), page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	out := api.OperatorRestrictionList{Items: []api.OperatorRestriction{}, NextPageToken: next}

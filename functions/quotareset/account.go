@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"contactcenter/shared/account"
@@ -25,8 +27,7 @@ const (
 	// intakeTimeout is how long intake may take to record a message whose reference is out.
 	intakeTimeout = 10 * time.Second
 
-	rounds      = 8
-	standAtOnce = 100
+	rounds = 8
 )
 
 // terms gives an account's terms and restrictions, read anew.
@@ -201,9 +202,9 @@ func (r *Reset) resolve(ctx context.Context, g usage.Gate) (int, error) {
 	for _, e := range g.OpenEntries() {
 		suspects[e.Message] = e
 	}
-	found, err := r.standings(ctx, g.AccountID, suspects)
+	found, err := r.Messages.Standings(ctx, g.AccountID, slices.Collect(maps.Keys(suspects)))
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("messages of the ledger: %w", err)
 	}
 	var list []usage.Settlement
 	for mid, e := range suspects {
@@ -221,24 +222,6 @@ func (r *Reset) resolve(ctx context.Context, g usage.Gate) (int, error) {
 		return 0, fmt.Errorf("settle what was left: %w", err)
 	}
 	return len(list), nil
-}
-
-func (r *Reset) standings(ctx context.Context, accountID string, of map[id.Message]usage.Entry) (map[id.Message]message.Message, error) {
-	ids := make([]id.Message, 0, len(of))
-	for mid := range of {
-		ids = append(ids, mid)
-	}
-	all := make(map[id.Message]message.Message, len(ids))
-	for begin := 0; begin < len(ids); begin += standAtOnce {
-		found, err := r.Messages.Standings(ctx, accountID, ids[begin:min(begin+standAtOnce, len(ids))])
-		if err != nil {
-			return nil, fmt.Errorf("messages of the ledger: %w", err)
-		}
-		for mid, m := range found {
-			all[mid] = m
-		}
-	}
-	return all, nil
 }
 
 func (r *Reset) nonce() (uint32, error) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/event"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
@@ -86,7 +87,7 @@ func (rel *releasing) run(ctx, work context.Context) error {
 		rel.interval = rate.Window / time.Duration(rate.Limit)
 		rel.start = max(rel.gate.Wait(now, rate, 1), rel.gate.Line.Sub(now), 0)
 	}
-	page := message.Page{Size: heldPage}
+	page := attr.Page{Size: heldPage}
 	for scanned := 0; ; {
 		list, next, err := rel.Messages.HeldStandings(ctx, rel.gate.AccountID, page)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/queue"
@@ -23,7 +24,7 @@ const (
 // Scheduled sets messages going whose time comes. It opens nothing and decides nothing: a dispatcher finds them queued.
 type Scheduled struct {
 	Messages interface {
-		Due(ctx context.Context, shard string, before time.Time, p message.Page) ([]message.Due, string, error)
+		Due(ctx context.Context, shard string, before time.Time, p attr.Page) ([]message.Due, string, error)
 		OnItsWay(ctx context.Context, d message.Due) error
 	}
 	Queue        *queue.Queue
@@ -53,7 +54,7 @@ func (s *Scheduled) Run(ctx, work context.Context) (int, error) {
 }
 
 func (s *Scheduled) shard(ctx, work context.Context, shard string) (int, error) {
-	sum, page, before := 0, message.Page{Size: scheduledPage}, s.Now().Add(horizon)
+	sum, page, before := 0, attr.Page{Size: scheduledPage}, s.Now().Add(horizon)
 	for work.Err() == nil {
 		list, next, err := s.Messages.Due(ctx, shard, before, page)
 		if err != nil {

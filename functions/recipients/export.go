@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"contactcenter/shared/api"
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -109,8 +110,8 @@ func (h *Handler) messagesOf(ctx context.Context, accountID string, conversation
 		if len(list) >= size {
 			break
 		}
-		some, more, err := h.Messages.InConversation(ctx, accountID, conversations[at], message.Page{Size: size - len(list), Token: inner})
-		if errors.Is(err, message.ErrPageToken) {
+		some, more, err := h.Messages.InConversation(ctx, accountID, conversations[at], attr.Page{Size: size - len(list), Token: inner})
+		if errors.Is(err, attr.ErrToken) {
 			return nil, "", api.BadPageToken()
 		}
 		if err != nil {

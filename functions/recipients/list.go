@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
 	"net/http"
 
 	"golang.org/x/sync/errgroup"
 
 	"contactcenter/shared/api"
-	"contactcenter/shared/attr"
 	"contactcenter/shared/recipient"
 )
 
@@ -16,20 +14,15 @@ const optOutsAtOnce = 8
 
 // ListRecipients answers GET /v1/recipients.
 func (h *Handler) ListRecipients(w http.ResponseWriter, r *http.Request) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	// A page of the store is one batch of reads at most.
-	list, next, err := h.Recipients.List(r.Context(), api.PrincipalFrom(r.Context()).AccountID, attr.Page{Size: min(size, recipient.ListPage), Token: token})
-	switch {
-	case errors.Is(err, attr.ErrToken):
-		api.WriteError(w, r, api.BadPageToken())
-		return
-	case err != nil:
-		api.WriteError(w, r, api.TryAgain(r, err))
+	page.Size = min(page.Size, recipient.ListPage) // one batch of reads
+	list, next, err := h.Recipients.List(r.Context(), api.PrincipalFrom(r.Context()).AccountID, page)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
 	items := make([]api.Recipient, len(list))

@@ -57,12 +57,11 @@ func (h *Handler) ListTemplates(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) page(r *http.Request) (api.TemplateList, error) {
-	q := api.ReadQuery(r)
-	size, token := q.Page()
-	if err := q.Err(); err != nil {
+	page, err := api.ReadPage(r)
+	if err != nil {
 		return api.TemplateList{}, err
 	}
-	start, err := attr.Start(token, nil, "after")
+	start, err := attr.Start(page.Token, nil, "after")
 	if err != nil {
 		return api.TemplateList{}, api.BadPageToken()
 	}
@@ -75,7 +74,7 @@ func (h *Handler) page(r *http.Request) (api.TemplateList, error) {
 		return api.TemplateList{}, err
 	}
 	out := api.TemplateList{Items: []api.Template{}, SyncedAt: api.OptionalTime(list.SyncedAt)}
-	shown, last := list.After(attr.Text(start, "after"), size)
+	shown, last := list.After(attr.Text(start, "after"), page.Size)
 	for _, t := range shown {
 		out.Items = append(out.Items, show(t))
 	}
@@ -169,10 +168,7 @@ func (h *Handler) switchedOn(r *http.Request, providerID string) error {
 
 // providerProblem says why a provider told nothing: 503 where it may later, 502 where it won't.
 func providerProblem(r *http.Request, err error) error {
-	fail := new(provider.Error)
-	if !errors.As(err, &fail) {
-		fail = &provider.Error{Kind: provider.Ambiguous, Err: err}
-	}
+	fail := provider.Failure(err)
 	api.Note(r.Context(), err)
 	p := api.NewProblem(api.CodeProviderUnavailable).WithStatus(http.StatusServiceUnavailable)
 	switch {

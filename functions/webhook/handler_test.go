@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/content"
 	"contactcenter/shared/message"
@@ -196,7 +197,7 @@ func TestReplyListsItsConversation(t *testing.T) {
 	w.stored(w.first, replyBody(1001, 1, "one", ""))
 	w.clock.Pass(2 * time.Hour)
 	w.stored(w.first, replyBody(1001, 2, "two", ""))
-	list, _, err := w.messages.Conversations(context.Background(), acct, w.first, message.Page{Size: 10})
+	list, _, err := w.messages.Conversations(context.Background(), acct, w.first, attr.Page{Size: 10}, nil)
 	if err != nil || len(list) != 1 || !list[0].LastInboundAt.Equal(noon.Add(2*time.Hour)) {
 		t.Errorf("conversations: %+v %v", list, err)
 	}

@@ -103,6 +103,28 @@ func TestAStatusByTheProvidersIDAloneFindsItsMessage(t *testing.T) {
 	}
 }
 
+// R-P.3: Meta puts many statuses into one callback. One that has to come again holds up none of the others.
+func TestAStatusWhoseMessageIsNotKnownYetHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, ch, m := w.scripted(provider.Capabilities{OwnIDsOnly: true})
+	if err := w.messages.KeepProviderID(t.Context(), acct, ch, "wamid.7", m.ID); err != nil {
+		t.Fatal(err)
+	}
+	delivered := func(id string) provider.Event {
+		return provider.Event{Status: &provider.StatusReport{ProviderMessageID: id, Status: "delivered", At: w.clock.Now()}}
+	}
+	if status := w.tell(s, ch, delivered("wamid.8"), delivered("wamid.7"), reply("hello", w.clock.Now())); status != http.StatusServiceUnavailable {
+		t.Errorf("answered %d, want 503: one is to come again", status)
+	}
+	if got := w.get(m.ID).Status(); got != message.Delivered {
+		t.Errorf("the message that is known is %s, want delivered", got)
+	}
+	if got := w.inbox(ch); len(got) != 2 {
+		t.Errorf("%d messages are in the conversation, want that one and the reply", len(got))
+	}
+}
+
 // a channel of a provider that was added at run time is spoken for by the adapter that it names, under its own
 // provider's URL. Nothing answers for a channel that nothing speaks for.
 func TestACallbackIsReadByTheAdapterThatItsChannelNames(t *testing.T) {

@@ -87,11 +87,9 @@ const conversationsAtOnce = 8
 // record stores events: those of one conversation in their order, conversations side by side. It goes on with the other
 // conversations after an error, so that a repeat of the callback has little left to do.
 func (rec recorder) record(ctx context.Context, ch channel.Channel, can provider.Capabilities, events []provider.Event) (tally, error) {
+	var unnamed error
 	if can.OwnIDsOnly {
-		var err error
-		if events, err = rec.named(ctx, ch, events); err != nil {
-			return tally{}, err
-		}
+		events, unnamed = rec.named(ctx, ch, events)
 	}
 	var order []string
 	groups := map[string][]provider.Event{}
@@ -117,7 +115,7 @@ func (rec recorder) record(ctx context.Context, ch channel.Channel, can provider
 			return nil
 		})
 	}
-	err := group.Wait()
+	err := errors.Join(unnamed, group.Wait())
 	var sum tally
 	for _, t := range tallies {
 		sum.add(t)
@@ -220,38 +218,49 @@ func (rec recorder) happened(ctx context.Context, m message.Message, s message.S
 // the id may still be on its way to the table.
 const lagsBehind = time.Minute
 
-// named gives statuses, and replies to a message, our id of the message that the provider names by its own.
+// named gives statuses, and replies to a message, our id of the message that the provider names by its own. Events for which
+// that fails are left out, and the error says why.
 func (rec recorder) named(ctx context.Context, ch channel.Channel, events []provider.Event) ([]provider.Event, error) {
-	out := make([]provider.Event, len(events))
-	for i, e := range events {
-		switch {
-		case e.Status != nil && e.Status.MessageID == "" && e.Status.ProviderMessageID != "":
-			s := *e.Status
-			m, err := rec.messages.ByProviderID(ctx, ch.AccountID, ch.ID, s.ProviderMessageID)
-			switch {
-			case err == nil:
-				s.MessageID = m.String()
-			case !errors.Is(err, message.ErrNotFound):
-				return nil, err
-			case rec.ids.Now().Sub(s.At) < lagsBehind:
-				return nil, errors.New("status of a message whose id is not known yet")
-			}
-			e.Status = &s
-		case e.Reply != nil && e.Reply.ReplyTo == "" && e.Reply.ReplyToProviderID != "":
-			r := *e.Reply
-			m, err := rec.messages.ByProviderID(ctx, ch.AccountID, ch.ID, r.ReplyToProviderID)
-			if err != nil && !errors.Is(err, message.ErrNotFound) {
-				return nil, err
-			}
-			// Some providers count messages anew in every conversation.
-			if err == nil && m.Conversation == rec.keyer.Key(ch.AccountID, ch.ID, r.From) {
-				r.ReplyTo = m.String()
-			}
-			e.Reply = &r
+	out := make([]provider.Event, 0, len(events))
+	var errs []error
+	for _, e := range events {
+		e, err := rec.name(ctx, ch, e)
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		out[i] = e
+		out = append(out, e)
 	}
-	return out, nil
+	return out, errors.Join(errs...)
+}
+
+func (rec recorder) name(ctx context.Context, ch channel.Channel, e provider.Event) (provider.Event, error) {
+	switch {
+	case e.Status != nil && e.Status.MessageID == "" && e.Status.ProviderMessageID != "":
+		s := *e.Status
+		m, err := rec.messages.ByProviderID(ctx, ch.AccountID, ch.ID, s.ProviderMessageID)
+		switch {
+		case err == nil:
+			s.MessageID = m.String()
+		case !errors.Is(err, message.ErrNotFound):
+			return e, err
+		case rec.ids.Now().Sub(s.At) < lagsBehind:
+			return e, errors.New("status of a message whose id is not known yet")
+		}
+		e.Status = &s
+	case e.Reply != nil && e.Reply.ReplyTo == "" && e.Reply.ReplyToProviderID != "":
+		r := *e.Reply
+		m, err := rec.messages.ByProviderID(ctx, ch.AccountID, ch.ID, r.ReplyToProviderID)
+		if err != nil && !errors.Is(err, message.ErrNotFound) {
+			return e, err
+		}
+		// Some providers count messages anew in every conversation.
+		if err == nil && m.Conversation == rec.keyer.Key(ch.AccountID, ch.ID, r.From) {
+			r.ReplyTo = m.String()
+		}
+		e.Reply = &r
+	}
+	return e, nil
 }
 
 // optOut records what a recipient told the provider, and takes it back when the recipient does.

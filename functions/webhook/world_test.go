@@ -19,6 +19,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
@@ -212,7 +213,7 @@ func (w *world) get(m id.Message) message.Message {
 // inbox lists the messages of the recipient's conversation on a channel.
 func (w *world) inbox(channelID string) []message.Message {
 	w.t.Helper()
-	list, _, err := w.messages.InConversation(context.Background(), acct, w.keyer.Key(acct, channelID, person), message.Page{Size: 200})
+	list, _, err := w.messages.InConversation(context.Background(), acct, w.keyer.Key(acct, channelID, person), attr.Page{Size: 200})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -104,6 +105,37 @@ func (a *sender) post(ctx context.Context, to, text, key string) (string, error)
 	in := map[string]any{"channel_id": a.channel, "to": to, "content": map[string]string{"type": "text", "text": text}}
 	err := a.call(ctx, http.MethodPost, a.api+"/v1/messages", header, in, &m, http.StatusAccepted)
 	return m.ID, err
+}
+
+// postBatch posts a message to each of up to 100 people in one request, and gives the messages' ids. The first one's number and the mark
+// make the texts and the key.
+func (a *sender) postBatch(ctx context.Context, people []string, first int, mark string) ([]string, error) {
+	messages := make([]map[string]any, len(people))
+	for i, to := range people {
+		messages[i] = map[string]any{"channel_id": a.channel, "to": to, "content": map[string]string{"type": "text", "text": fmt.Sprintf(text, first+i, mark)}}
+	}
+	var told struct {
+		Results []struct {
+			Message *struct {
+				ID string `json:"id"`
+			} `json:"message"`
+		} `json:"results"`
+	}
+	header := map[string]string{"Authorization": a.header["Authorization"], "Idempotency-Key": mark + people[0]}
+	if err := a.call(ctx, http.MethodPost, a.api+"/v1/messages/batch", header, map[string]any{"messages": messages}, &told, http.StatusAccepted); err != nil {
+		return nil, err
+	}
+	if len(told.Results) != len(people) {
+		return nil, fmt.Errorf("%d of %d messages of a batch were answered", len(told.Results), len(people))
+	}
+	ids := make([]string, len(people))
+	for i, result := range told.Results {
+		if result.Message == nil {
+			return nil, errors.New("a message of a batch was refused")
+		}
+		ids[i] = result.Message.ID
+	}
+	return ids, nil
 }
 
 func (a *sender) status(ctx context.Context, id string) (string, error) {

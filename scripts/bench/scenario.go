@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,8 +40,9 @@ func scenarios() []scenario {
 		{name: "alone_cold", about: "as alone, but so far apart (6 s) that nothing kept in memory is still valid", known: true, single: true, most: 10, pace: 6 * time.Second, hooks: callbacks, send: alone(false)},
 		{name: "with_key", about: "as alone, with an Idempotency-Key", known: true, single: true, hooks: callbacks, send: alone(true)},
 		{name: "new_conversation", about: "as alone, each to a new recipient: the conversation is listed too", single: true, hooks: callbacks, send: alone(false)},
-		{name: "backlog_tens", about: "all messages of one account wait before the first is dispatched, by two dispatchers", args: []string{"-parameter", two}, known: true, hooks: callbacks, send: backlog},
-		{name: "backlog_wide", about: "as backlog_tens, by eight dispatchers: more than the account's ledger has room for", known: true, hooks: callbacks, send: backlog},
+		{name: "backlog_tens", about: "all messages of one account wait before the first is dispatched, by two dispatchers", args: []string{"-parameter", two}, known: true, hooks: callbacks, send: backlog((*running).postAll)},
+		{name: "backlog_batches", about: "as backlog_tens, posted in batches of a hundred", args: []string{"-parameter", two}, known: true, hooks: callbacks, send: backlog((*running).postBatches)},
+		{name: "backlog_wide", about: "as backlog_tens, by eight dispatchers: more than the account's ledger has room for", known: true, hooks: callbacks, send: backlog((*running).postAll)},
 		{name: "inbound", about: "recipients write, one after the other, in conversations of this hour", known: true, hooks: 1, send: inbound},
 		{name: "throughput", about: "32 clients post for five accounts as fast as they can", known: true, accounts: 5, hooks: callbacks, send: flood},
 	}
@@ -220,6 +222,19 @@ func (r *running) postAll(ctx context.Context, people []string, mark string) ([]
 	return ids, group.Wait()
 }
 
+// postBatches posts as postAll does, a hundred messages with a request.
+func (r *running) postBatches(ctx context.Context, people []string, mark string) ([]string, error) {
+	var ids []string
+	for some := range slices.Chunk(people, batchOf) {
+		list, err := r.senders[0].postBatch(ctx, some, len(ids), mark)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, list...)
+	}
+	return ids, nil
+}
+
 // alone posts the next message when the dispatcher is done with the one before, not sooner than the pace.
 func alone(withKey bool) func(context.Context, *running) error {
 	return func(ctx context.Context, r *running) error {
@@ -262,31 +277,34 @@ func (r *running) handedOver(ctx context.Context, times int) error {
 }
 
 // backlog stops the dispatcher's processes while all messages are posted.
-func backlog(ctx context.Context, r *running) error {
-	pids, err := r.processes("dispatcher")
-	if err != nil {
-		return err
-	}
-	signal := func(sig syscall.Signal) error {
-		for _, pid := range pids {
-			p, err := os.FindProcess(pid)
-			if err == nil {
-				err = p.Signal(sig)
-			}
-			if err != nil {
-				return fmt.Errorf("signal the dispatcher: %w", err)
-			}
+func backlog(post func(r *running, ctx context.Context, people []string, mark string) ([]string, error)) func(context.Context, *running) error {
+	return func(ctx context.Context, r *running) error {
+		pids, err := r.processes("dispatcher")
+		if err != nil {
+			return err
 		}
-		return nil
-	}
-	if err := signal(syscall.SIGSTOP); err != nil {
+		if err := signalAll(pids, syscall.SIGSTOP); err != nil {
+			return err
+		}
+		r.ids, err = post(r, ctx, r.people, r.name)
+		if resumed := signalAll(pids, syscall.SIGCONT); err == nil {
+			err = resumed
+		}
 		return err
 	}
-	r.ids, err = r.postAll(ctx, r.people, r.name)
-	if resumed := signal(syscall.SIGCONT); err == nil {
-		err = resumed
+}
+
+func signalAll(pids []int, sig syscall.Signal) error {
+	for _, pid := range pids {
+		p, err := os.FindProcess(pid)
+		if err == nil {
+			err = p.Signal(sig)
+		}
+		if err != nil {
+			return fmt.Errorf("signal the dispatcher: %w", err)
+		}
 	}
-	return err
+	return nil
 }
 
 func flood(ctx context.Context, r *running) error {

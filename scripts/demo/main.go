@@ -4,10 +4,13 @@
 //
 //	go run ./scripts/local
 //	go run ./scripts/demo
+//	go run ./scripts/demo day
 //
 // In a terminal it waits for keys. Elsewhere, or with -all, it plays everything once. What it shows is read from the
 // API and from what the provider's simulator saw, and each promise is checked: the exit status is 1 when one fails, 2
-// when there is no stack.
+// when there is no stack, 130 when it was interrupted.
+//
+// With day it plays a day in the life of five accounts instead, and compares what the API, the providers and the CRM say of it.
 package main
 
 import (
@@ -16,12 +19,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"golang.org/x/term"
 
+	"contactcenter/scripts/demo/internal/day"
 	"contactcenter/scripts/demo/internal/screen"
 	"contactcenter/scripts/demo/internal/stack"
 )
@@ -40,8 +45,10 @@ func main() {
 }
 
 type options struct {
-	at  stack.Addresses
-	all bool
+	at stack.Addresses
+	// all plays the scenes without keys; day plays a day in their place.
+	all, day bool
+	life     day.Options
 }
 
 func realMain(ctx context.Context, args []string, stdin, stdout *os.File, stderr io.Writer) int {
@@ -57,15 +64,19 @@ func realMain(ctx context.Context, args []string, stdin, stdout *os.File, stderr
 		fmt.Fprintf(stderr, "demo: no stack answers: %v\nStart one with: go run ./scripts/local\n", err)
 		return exitNoStack
 	}
-	terminal := term.IsTerminal(int(stdout.Fd()))
-	out := &screen.Screen{Out: stdout, Live: terminal, Colour: terminal && os.Getenv("NO_COLOR") == ""}
+	out := newScreen(stdout)
 	d := demo{stack: s, screen: out}
-	if !o.all && terminal && term.IsTerminal(int(stdin.Fd())) {
+	switch {
+	case o.day:
+		err = day.Play(ctx, s, out, o.life)
+	case !o.all && out.Live && term.IsTerminal(int(stdin.Fd())):
 		err = d.byKeys(ctx, stdin)
-	} else {
+	default:
 		err = d.playAll(ctx)
 	}
-	out.Summary()
+	if out.Passed+out.Failed > 0 {
+		out.Summary()
+	}
 	switch {
 	case ctx.Err() != nil:
 		return exitInterrupted
@@ -78,21 +89,48 @@ func realMain(ctx context.Context, args []string, stdin, stdout *os.File, stderr
 	return 0
 }
 
+// newScreen writes to a file as suits it: a terminal can be written over, and has colours unless NO_COLOR is set.
+func newScreen(file *os.File) *screen.Screen {
+	terminal := term.IsTerminal(int(file.Fd()))
+	width := func() int {
+		if columns, _, err := term.GetSize(int(file.Fd())); err == nil {
+			return columns
+		}
+		return 80
+	}
+	return &screen.Screen{Out: file, Live: terminal, Colour: terminal && os.Getenv("NO_COLOR") == "", Width: width}
+}
+
 func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
+	o := options{day: len(args) > 0 && args[0] == "day"}
 	set := flag.NewFlagSet("demo", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.StringVar(&o.at.API, "api", "127.0.0.1:3000", "address of the HTTP API")
 	set.StringVar(&o.at.Sim, "sim", "127.0.0.1:3001", "address of the provider simulators")
 	set.StringVar(&o.at.AWS, "aws", "127.0.0.1:4566", "address of DynamoDB and SQS, where usage is read; without it the cost is left out")
-	set.BoolVar(&o.all, "all", false, "play everything once, without keys")
+	if o.day {
+		args = args[1:]
+		set.Float64Var(&o.life.Speed, "speed", day.DefaultSpeed, "how many seconds of the day pass in one; outage, block and evening take some 30 s at any speed")
+		set.Uint64Var(&o.life.Seed, "seed", rand.Uint64N(1_000_000), "makes the day: the same one, the same day; without it any")
+	} else {
+		set.BoolVar(&o.all, "all", false, "play everything once, without keys")
+	}
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
-	if set.NArg() > 0 {
-		err := fmt.Errorf("unexpected %q", set.Arg(0))
+	if err := o.check(set); err != nil {
 		fmt.Fprintln(stderr, "demo:", err)
 		return o, err
 	}
 	return o, nil
+}
+
+func (o options) check(set *flag.FlagSet) error {
+	if set.NArg() > 0 {
+		return fmt.Errorf("unexpected %q (the only command is day, and it comes first)", set.Arg(0))
+	}
+	if o.day && !(o.life.Speed >= day.Least && o.life.Speed <= day.Most) {
+		return fmt.Errorf("-speed: want %d to %d", day.Least, day.Most)
+	}
+	return nil
 }

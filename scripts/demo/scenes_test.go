@@ -27,15 +27,17 @@ func TestWithoutAStackTheExitStatusIsTwo(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := runMain(t, "-api", address, "-sim", address, "-aws", address)
-	if code != 2 || stdout != "" || !strings.Contains(stderr, "no stack answers") || !strings.Contains(stderr, "go run ./scripts/local") {
-		t.Errorf("exit status %d, stdout %q, stderr %q", code, stdout, stderr)
+	for _, command := range [][]string{{}, {"day"}} {
+		code, stdout, stderr := runMain(t, append(command, "-api", address, "-sim", address, "-aws", address)...)
+		if code != 2 || stdout != "" || !strings.Contains(stderr, "no stack answers") || !strings.Contains(stderr, "go run ./scripts/local") {
+			t.Errorf("%v: exit status %d, stdout %q, stderr %q", command, code, stdout, stderr)
+		}
 	}
 }
 
 func TestWrongCommandLineIsExplained(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-nonsense"}, {"all"}} {
+	for _, args := range [][]string{{"-nonsense"}, {"all"}, {"-all", "day"}, {"day", "-all"}, {"day", "-speed", "0"}, {"day", "-speed", "NaN"}, {"day", "-seed", "-1"}, {"day", "day"}} {
 		if code, _, stderr := runMain(t, args...); code != 2 || stderr == "" {
 			t.Errorf("%v: exit status %d, stderr %q", args, code, stderr)
 		}
@@ -203,22 +205,6 @@ func TestEndsOfAFloodAreCounted(t *testing.T) {
 	}
 	if _, done := endsOf([]stack.Message{{Status: "sent"}, {Status: "sending"}}); done {
 		t.Error("a message on its way has ended")
-	}
-}
-
-func TestStepsOfAMessageMayBeSkipped(t *testing.T) {
-	t.Parallel()
-	m := stack.Message{Status: "read", Timeline: []stack.Step{{Status: "queued"}, {Status: "delivered"}, {Status: "read"}}}
-	if !m.Reached("delivered") || !m.Reached("read") || m.Reached("sent") {
-		t.Errorf("%+v", m)
-	}
-}
-
-func TestMessagesOutOfOrderAreCounted(t *testing.T) {
-	t.Parallel()
-	calls := []stack.Send{{Seq: 1, MessageID: "a1"}, {Seq: 2, MessageID: "b1", Accepted: true}, {Seq: 3, MessageID: "a2", Accepted: true}, {Seq: 4, MessageID: "a1", Accepted: true}, {Seq: 5, MessageID: "b2", Accepted: true}}
-	if n := stack.OutOfOrder([][]string{{"a1", "a2"}, {"b1", "b2"}}, calls); n != 1 {
-		t.Errorf("%d are out of order, want 1", n)
 	}
 }
 

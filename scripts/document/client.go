@@ -86,8 +86,11 @@ func operationFrom(document map[string]any, method, path string, op map[string]a
 func parameterFrom(p map[string]any) parameter {
 	out := parameter{name: p["name"].(string), kind: "string", schema: p["schema"].(map[string]any), required: p["required"] == true}
 	out.description, _ = p["description"].(string)
-	if out.schema["type"] == "integer" {
+	switch out.schema["type"] {
+	case "integer":
 		out.kind = "int"
+	case "boolean":
+		out.kind = "bool"
 	}
 	return out
 }
@@ -176,8 +179,11 @@ func (o operation) writeQuery(out *bytes.Buffer) {
 	fmt.Fprintf(out, "}\n\nfunc (q %sQuery) values() url.Values {\n\tv := url.Values{}\n", o.id)
 	for _, p := range o.query {
 		value := "q." + camel(p.name)
-		if p.kind == "int" {
+		switch p.kind {
+		case "int":
 			value = "number(" + value + ")"
+		case "bool":
+			value = "flag(" + value + ")"
 		}
 		fmt.Fprintf(out, "\tset(v, %q, %s)\n", p.name, value)
 	}

@@ -34,10 +34,13 @@ func TestEveryTypeOfEventReachesACRM(t *testing.T) {
 	a, b, deaf := newAccount(t, s, plan{Limit: 4}), newAccount(t, s, plan{Limit: 1}), newAccount(t, s, plan{Limit: 1})
 	own, other, silent := newCRM(t), newCRM(t), newCRM(t)
 	own.register(a)
+	gone := newCRM(t)
+	gone.answers = []int{http.StatusGone}
+	goneID := gone.register(a, string(catalogue.MessageQueued)).ID
 	other.register(b, string(catalogue.SubprocessorAdded), string(catalogue.RulesPublished))
 	silent.register(deaf, string(catalogue.MessageSent))
 
-	acts := map[catalogue.Type]string{} // what each type is to be about
+	acts := map[catalogue.Type]string{catalogue.EndpointDisabled: goneID} // what each type is to be about
 	maps.Copy(acts, a.actsOnMessages(s))
 	maps.Copy(acts, a.actsOfTheOperator(s))
 	for _, typ := range catalogue.Types() {
@@ -63,7 +66,7 @@ func TestEveryTypeOfEventReachesACRM(t *testing.T) {
 	// Acts that were done once, or were repeated as they were.
 	for _, typ := range []catalogue.Type{
 		catalogue.SubprocessorAdded, catalogue.RulesPublished, catalogue.UsageReset, catalogue.ProviderDisabled, catalogue.ProviderRemoved, catalogue.AccountRestricted, catalogue.AccountRestrictionLifted,
-		catalogue.EvidenceRequested, catalogue.UsageLimitReached, catalogue.UsageThresholdReached, catalogue.ChannelDeactivated, catalogue.MessageUnknown, catalogue.MessageExpired, catalogue.MessageCanceled,
+		catalogue.EvidenceRequested, catalogue.EndpointDisabled, catalogue.UsageLimitReached, catalogue.UsageThresholdReached, catalogue.ChannelDeactivated, catalogue.MessageUnknown, catalogue.MessageExpired, catalogue.MessageCanceled,
 	} {
 		if n := len(own.of(typ)); n != 1 {
 			t.Errorf("%s was told %d times", typ, n)

@@ -85,12 +85,14 @@ func TestTheGoClientSendsOnceThoughAnswersGetLost(t *testing.T) {
 	sent, err := c.SendMessage(ctx, order, "")
 	must(err)
 	wire.lose.Store(1)
+	order.Content.Text = "Please come by until seven" // the provider takes the same text to one person as the same message
 	batch, err := c.SendBatch(ctx, api.SendBatchRequest{Messages: []api.SendMessageRequest{order}}, "")
 	must(err)
 	if len(batch.Results) != 1 || batch.Results[0].Message == nil {
 		t.Fatalf("%+v", batch)
 	}
 	a.until(sent.ID, 30*time.Second, "read", status("read"))
+	a.until(batch.Results[0].Message.ID, 30*time.Second, "read", status("read"))
 	list, err := c.ListMessages(ctx, client.ListMessagesQuery{ClientReference: reference})
 	must(err)
 	if len(list.Items) != 2 {

@@ -198,6 +198,8 @@ func TestASendersOwnPaceIsKeptAndAnotherDoesNotWait(t *testing.T) {
 	const (
 		many, few = 30, 3
 		limit     = 2
+		// onTheWay is how much longer one call may take than another from its slot to the provider, on a machine that is busy.
+		onTheWay = 100 * time.Millisecond
 	)
 	s := ownStack(t, nil)
 	s.putEntry(t, s.registryEntry(t), map[string]any{"limits": map[string]any{"per_sender": map[string]any{"limit": limit, "window_seconds": 1}}})
@@ -216,7 +218,7 @@ func TestASendersOwnPaceIsKeptAndAnotherDoesNotWait(t *testing.T) {
 		calls := s.sendsBy(t, sender, 0)
 		slices.SortFunc(calls, func(x, y providerCall) int { return x.At.Compare(y.At) })
 		for i := limit; i < len(calls); i++ {
-			if gap := calls[i].At.Sub(calls[i-limit].At); gap < time.Second {
+			if gap := calls[i].At.Sub(calls[i-limit].At); gap < time.Second-onTheWay {
 				t.Errorf("%d calls of sender %d within %v", limit+1, sender, gap)
 			}
 		}

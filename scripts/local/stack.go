@@ -125,7 +125,7 @@ func (s *stack) up(ctx context.Context, say steps) error {
 	if err := s.wire(ctx, app, root, programs, queues); err != nil {
 		return err
 	}
-	if err := say.step("demo data", func() error { return s.sow(ctx) }); err != nil {
+	if err := say.step("demo data", func() error { return s.sowQuietly(ctx) }); err != nil {
 		return err
 	}
 	s.ready.Store(true)
@@ -140,7 +140,7 @@ func (s *stack) startSimulators() error {
 		return err
 	}
 	// A CRM on the same machine has no address on the public Internet.
-	s.settings = map[string]string{"EVENT_TARGETS": "any"}
+	s.settings = map[string]string{"EVENT_TARGETS": "local"}
 	for _, p := range simulators.All() {
 		settings := providerSettings(p, endpoint(s.simAddress))
 		handler, end := p.Start(settings, s.logs.Logger("simulator/"+p.ID))

@@ -75,7 +75,7 @@ func TestOnePlaceHandsMessagesToAProvider(t *testing.T) {
 	sends := project(t).users(func(m string) bool {
 		return m == "shared/provider.Adapter.Send" || strings.HasPrefix(m, "shared/provider/") && strings.HasSuffix(m, ".Adapter.Send") || m == "functions/dispatcher.Sender.Send"
 	})
-	same(t, "hands a message over", sends, map[string]string{"functions/dispatcher: attempt.handOver": "after the claim"})
+	same(t, "hands a message over", sends, map[string]string{"functions/dispatcher: attempt.call": "after the claim"})
 }
 
 // one place makes an outbound message out of a request: intake. Replies are made by the webhook.

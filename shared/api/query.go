@@ -1,11 +1,14 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"contactcenter/shared/attr"
 )
 
 // Pages, as the contract bounds them.
@@ -54,17 +57,32 @@ func (q *Query) Get(name string) string { return q.values.Get(name) }
 // Invalid notes what is wrong with a parameter.
 func (q *Query) Invalid(name, detail string) { q.errs.Add(name, FieldInvalid, detail) }
 
+// Flag gives a parameter that is true or false; one that is not given is false.
+func (q *Query) Flag(name string) bool {
+	v := q.values.Get(name)
+	if v != "" && v != "true" && v != "false" {
+		q.Invalid(name, "must be true or false")
+	}
+	return v == "true"
+}
+
 // Page gives the page that is asked for.
-func (q *Query) Page() (size int, token string) {
-	size = DefaultPageSize
+func (q *Query) Page() attr.Page {
+	p := attr.Page{Size: DefaultPageSize, Token: q.values.Get("page_token")}
 	if s := q.values.Get("page_size"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > MaxPageSize || strconv.Itoa(n) != s {
 			q.errs.Add("page_size", FieldInvalid, "must be a whole number from 1 to 200")
 		}
-		size = n
+		p.Size = n
 	}
-	return size, q.values.Get("page_token")
+	return p
+}
+
+// ReadPage reads the query of a list that has no other parameters.
+func ReadPage(r *http.Request) (attr.Page, error) {
+	q := ReadQuery(r)
+	return q.Page(), q.Err()
 }
 
 // Err gives the problem of the query, or nil.
@@ -75,4 +93,12 @@ func BadPageToken() error {
 	var e FieldErrors
 	e.Add("page_token", FieldInvalid, "is not a next_page_token of this list")
 	return e.Err()
+}
+
+// ListProblem says why a list can't be read: its page token is not one that it gave out, or it can't be read at present.
+func ListProblem(r *http.Request, err error) error {
+	if errors.Is(err, attr.ErrToken) {
+		return BadPageToken()
+	}
+	return TryAgain(r, err)
 }

@@ -49,11 +49,21 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 
 func parseTime(s string) (Time, error) {
 	at, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
+	if err != nil || !strict(s) {
 		return Time{}, fmt.Errorf("the time is not RFC 3339")
 	}
 	if y := at.UTC().Year(); y < 1970 || y > 9999 {
 		return Time{}, fmt.Errorf("the time is out of range")
 	}
 	return At(at), nil
+}
+
+// strict reports whether a time that time.Parse took is one of RFC 3339: time.Parse also takes a comma, an hour of one digit, and a
+// zone a day away.
+func strict(s string) bool {
+	if len(s) < len("2006-01-02T15:04:05Z") || s[len("2006-01-02T15")] != ':' || s[len("2006-01-02T15:04:05")] == ',' {
+		return false
+	}
+	zone := s[len(s)-len("07:00"):]
+	return s[len(s)-1] == 'Z' || zone[:2] < "24" && zone[3:] < "60"
 }

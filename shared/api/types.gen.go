@@ -1374,7 +1374,7 @@ type Latency struct {
 	// ProviderMs From then until the last that the provider reported of it. Absent until the provider reported anything.
 	ProviderMs *int64 `json:"provider_ms,omitempty"`
 
-	// QueueMs Between its acceptance and `transfer_completed_at`, without the time that it was held.
+	// QueueMs Between its acceptance and `transfer_completed_at`, without the time that it was held; with the time that it waited for a `provider_outage`.
 	QueueMs int64 `json:"queue_ms"`
 	TotalMs int64 `json:"total_ms"`
 }
@@ -2304,6 +2304,9 @@ type WebhookDelivery struct {
 	//
 	// Example: 2026-12-01T10:00:00.000Z
 	NextAttemptAt *Time `json:"next_attempt_at,omitempty"`
+
+	// ResourceID What the event is about: a message, a channel and so on. Absent for usage, of which an account has one.
+	ResourceID string `json:"resource_id,omitempty"`
 
 	// ResponseStatus What the endpoint answered last.
 	ResponseStatus int `json:"response_status,omitempty"`

@@ -28,7 +28,7 @@ type WebhookEndpointWithSecret struct {
 // WebhookDeliveryOf shows a delivery.
 func WebhookDeliveryOf(d delivery.Delivery) WebhookDelivery {
 	out := WebhookDelivery{
-		EventID: d.Event.ID, EventType: string(d.Event.Type), EventAt: OptionalTime(d.Event.At), Status: string(d.Status), Attempts: d.Attempts, ResponseStatus: d.Code, Failure: d.Why,
+		EventID: d.Event.ID, EventType: string(d.Event.Type), ResourceID: d.Event.Resource, EventAt: OptionalTime(d.Event.At), Status: string(d.Status), Attempts: d.Attempts, ResponseStatus: d.Code, Failure: d.Why,
 		FirstAttemptAt: OptionalTime(d.FirstAt), LastAttemptAt: OptionalTime(d.LastAt),
 	}
 	if d.Attempts > 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
@@ -110,7 +111,7 @@ func (l *Log) Write(ctx context.Context, e Event, changes ...types.TransactWrite
 		if try == conflictTries || !conflict(canceled) {
 			return fmt.Errorf("write audit event: %w", err)
 		}
-		if err := wait(ctx, time.Duration(try)*conflictWait); err != nil {
+		if err := awsclient.Wait(ctx, time.Duration(try)*conflictWait); err != nil {
 			return fmt.Errorf("write audit event: %w", err)
 		}
 	}
@@ -167,17 +168,6 @@ func refusal(canceled *types.TransactionCanceledException, changes int) *Refused
 
 func conflict(canceled *types.TransactionCanceledException) bool {
 	return slices.ContainsFunc(canceled.CancellationReasons, func(r types.CancellationReason) bool { return aws.ToString(r.Code) == "TransactionConflict" })
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // Of lists an account's events, newest first; accountID "" lists the operator's own affairs. One strongly consistent query. It

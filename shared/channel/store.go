@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,7 +12,7 @@ import (
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
-	"contactcenter/shared/cache"
+	"contactcenter/shared/awsclient"
 )
 
 // Items: pk channel id, sk "channel". Index "account": ak account id, as channel id; a deleted channel is under account#deleted. For
@@ -81,6 +77,21 @@ func (s *Store) Get(ctx context.Context, id string) (Channel, error) {
 // Peek is Get at half the price: the read is eventually consistent, so a change of the last moment may be missed.
 func (s *Store) Peek(ctx context.Context, id string) (Channel, error) {
 	c, err := s.read(ctx, id, false)
+	if err == nil && c.Deleted() {
+		return Channel{}, ErrNotFound
+	}
+	return c, err
+}
+
+// At is where a channel lies, for who reads it together with other items; Found is what was found there.
+func (s *Store) At(id string) awsclient.Key { return awsclient.Key{Table: s.Table, Item: key(id)} }
+
+// Found reads a channel, or returns ErrNotFound for an item that is not there and for a deleted channel.
+func (s *Store) Found(it attr.Item) (Channel, error) {
+	if len(it) == 0 {
+		return Channel{}, ErrNotFound
+	}
+	c, err := decode(it)
 	if err == nil && c.Deleted() {
 		return Channel{}, ErrNotFound
 	}
@@ -327,129 +338,6 @@ func (s *Store) Delete(ctx context.Context, id string, at time.Time, e audit.Eve
 	})
 }
 
-// change is one write of a channel that is there.
-type change struct {
-	set    attr.Item
-	remove []string
-	// unless is a condition under which nothing is to be written; values are its own.
-	unless string
-	values attr.Item
-}
-
-// apply gives the item as the change leaves it.
-func (c change) apply(it attr.Item) attr.Item {
-	out := maps.Clone(it)
-	maps.Copy(out, c.set)
-	for _, name := range c.remove {
-		delete(out, name)
-	}
-	return out
-}
-
-// expressions are the change as an update of an item that is there and not deleted.
-func (c change) expressions() (update, condition string, names map[string]string, values attr.Item) {
-	names = map[string]string{"#pk": attrPK, "#" + attrDeleted: attrDeleted}
-	values = attr.Item{}
-	maps.Copy(values, c.values)
-	var sets, removes []string
-	for _, name := range slices.Sorted(maps.Keys(c.set)) {
-		names["#"+name], values[":"+name] = name, c.set[name]
-		sets = append(sets, "#"+name+" = :"+name)
-	}
-	for _, name := range c.remove {
-		names["#"+name] = name
-		removes = append(removes, "#"+name)
-	}
-	update = "SET " + strings.Join(sets, ", ")
-	if len(removes) > 0 {
-		update += " REMOVE " + strings.Join(removes, ", ")
-	}
-	condition = "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
-	if c.unless != "" {
-		condition += " AND NOT (" + c.unless + ")"
-	}
-	return update, condition, names, values
-}
-
-// act is a person's change, with what of it goes into the audit event, and what else is written with it.
-type act struct {
-	change
-	before, after map[string]any
-	with          []types.TransactWriteItem
-}
-
-const actTries = 5
-
-// act reads the channel, lets decide say what is to be changed (false: nothing), and writes that with its event, provided
-// that status and name still are what was read. It gives the channel as it is afterwards.
-func (s *Store) act(ctx context.Context, id string, e audit.Event, action string, decide func(Channel) (act, bool)) (Channel, error) {
-	for range actTries {
-		it, err := s.item(ctx, id, true)
-		if err != nil {
-			return Channel{}, err
-		}
-		if it[attrDeleted] != nil {
-			return Channel{}, ErrNotFound
-		}
-		was, err := decode(it)
-		if err != nil {
-			return Channel{}, err
-		}
-		a, changes := decide(was)
-		if !changes {
-			return was, nil
-		}
-		e.Action, e.Target, e.Before, e.After = action, id, a.before, a.after
-		if e.RulesVersion == "" { // of an activation it is the version that it confirms
-			e.RulesVersion = was.Confirmation.RulesVersion
-		}
-		err = s.Audit.Write(ctx, e, append([]types.TransactWriteItem{{Update: s.guarded(id, it, a.change)}}, a.with...)...)
-		refused := audit.AsRefused(err)
-		switch {
-		case err == nil:
-			return decode(a.apply(it))
-		case refused == nil:
-			return Channel{}, fmt.Errorf("change channel: %w", err)
-		case refused.Index > 0:
-			return Channel{}, ErrInstruction
-		}
-	}
-	return Channel{}, fmt.Errorf("change channel: somebody else changed it %d times meanwhile", actTries)
-}
-
-func (s *Store) guarded(id string, was attr.Item, c change) *types.Update {
-	update, condition, names, values := c.expressions()
-	for _, name := range []string{attrStatus, attrName} {
-		names["#"+name], values[":was_"+name] = name, was[name]
-		condition += " AND #" + name + " = :was_" + name
-	}
-	return &types.Update{
-		TableName: &s.Table, Key: key(id), UpdateExpression: &update, ConditionExpression: &condition,
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-	}
-}
-
-// update writes a change that no person makes. One that is not to be written is no error, and written tells.
-func (s *Store) update(ctx context.Context, id string, c change) (written bool, err error) {
-	update, condition, names, values := c.expressions()
-	_, err = s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: key(id), UpdateExpression: &update, ConditionExpression: &condition,
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	refused := new(types.ConditionalCheckFailedException)
-	if errors.As(err, &refused) {
-		if len(refused.Item) == 0 || refused.Item[attrDeleted] != nil {
-			return false, ErrNotFound
-		}
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("update channel: %w", err)
-	}
-	return true, nil
-}
-
 func key(id string) attr.Item {
 	return attr.Item{attrPK: attr.String(id), attrSK: attr.String(channelSort)}
 }
@@ -467,40 +355,6 @@ func decode(it attr.Item) (Channel, error) {
 	}
 	return c, attr.FromJSON(it, attrConfirmation, &c.Confirmation)
 }
-
-const (
-	// CacheAge is how old a channel may be that a Cache gives.
-	CacheAge  = 5 * time.Second
-	cacheSize = 10_000
-)
-
-// Getter gives channels: a Store does.
-type Getter interface {
-	Get(ctx context.Context, id string) (Channel, error)
-}
-
-// Cache gives channels at most CacheAge old, from memory when it can. That a channel is missing is not kept. It is safe
-// for concurrent use; don't copy it.
-type Cache struct {
-	Store Getter
-	Now   func() time.Time
-
-	once     sync.Once
-	channels *cache.Cache[string, Channel]
-}
-
-func (c *Cache) kept() *cache.Cache[string, Channel] {
-	c.once.Do(func() { c.channels = cache.New[string, Channel](CacheAge, cacheSize, c.Now) })
-	return c.channels
-}
-
-// Get gives a channel, or ErrNotFound.
-func (c *Cache) Get(ctx context.Context, id string) (Channel, error) {
-	return c.kept().Load(id, func() (Channel, error) { return c.Store.Get(ctx, id) })
-}
-
-// Forget makes the next Get read the channel anew: after a write of one's own.
-func (c *Cache) Forget(id string) { c.kept().Forget(id) }
 
 // Purge takes away all that is kept of a channel, also what lies beside it. No callback finds it afterwards.
 func (s *Store) Purge(ctx context.Context, id string) error {

@@ -395,7 +395,11 @@ type ListConversationsQuery struct {
 	// The user whose task they are.
 	AssigneeID      string
 	ClientReference string
-	PageSize        int
+	// true: only those that are nobody's task.
+	Unassigned bool
+	// true: only those with replies that the account has not read.
+	Unread   bool
+	PageSize int
 	// The `next_page_token` of the page before, of the same list.
 	PageToken string
 }
@@ -406,6 +410,8 @@ func (q ListConversationsQuery) values() url.Values {
 	set(v, "recipient_id", q.RecipientID)
 	set(v, "assignee_id", q.AssigneeID)
 	set(v, "client_reference", q.ClientReference)
+	set(v, "unassigned", flag(q.Unassigned))
+	set(v, "unread", flag(q.Unread))
 	set(v, "page_size", number(q.PageSize))
 	set(v, "page_token", q.PageToken)
 	return v

@@ -85,6 +85,21 @@ type request struct {
 	keyed bool
 }
 
+// check refuses what would be another request than the one that was meant, or none, before it is sent. Its errors hold nothing that was given.
+func (r request) check() error {
+	for part := range strings.SplitSeq(strings.TrimPrefix(r.path, "/"), "/") {
+		if part == "" || part == "." || part == ".." {
+			return errors.New("an id is empty, or is no id: it would name another route")
+		}
+	}
+	for _, c := range []byte(r.key) {
+		if c <= ' ' || c > '~' {
+			return errors.New("the idempotency key has characters that can't be sent")
+		}
+	}
+	return nil
+}
+
 // do makes a call whose answer is a T. The error is an *api.Problem, a *GatewayError, or that no answer came.
 func do[T any](ctx context.Context, c *Client, r request) (T, error) {
 	var out T
@@ -95,6 +110,9 @@ func do[T any](ctx context.Context, c *Client, r request) (T, error) {
 func (c *Client) do(ctx context.Context, r request, out any) error {
 	if r.keyed && r.key == "" {
 		r.key = rand.Text()
+	}
+	if err := r.check(); err != nil {
+		return err
 	}
 	var body []byte
 	if r.body != nil {
@@ -244,6 +262,14 @@ func set(v url.Values, name, value string) {
 	if value != "" {
 		v.Set(name, value)
 	}
+}
+
+// flag is a bool in a query; false is left out.
+func flag(b bool) string {
+	if !b {
+		return ""
+	}
+	return "true"
 }
 
 // number is n in a query; 0 is left out.

@@ -74,6 +74,27 @@ func serve(t *testing.T, answers ...func(http.ResponseWriter)) (*Client, *script
 	return New(Config{URL: server.URL + "/", Tries: 3, Token: func(context.Context) (string, error) { return "t", nil }}), s
 }
 
+func TestWhatCanNotBeMeantIsNotSent(t *testing.T) {
+	t.Parallel()
+	c, s := serve(t, inJSON(200, `{}`))
+	for name, call := range map[string]func() error{
+		"no id":           func() error { _, err := c.GetMessage(t.Context(), ""); return err },
+		"the same folder": func() error { return c.DeleteChannel(t.Context(), ".") },
+		"the one above":   func() error { return c.DeleteChannel(t.Context(), "..") },
+		"a key of two lines": func() error {
+			_, err := c.SendMessage(t.Context(), order("chn_1"), "a\r\nX: y")
+			return err
+		},
+	} {
+		if err := call(); err == nil {
+			t.Errorf("%s is sent: %+v", name, s.requests())
+		}
+	}
+	if _, err := c.GetMessage(t.Context(), "a/../b"); err != nil || s.requests()[0].path != "/v1/messages/a%2F..%2Fb" {
+		t.Errorf("an odd id becomes %+v, error %v", s.requests(), err)
+	}
+}
+
 func TestWhatIsRepeated(t *testing.T) {
 	t.Parallel()
 	send := func(c *Client) error {

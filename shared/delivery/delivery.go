@@ -78,6 +78,16 @@ type Job struct {
 	Event      event.Event `json:"event"`
 	// Run is the replay that asks for it: then it is sent although it was delivered before.
 	Run string `json:"run,omitempty"`
+	// Busy is how many times it was put back because the endpoint had as much to do as it may have.
+	Busy int `json:"busy,omitempty"`
+}
+
+// Back gives the job as it is put back when the endpoint is busy, and for how long: 1 s, then twice that each time, up to FromHere,
+// and between half and the whole of it, by random.
+func (j Job) Back(random uint64) (Job, time.Duration) {
+	wait := min(time.Second<<min(j.Busy, 20), FromHere)
+	j.Busy++
+	return j, max(wait/2+time.Duration(random%uint64(wait/2)), time.Second)
 }
 
 // ErrMalformed: the body is no job.

@@ -24,7 +24,7 @@ func TestWhatIsNotPublicIsNotConnectedTo(t *testing.T) {
 	if a.Why != delivery.WhyNotAllowed || calls.Load() != 0 {
 		t.Errorf("%+v, %d calls", a, calls.Load())
 	}
-	if a := delivery.NewSender(endpoint.Any, time.Now).Send(t.Context(), s.URL, "evt_1", []byte("{}"), secret); !a.OK() || calls.Load() != 1 {
+	if a := delivery.NewSender(endpoint.Local, time.Now).Send(t.Context(), s.URL, "evt_1", []byte("{}"), secret); !a.OK() || calls.Load() != 1 {
 		t.Errorf("on one machine: %+v, %d calls", a, calls.Load())
 	}
 }
@@ -39,7 +39,7 @@ func TestARedirectIsNotFollowedAndAnAnswerIsItsStatus(t *testing.T) {
 			w.Header().Set("Location", other.URL)
 			w.WriteHeader(status)
 		}))
-		if a := delivery.NewSender(endpoint.Any, time.Now).Send(t.Context(), s.URL, "evt_1", []byte("{}"), secret); a.Code != status || a.OK() != ok {
+		if a := delivery.NewSender(endpoint.Local, time.Now).Send(t.Context(), s.URL, "evt_1", []byte("{}"), secret); a.Code != status || a.OK() != ok {
 			t.Errorf("%d: %+v", status, a)
 		}
 		s.Close()
@@ -59,7 +59,7 @@ func TestRetryAfterIsReadAsSecondsOrAsADate(t *testing.T) {
 			w.Header().Set("Retry-After", text)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}))
-		if a := delivery.NewSender(endpoint.Any, func() time.Time { return now }).Send(t.Context(), s.URL, "evt_1", []byte("{}"), secret); a.RetryAfter != want {
+		if a := delivery.NewSender(endpoint.Local, func() time.Time { return now }).Send(t.Context(), s.URL, "evt_1", []byte("{}"), secret); a.RetryAfter != want {
 			t.Errorf("%q: %v", text, a.RetryAfter)
 		}
 		s.Close()
@@ -79,13 +79,13 @@ func TestAnEndpointThatDoesNotAnswerIsTimedOut(t *testing.T) {
 	defer close(hang)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if a := delivery.NewSender(endpoint.Any, time.Now).Send(ctx, s.URL, "evt_1", []byte("{}"), secret); a.Why != delivery.WhyTimeout || !a.Quiet() {
+	if a := delivery.NewSender(endpoint.Local, time.Now).Send(ctx, s.URL, "evt_1", []byte("{}"), secret); a.Why != delivery.WhyTimeout || !a.Quiet() {
 		t.Errorf("%+v", a)
 	}
-	if a := delivery.NewSender(endpoint.Any, time.Now).Send(t.Context(), "http://127.0.0.1:1/", "evt_1", []byte("{}"), secret); a.Why != delivery.WhyUnreachable {
+	if a := delivery.NewSender(endpoint.Local, time.Now).Send(t.Context(), "http://127.0.0.1:1/", "evt_1", []byte("{}"), secret); a.Why != delivery.WhyUnreachable {
 		t.Errorf("%+v", a)
 	}
-	if delivery.NewSender(endpoint.Any, time.Now).HTTP.Timeout != 15*time.Second {
+	if delivery.NewSender(endpoint.Local, time.Now).HTTP.Timeout != 15*time.Second {
 		t.Error("the limit is another")
 	}
 }

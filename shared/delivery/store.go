@@ -159,7 +159,7 @@ func (s *Store) List(ctx context.Context, endpointID string, p attr.Page) (list 
 const lease = 10 * time.Minute
 
 // Due gives deliveries of a shard that are to be tried now, the longest due first, up to a limit. Each is given to one caller, for
-// a few minutes. One request, and two for each.
+// a few minutes; with an error come those that were taken before it. One request, and two for each.
 func (s *Store) Due(ctx context.Context, shard, limit int) ([]Delivery, error) {
 	now := s.Now()
 	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{

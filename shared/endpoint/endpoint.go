@@ -35,6 +35,13 @@ const (
 	Overlap = 24 * time.Hour
 	// FailingFor is for how long an endpoint may fail before it is disabled, and a delivery is tried.
 	FailingFor = 72 * time.Hour
+	// QuickWithin is how fast an endpoint answers that is called as often as there is something to send.
+	QuickWithin = time.Second
+	// QuickFor is for how long one that did is taken to be so.
+	QuickFor = time.Hour
+	// Places is how many invocations may send to one that is not known to be quick, at a time: what it takes its time for is taken
+	// from all endpoints.
+	Places = 4
 )
 
 var (
@@ -59,13 +66,20 @@ type Endpoint struct {
 	FailingSince time.Time
 	// QuietUntil is until when it is left alone, because it did not answer or asked for it.
 	QuietUntil time.Time
+	// QuickAt is when it last was seen to answer within QuickWithin; zero: it was not, or took longer since.
+	QuickAt time.Time
 	// OldUntil is until when the secret before the current one signs too.
 	OldUntil time.Time
 	// SecretID names the request that made the current secret.
 	SecretID string
 
 	secret, old []byte // sealed
+	// places are until when each place is taken.
+	places [Places]time.Time
 }
+
+// Quick reports whether the endpoint is known to answer quickly.
+func (e Endpoint) Quick(now time.Time) bool { return now.Sub(e.QuickAt) < QuickFor }
 
 // Wants reports whether the endpoint is to be told of events of a type.
 func (e Endpoint) Wants(t event.Type) bool {

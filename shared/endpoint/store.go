@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,8 @@ const (
 	attrCreatedBy   = "created_by"
 	attrFailing     = "failing_since"
 	attrQuiet       = "quiet_until"
+	attrQuick       = "quick_at"
+	attrPlace       = "place_" // and its number
 	attrSecret      = "secret"
 	attrOld         = "old_secret"
 	attrOldUntil    = "old_until"
@@ -43,7 +46,7 @@ const (
 	prefix      = "endpoint#"
 	subscribers = "subscribers"
 
-	changeTries = 8
+	changeTries = 20
 )
 
 // DynamoDB is what the store needs of the AWS client.
@@ -161,7 +164,7 @@ func (s *Store) Update(ctx context.Context, accountID, endpointID string, c Chan
 	ev.Action = "webhook_endpoint.changed"
 	return s.rewrite(ctx, accountID, endpointID, ev, func(e *Endpoint) {
 		if c.URL != nil {
-			e.URL = *c.URL
+			e.URL, e.QuickAt = *c.URL, time.Time{}
 		}
 		if c.Description != nil {
 			e.Description = *c.Description
@@ -298,16 +301,12 @@ func (s *Store) Subscribers(ctx context.Context, after string, limit int) (accou
 // Fail notes that nothing was delivered, and for how long the endpoint is left alone (zero: not at all), and gives it as it is
 // then. One that is disabled or deleted meanwhile stays so: ErrNotFound.
 func (s *Store) Fail(ctx context.Context, e Endpoint, quietUntil time.Time) (Endpoint, error) {
-	set, val := "#failing = if_not_exists(#failing, :now)", attr.Item{":now": attr.Time(s.Now())}
+	update, names, val := "SET #failing = if_not_exists(#failing, :now)", map[string]string{"#failing": attrFailing}, attr.Item{":now": attr.Time(s.Now())}
 	if !quietUntil.IsZero() {
-		set += ", #quiet = :quiet"
-		val[":quiet"] = attr.Time(quietUntil)
+		update += ", #quiet = :quiet REMOVE #quick"
+		names["#quiet"], names["#quick"], val[":quiet"] = attrQuiet, attrQuick, attr.Time(quietUntil)
 	}
-	names := map[string]string{"#failing": attrFailing}
-	if !quietUntil.IsZero() {
-		names["#quiet"] = attrQuiet
-	}
-	return s.note(ctx, e, "SET "+set, "", names, val)
+	return s.note(ctx, e, update, "", names, val)
 }
 
 // Recover notes that something was delivered.
@@ -325,15 +324,62 @@ func (s *Store) Try(ctx context.Context, e Endpoint, next time.Time) (bool, erro
 	return err == nil, err
 }
 
-// Stop disables an endpoint that is gone or failed for too long. The account goes on listening: what happens is recorded, and can
-// be replayed.
-func (s *Store) Stop(ctx context.Context, e Endpoint, why string) error {
-	_, err := s.note(ctx, e, "SET #status = :off, #why = :why, #at = :now", "", map[string]string{"#why": attrWhy, "#at": attrDisabled},
-		attr.Item{":off": attr.String(string(Disabled)), ":why": attr.String(why), ":now": attr.Time(s.Now())})
+// Place is the right to send to an endpoint that is not known to be quick.
+type Place struct {
+	name  string
+	until time.Time
+}
+
+// Enter takes a place of an endpoint, until a time after which it is taken to have been left. False: all are taken. It writes only
+// where the endpoint, as it was read, has a free one.
+func (s *Store) Enter(ctx context.Context, e Endpoint, until time.Time) (Place, bool, error) {
+	for i, taken := range e.places {
+		if taken.After(s.Now()) {
+			continue
+		}
+		p := Place{name: attrPlace + strconv.Itoa(i), until: until}
+		_, err := s.note(ctx, e, "SET #place = :until", "(attribute_not_exists(#place) OR #place <= :now)", map[string]string{"#place": p.name}, attr.Item{":until": attr.Time(until), ":now": attr.Time(s.Now())})
+		if err == nil {
+			return p, true, nil
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return Place{}, false, err
+		}
+	}
+	return Place{}, false, nil
+}
+
+// Leave gives a place back, and notes with that whether the endpoint was seen to be quick.
+func (s *Store) Leave(ctx context.Context, e Endpoint, p Place, quick bool) error {
+	update, names, values := "REMOVE #place", map[string]string{"#place": p.name}, attr.Item{":mine": attr.Time(p.until)}
+	if quick {
+		update, names["#quick"], values[":at"] = update+" SET #quick = :at", attrQuick, attr.Time(s.Now())
+	}
+	_, err := s.note(ctx, e, update, "#place = :mine", names, values)
 	if errors.Is(err, ErrNotFound) {
-		return nil
+		return nil // it was changed meanwhile, or the place's time is over
 	}
 	return err
+}
+
+// Quick notes that an endpoint goes on being quick, or that it is not any more, if it is as it was read.
+func (s *Store) Quick(ctx context.Context, e Endpoint, quick bool) error {
+	update, values := "REMOVE #quick", attr.Item{":seen": attr.Time(e.QuickAt)}
+	if quick {
+		update, values[":at"] = "SET #quick = :at", attr.Time(s.Now())
+	}
+	_, err := s.note(ctx, e, update, "#quick = :seen", map[string]string{"#quick": attrQuick}, values)
+	if errors.Is(err, ErrNotFound) {
+		return nil // somebody else noted it
+	}
+	return err
+}
+
+// Stop disables an endpoint that is gone or failed for too long, and gives it as it is then. The account goes on listening: what
+// happens is recorded, and can be replayed. It returns ErrNotFound for one that was disabled, changed or deleted meanwhile.
+func (s *Store) Stop(ctx context.Context, e Endpoint, why string) (Endpoint, error) {
+	return s.note(ctx, e, "SET #status = :off, #why = :why, #at = :now", "", map[string]string{"#why": attrWhy, "#at": attrDisabled},
+		attr.Item{":off": attr.String(string(Disabled)), ":why": attr.String(why), ":now": attr.Time(s.Now())})
 }
 
 // note is what the notifier writes of an endpoint that is still enabled, at the URL that it called.
@@ -402,9 +448,14 @@ func encode(e Endpoint) attr.Item {
 	if len(e.old) > 0 {
 		it[attrOld] = &types.AttributeValueMemberB{Value: e.old}
 	}
-	for name, at := range map[string]time.Time{attrDisabled: e.DisabledAt, attrCreated: e.CreatedAt, attrFailing: e.FailingSince, attrQuiet: e.QuietUntil, attrOldUntil: e.OldUntil} {
+	for name, at := range map[string]time.Time{attrDisabled: e.DisabledAt, attrCreated: e.CreatedAt, attrFailing: e.FailingSince, attrQuiet: e.QuietUntil, attrOldUntil: e.OldUntil, attrQuick: e.QuickAt} {
 		if !at.IsZero() {
 			it[name] = attr.Time(at)
+		}
+	}
+	for i, until := range e.places {
+		if !until.IsZero() {
+			it[attrPlace+strconv.Itoa(i)] = attr.Time(until)
 		}
 	}
 	return it
@@ -415,7 +466,10 @@ func decode(it attr.Item) Endpoint {
 		ID: strings.TrimPrefix(attr.Text(it, attrSK), prefix), AccountID: attr.Text(it, attrPK), URL: attr.Text(it, attrURL), Description: attr.Text(it, attrDescription),
 		Types: event.Decode(attr.Text(it, attrTypes)), Status: Status(attr.Text(it, attrStatus)), Why: attr.Text(it, attrWhy), DisabledAt: attr.Moment(it, attrDisabled),
 		CreatedAt: attr.Moment(it, attrCreated), CreatedBy: attr.Text(it, attrCreatedBy), FailingSince: attr.Moment(it, attrFailing), QuietUntil: attr.Moment(it, attrQuiet),
-		OldUntil: attr.Moment(it, attrOldUntil), SecretID: attr.Text(it, attrSecretID),
+		OldUntil: attr.Moment(it, attrOldUntil), SecretID: attr.Text(it, attrSecretID), QuickAt: attr.Moment(it, attrQuick),
+	}
+	for i := range e.places {
+		e.places[i] = attr.Moment(it, attrPlace+strconv.Itoa(i))
 	}
 	if b, ok := it[attrSecret].(*types.AttributeValueMemberB); ok {
 		e.secret = b.Value

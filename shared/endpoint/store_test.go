@@ -62,6 +62,15 @@ func (w *world) create(types event.Set) endpoint.Endpoint {
 }
 
 // hears is what the account listens to, as a publisher finds it.
+func (w *world) get(e endpoint.Endpoint) endpoint.Endpoint {
+	w.t.Helper()
+	got, err := w.Get(w.t.Context(), e.AccountID, e.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return got
+}
+
 func (w *world) hears() event.Set {
 	w.t.Helper()
 	st, err := w.accounts.Standing(w.t.Context(), "acct_1", true)
@@ -115,8 +124,8 @@ func TestAnAccountListensToWhatItsEndpointsAskFor(t *testing.T) {
 	if got := w.hears(); got != set(t, event.MessageSent) || w.subscribed() {
 		t.Errorf("with the second off by its user: %v", got.Names())
 	}
-	if err := w.Stop(t.Context(), a, endpoint.Gone); err != nil {
-		t.Fatal(err)
+	if off, err := w.Stop(t.Context(), a, endpoint.Gone); err != nil || off.Status != endpoint.Disabled || off.DisabledAt.IsZero() {
+		t.Fatalf("%+v, %v", off, err)
 	}
 	if got := w.hears(); got != set(t, event.MessageSent) {
 		t.Errorf("what an endpoint misses that is gone is not recorded: %v", got.Names())
@@ -192,6 +201,51 @@ func TestTheSecretBeforeSignsForADay(t *testing.T) {
 	}
 }
 
+func TestAnEndpointHasAFewPlaces(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.create(event.All)
+	until := noon.Add(time.Minute)
+	var last endpoint.Place
+	for i := range endpoint.Places { // all of them saw it as it was at first
+		place, free, err := w.Enter(t.Context(), e, until.Add(time.Duration(i)*time.Millisecond))
+		if !free || err != nil {
+			t.Fatalf("place %d: %v, %v", i, free, err)
+		}
+		last = place
+	}
+	if _, free, err := w.Enter(t.Context(), e, until); free || err != nil {
+		t.Errorf("one too many: %v, %v", free, err)
+	}
+	if err := w.Leave(t.Context(), e, last, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.get(e); !got.Quick(noon) || got.Quick(noon.Add(endpoint.QuickFor)) {
+		t.Errorf("quick at %v", got.QuickAt)
+	}
+	if _, free, err := w.Enter(t.Context(), w.get(e), until.Add(time.Second)); !free || err != nil {
+		t.Fatalf("what was left: %v, %v", free, err)
+	}
+	if err := w.Leave(t.Context(), e, last, false); err != nil { // who comes too late does not take it from the next
+		t.Fatal(err)
+	}
+	if _, free, err := w.Enter(t.Context(), w.get(e), until); free || err != nil {
+		t.Errorf("left by another: %v, %v", free, err)
+	}
+	// What a user changes leaves the places as they are; at another URL nobody knows how quick it is.
+	url := "https://new.example.com/"
+	if moved, err := w.Update(t.Context(), "acct_1", e.ID, endpoint.Change{URL: &url}, audittest.By("acct_1")); err != nil || moved.Quick(noon) {
+		t.Errorf("%+v, %v", moved, err)
+	}
+	if _, free, err := w.Enter(t.Context(), w.get(e), until); free || err != nil {
+		t.Errorf("after a change: %v, %v", free, err)
+	}
+	w.clock.Pass(2 * time.Minute)
+	if _, free, err := w.Enter(t.Context(), w.get(e), until.Add(time.Hour)); !free || err != nil {
+		t.Errorf("when their time is over: %v, %v", free, err)
+	}
+}
+
 func TestANoteOfTheNotifierDoesNotBringBackWhatAUserChanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -210,8 +264,8 @@ func TestANoteOfTheNotifierDoesNotBringBackWhatAUserChanged(t *testing.T) {
 	if _, err := w.Update(t.Context(), "acct_1", e.ID, endpoint.Change{URL: &url}, audittest.By("acct_1")); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Stop(t.Context(), e, endpoint.Gone); err != nil {
-		t.Fatal(err)
+	if _, err := w.Stop(t.Context(), e, endpoint.Gone); !errors.Is(err, endpoint.ErrNotFound) {
+		t.Errorf("stopped at the URL before: %v", err)
 	}
 	if got, err := w.Get(t.Context(), "acct_1", e.ID); err != nil || got.Status != endpoint.Enabled || got.URL != url {
 		t.Errorf("the answer of the URL before: %+v, %v", got, err)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,14 +19,15 @@ type Targets string
 const (
 	// Public: https, on an address of the public Internet.
 	Public Targets = "public"
-	// Any: also http, and on any address. For one machine; never for a deployment.
-	Any Targets = "any"
+	// Local: also http, and also on this machine itself, by a name that is not known yet too. For one machine; never for a
+	// deployment.
+	Local Targets = "local"
 )
 
-// ParseTargets reads a setting. Anything but "any" is Public.
+// ParseTargets reads a setting. Anything but "local" is Public.
 func ParseTargets(s string) Targets {
-	if s == string(Any) {
-		return Any
+	if s == string(Local) {
+		return Local
 	}
 	return Public
 }
@@ -33,8 +35,11 @@ func ParseTargets(s string) Targets {
 // maxURL bounds an endpoint's URL, in bytes.
 const maxURL = 2048
 
-// resolveTimeout bounds the look-up of a host's addresses.
-const resolveTimeout = 3 * time.Second
+// resolveTimeout bounds the look-up of a host's addresses; localTimeout where the machine may know no resolver, and a host may stay unknown.
+const (
+	resolveTimeout = 3 * time.Second
+	localTimeout   = 500 * time.Millisecond
+)
 
 // ErrTarget: the URL can't be an endpoint. Its text says why, without the URL.
 type ErrTarget string
@@ -54,29 +59,39 @@ func (t Targets) Check(ctx context.Context, resolver Resolver, text string) erro
 	if err != nil {
 		return err
 	}
-	if t == Any {
-		return nil
+	timeout := resolveTimeout
+	if t == Local {
+		timeout = localTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	addresses, err := resolver.LookupNetIP(ctx, "ip", u.Hostname())
-	if err != nil || len(addresses) == 0 {
+	if (err != nil || len(addresses) == 0) && t != Local {
 		return ErrTarget("its host can't be resolved")
 	}
 	for _, a := range addresses {
-		if !public(a) {
+		if !t.allows(a) {
 			return ErrTarget("its host has an address that is not on the public Internet")
 		}
 	}
 	return nil
 }
 
+// allows reports whether an address may be called.
+func (t Targets) allows(a netip.Addr) bool {
+	return public(a) || t == Local && a.Unmap().IsLoopback()
+}
+
 func (t Targets) parse(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || len(text) > maxURL || u.Opaque != "" || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), "% "):
+	case err != nil || len(text) > maxURL || u.Opaque != "" || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), "% ") || strings.ContainsFunc(text, blank):
 		return nil, ErrTarget("must be an absolute URL of at most 2048 bytes")
-	case u.Scheme != "https" && (t != Any || u.Scheme != "http"):
+	case !port(u):
+		return nil, ErrTarget("must not have a port other than 1 to 65535")
+	case number(u.Hostname()):
+		return nil, ErrTarget("must have a name as its host, or an address in its usual form")
+	case u.Scheme != "https" && (t != Local || u.Scheme != "http"):
 		return nil, ErrTarget("must begin with https://")
 	case u.User != nil:
 		return nil, ErrTarget("must not hold a user name or password")
@@ -86,16 +101,33 @@ func (t Targets) parse(text string) (*url.URL, error) {
 	return u, nil
 }
 
+func blank(r rune) bool { return r <= ' ' || r == 0x7f }
+
+// port reports whether a URL has no port, or one that there can be.
+func port(u *url.URL) bool {
+	n, err := strconv.Atoi(u.Port())
+	return err == nil && n >= 1 && n <= 65535 || u.Port() == "" && !strings.HasSuffix(u.Host, ":")
+}
+
+// number reports whether a host is what some resolvers take for an IPv4 address, in a form that is none for others: 2130706433,
+// 0x7f.1, 127.1, 0177.0.0.1.
+func number(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	hex, isHex := strings.CutPrefix(strings.ToLower(last), "0x")
+	return last != "" && strings.Trim(last, "0123456789") == "" || isHex && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
 // ErrAddress: what was about to be connected to is no address of the public Internet.
 var ErrAddress = errors.New("the address is not on the public Internet")
 
 // Control is for net.Dialer: it sees the very address that is about to be connected to, whatever the host resolved to before.
 func (t Targets) Control(_, address string, _ syscall.RawConn) error {
-	if t == Any {
-		return nil
-	}
 	ap, err := netip.ParseAddrPort(address)
-	if err != nil || !public(ap.Addr()) {
+	if err != nil || !t.allows(ap.Addr()) {
 		return ErrAddress
 	}
 	return nil

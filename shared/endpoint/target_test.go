@@ -62,6 +62,14 @@ func TestAnEndpointIsOnThePublicInternet(t *testing.T) {
 		"one of its addresses is not public":   {"https://half.example.com/", false},
 		"a number that some take for loopback": {"https://2130706433/", false},
 		"an address with a zone":               {"https://[fe80::1%25eth0]/", false},
+		"an address of three numbers":          {"https://127.0.1/", false},
+		"an address in hexadecimal digits":     {"https://0x7f.0x1/", false},
+		"an address in octal digits":           {"https://0177.0.0.1/", false},
+		"a number behind a point":              {"https://crm.example.com.1./", false},
+		"a port that there is not":             {"https://crm.example.com:65536/", false},
+		"port 0":                               {"https://crm.example.com:0/", false},
+		"a blank in its path":                  {"https://crm.example.com/a b", false},
+		"IPv4 in IPv6, in brackets":            {"https://[::ffff:7f00:1]/", false},
 		"too long":                             {"https://crm.example.com/" + strings.Repeat("x", 2048), false},
 	} {
 		if err := endpoint.Public.Check(t.Context(), known, c.url); (err == nil) != c.good {
@@ -86,7 +94,8 @@ func TestWhatIsConnectedToIsCheckedAgain(t *testing.T) {
 		if err := endpoint.Public.Control("tcp", address, nil); !errors.Is(err, endpoint.ErrAddress) {
 			t.Errorf("%s (%s): %v", address, name, err)
 		}
-		if err := endpoint.Any.Control("tcp", address, nil); err != nil {
+		loopback := netip.MustParseAddr(a).Unmap().IsLoopback()
+		if err := endpoint.Local.Control("tcp", address, nil); (err == nil) != loopback {
 			t.Errorf("on one machine, %s: %v", address, err)
 		}
 	}
@@ -97,17 +106,21 @@ func TestWhatIsConnectedToIsCheckedAgain(t *testing.T) {
 	}
 }
 
-func TestOnlyTheLocalStackTakesOtherAddresses(t *testing.T) {
+func TestOnlyTheLocalStackTakesItsOwnMachine(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]endpoint.Targets{"": endpoint.Public, "public": endpoint.Public, "Any": endpoint.Public, "any": endpoint.Any} {
+	for text, want := range map[string]endpoint.Targets{"": endpoint.Public, "public": endpoint.Public, "any": endpoint.Public, "Local": endpoint.Public, "local": endpoint.Local} {
 		if got := endpoint.ParseTargets(text); got != want {
 			t.Errorf("%q: %s", text, got)
 		}
 	}
-	if err := endpoint.Any.Check(t.Context(), hosts{}, "http://127.0.0.1:8080/hook"); err != nil {
-		t.Error(err)
-	}
-	if err := endpoint.Any.Check(t.Context(), hosts{}, "gopher://127.0.0.1:8080/hook"); err == nil {
-		t.Error("gopher was taken")
+	known := hosts{"localhost": {"127.0.0.1", "::1"}, "crm.example.com": {"93.184.215.14"}, "inside.example.com": {"10.0.0.1"}}
+	for url, good := range map[string]bool{
+		"http://127.0.0.1:8080/hook": true, "http://[::1]:8080/": true, "http://localhost:8080/": true, "https://crm.example.com/": true, "https://not-known-yet.example.com/": true,
+		"http://inside.example.com/": false, "http://10.0.0.1/": false, "http://169.254.169.254/latest/meta-data": false, "http://0.0.0.0/": false, "http://[fd00::1]/": false,
+		"http://2852039166/": false, "gopher://127.0.0.1:8080/hook": false,
+	} {
+		if err := endpoint.Local.Check(t.Context(), known, url); (err == nil) != good {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }

@@ -49,6 +49,9 @@ const (
 	AccountRestrictionLifted Type = "account.restriction_lifted"
 	EvidenceRequested        Type = "evidence.requested"
 
+	// EndpointDisabled tells the account's other endpoints that one was disabled, by its own 410 or because it failed for too long.
+	EndpointDisabled Type = "endpoint.disabled"
+
 	// EndpointTest is sent when a user asks for it, and can't be subscribed to.
 	EndpointTest Type = "endpoint.test"
 )
@@ -59,6 +62,7 @@ func Types() []Type {
 		MessageQueued, MessageHeld, MessageSent, MessageDelivered, MessageRead, MessageFailed, MessageRejected, MessageExpired, MessageCanceled, MessageUnknown, MessageReceived,
 		ChannelActivated, ChannelDeactivated, ChannelUpdated, ProviderStatusChanged, ProviderDisabled, ProviderRemoved, SubprocessorAdded,
 		UsageThresholdReached, UsageLimitReached, UsageReset, RulesPublished, AccountRestricted, AccountRestrictionLifted, EvidenceRequested,
+		EndpointDisabled,
 	}
 }
 

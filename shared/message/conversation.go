@@ -3,8 +3,6 @@ package message
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"golang.org/x/sync/errgroup"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 )
 
@@ -212,15 +211,6 @@ func (s *Store) conversationsOf(ctx context.Context, accountID string, keys []st
 	return list, nil
 }
 
-// Page asks for a part of a list. Size is at least 1; Token is empty for the first page.
-type Page struct {
-	Size  int
-	Token string
-}
-
-// ErrPageToken: the token is not one that this list gave out.
-var ErrPageToken = errors.New("page token is not valid for this list")
-
 // listed reports whether the conversation was surely listed when this message was: a reply when it was recorded, a
 // message when a dispatcher was done with it. An erasure takes the conversation out of the list again.
 func (m Message) listed() bool {
@@ -231,12 +221,13 @@ const inboxPages = 10
 
 // Conversations lists a channel's conversations, last activity first. The order is exact within a page, and by the
 // hour between pages. Each entry that is looked at takes one read of its conversation, some side by side; an entry of an
-// earlier hour of a conversation that was active since is passed over.
-func (s *Store) Conversations(ctx context.Context, accountID, channelID string, p Page) ([]Conversation, string, error) {
+// earlier hour of a conversation that was active since is passed over, and so is what is not wanted (nil: all is); a page may then have fewer conversations
+// than it has room for, and more after it.
+func (s *Store) Conversations(ctx context.Context, accountID, channelID string, p attr.Page, wanted func(Conversation) bool) ([]Conversation, string, error) {
 	var list []Conversation
 	at := entries{}
 	for range inboxPages {
-		out, err := s.page(ctx, Page{Size: p.Size - len(list), Token: p.Token}, &dynamodb.QueryInput{
+		out, err := s.page(ctx, attr.Page{Size: p.Size - len(list), Token: p.Token}, &dynamodb.QueryInput{
 			KeyConditionExpression: aws.String("#pk = :pk"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
 			ExpressionAttributeValues: item{":pk": str(accountID + "#" + channelID + inboxSuffix)},
 		})
@@ -248,8 +239,8 @@ func (s *Store) Conversations(ctx context.Context, accountID, channelID string, 
 		if err != nil {
 			return nil, "", err
 		}
-		list = append(list, some...)
-		if p.Token, err = nextToken(out); err != nil {
+		list = append(list, slices.DeleteFunc(some, func(c Conversation) bool { return wanted != nil && !wanted(c) })...)
+		if p.Token, err = attr.Token(out.LastEvaluatedKey); err != nil {
 			return nil, "", err
 		}
 		if p.Token == "" || len(list) >= p.Size {
@@ -302,239 +293,4 @@ func ByActivity(list []Conversation) {
 	slices.SortStableFunc(list, func(a, b Conversation) int {
 		return cmp.Or(b.LastActivityAt().Compare(a.LastActivityAt()), cmp.Compare(b.Key, a.Key))
 	})
-}
-
-// newerMark begins a token that leads to newer messages.
-const newerMark = "newer."
-
-// Newer reports whether a token of a conversation's messages leads to newer ones.
-func Newer(token string) bool { return strings.HasPrefix(token, newerMark) }
-
-// InConversation lists a conversation's messages, newest first, with their content.
-func (s *Store) InConversation(ctx context.Context, accountID, conversation string, p Page) ([]Message, string, error) {
-	list, older, _, err := s.History(ctx, accountID, conversation, p)
-	return list, older, err
-}
-
-// History is InConversation with tokens in both directions. Older is that of the page after it, "" when there is none; newer
-// that of the page before it, which may come to have messages later, "" when the list is empty.
-func (s *Store) History(ctx context.Context, accountID, conversation string, p Page) (list []Message, older, newer string, err error) {
-	token, forward := strings.CutPrefix(p.Token, newerMark)
-	out, err := s.page(ctx, Page{Size: p.Size, Token: token}, &dynamodb.QueryInput{
-		ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("#pk = :pk AND begins_with(#sk, :m)"), ScanIndexForward: &forward,
-		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#sk": attrSK},
-		ExpressionAttributeValues: item{":pk": str(partition(accountID, conversation)), ":m": str(statePrefix)},
-	})
-	if err != nil {
-		return nil, "", "", err
-	}
-	cutLong(out)
-	if forward {
-		slices.Reverse(out.Items)
-	}
-	list = make([]Message, 0, len(out.Items))
-	for _, it := range out.Items {
-		m, err := decode(it)
-		if err != nil {
-			return nil, "", "", err
-		}
-		if err := s.Open(ctx, &m); err != nil {
-			return nil, "", "", err
-		}
-		list = append(list, m)
-	}
-	older, newer, err = tokens(out, forward, p.Token)
-	return list, older, newer, err
-}
-
-// MaxLong is how many messages with long content a page has at most: with them an answer stays below the 6 MB that Lambda
-// takes, whatever they hold.
-const MaxLong = 10
-
-// cutLong ends a page after MaxLong messages with long content, as if no more had been asked for.
-func cutLong(out *dynamodb.QueryOutput) {
-	long := 0
-	for i, it := range out.Items {
-		if it[attrExternal] != nil {
-			long++
-		}
-		if long == MaxLong && i < len(out.Items)-1 {
-			out.Items, out.LastEvaluatedKey = out.Items[:i+1], item{attrPK: it[attrPK], attrSK: it[attrSK]}
-			return
-		}
-	}
-}
-
-// tokens gives the tokens of a page of a conversation, whose items stand newest first. Behind a page that was reached from older
-// messages there are always those.
-func tokens(out *dynamodb.QueryOutput, forward bool, own string) (older, newer string, err error) {
-	if len(out.Items) == 0 {
-		if forward {
-			return "", own, nil
-		}
-		return "", "", nil
-	}
-	place := func(it item) item { return item{attrPK: it[attrPK], attrSK: it[attrSK]} }
-	if newer, err = token(place(out.Items[0])); err != nil {
-		return "", "", err
-	}
-	newer = newerMark + newer
-	if forward {
-		older, err = token(place(out.Items[len(out.Items)-1]))
-		return older, newer, err
-	}
-	older, err = nextToken(out)
-	return older, newer, err
-}
-
-// Referred gives the keys of the conversations that some of the messages of a client_reference are in, newest first, and
-// where the next begin: "" after the last. One request, whose index follows the table within moments.
-func (s *Store) Referred(ctx context.Context, accountID, reference string, p Page) (conversations []string, next string, err error) {
-	out, err := s.referred(ctx, accountID, reference, p)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, it := range out.Items {
-		if _, conversation, _ := strings.Cut(text(it, attrPK), "#"); !slices.Contains(conversations, conversation) {
-			conversations = append(conversations, conversation)
-		}
-	}
-	next, err = nextToken(out)
-	return conversations, next, err
-}
-
-func (s *Store) referred(ctx context.Context, accountID, reference string, p Page) (*dynamodb.QueryOutput, error) {
-	return s.page(ctx, p, &dynamodb.QueryInput{
-		IndexName: aws.String(ReferenceIndex), KeyConditionExpression: aws.String("#k = :k"),
-		ExpressionAttributeNames: map[string]string{"#k": attrRefKey}, ExpressionAttributeValues: item{":k": str(referenceKey(accountID, reference))},
-	}, attrRefKey, attrRefSort)
-}
-
-// ByReference lists the messages of one client_reference, newest first. The index follows the table within moments.
-func (s *Store) ByReference(ctx context.Context, accountID, reference string, p Page) ([]Message, string, error) {
-	out, err := s.referred(ctx, accountID, reference, p)
-	if err != nil {
-		return nil, "", err
-	}
-	list, long := make([]Message, 0, len(out.Items)), 0
-	for i, it := range out.Items {
-		_, conversation, _ := strings.Cut(text(it, attrPK), "#")
-		m, err := s.Get(ctx, accountID, id.Message{Unique: strings.TrimPrefix(text(it, attrSK), statePrefix), Conversation: conversation})
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, "", err
-		}
-		list = append(list, m)
-		if m.External {
-			long++
-		}
-		if long == MaxLong && i < len(out.Items)-1 {
-			out.LastEvaluatedKey = item{attrPK: it[attrPK], attrSK: it[attrSK], attrRefKey: it[attrRefKey], attrRefSort: it[attrRefSort]}
-			break
-		}
-	}
-	next, err := nextToken(out)
-	return list, next, err
-}
-
-// HeldStandings lists an account's held messages, oldest first, without their content and addresses: two requests for
-// a page of at most 100. Those that the index still shows and that are held no longer are left out.
-func (s *Store) HeldStandings(ctx context.Context, accountID string, p Page) ([]Message, string, error) {
-	out, err := s.page(ctx, p, &dynamodb.QueryInput{
-		IndexName: aws.String(HeldIndex), ScanIndexForward: aws.Bool(true), KeyConditionExpression: aws.String("#k = :k"),
-		ExpressionAttributeNames: map[string]string{"#k": attrHeldKey}, ExpressionAttributeValues: item{":k": str(accountID)},
-	}, attrHeldKey, attrHeldSort)
-	if err != nil {
-		return nil, "", err
-	}
-	ids := make([]id.Message, len(out.Items))
-	for i, it := range out.Items {
-		_, conversation, _ := strings.Cut(text(it, attrPK), "#")
-		ids[i] = id.Message{Unique: strings.TrimPrefix(text(it, attrSK), statePrefix), Conversation: conversation}
-	}
-	found, err := s.Standings(ctx, accountID, ids)
-	if err != nil {
-		return nil, "", err
-	}
-	list := make([]Message, 0, len(ids))
-	for _, mid := range ids {
-		if m, ok := found[mid]; ok && m.Outcome == Held {
-			list = append(list, m)
-		}
-	}
-	next, err := nextToken(out)
-	return list, next, err
-}
-
-// page runs a query for one page, newest first unless the input says otherwise. A token holds the key at which the
-// page before ended; one that leads outside the list's own key is refused.
-func (s *Store) page(ctx context.Context, p Page, in *dynamodb.QueryInput, indexKeys ...string) (*dynamodb.QueryOutput, error) {
-	in.TableName, in.Limit = &s.Table, aws.Int32(int32(p.Size))
-	if in.ScanIndexForward == nil {
-		in.ScanIndexForward = aws.Bool(false)
-	}
-	if p.Token != "" {
-		start, err := parseToken(p.Token, append([]string{attrPK, attrSK}, indexKeys...))
-		if err != nil {
-			return nil, err
-		}
-		if !startsWithin(in, start, indexKeys) {
-			return nil, ErrPageToken
-		}
-		in.ExclusiveStartKey = start
-	}
-	out, err := s.DB.Query(ctx, in)
-	if err != nil {
-		return nil, fmt.Errorf("query messages: %w", err)
-	}
-	return out, nil
-}
-
-// startsWithin reports whether a list may begin at a key: in its own partition, and in the table at a message.
-func startsWithin(in *dynamodb.QueryInput, start item, indexKeys []string) bool {
-	if len(indexKeys) > 0 {
-		return text(start, indexKeys[0]) == text(in.ExpressionAttributeValues, ":k")
-	}
-	prefix := text(in.ExpressionAttributeValues, ":m")
-	return text(start, attrPK) == text(in.ExpressionAttributeValues, ":pk") && strings.HasPrefix(text(start, attrSK), prefix)
-}
-
-func nextToken(out *dynamodb.QueryOutput) (string, error) {
-	if len(out.LastEvaluatedKey) == 0 {
-		return "", nil
-	}
-	return token(out.LastEvaluatedKey)
-}
-
-func token(place item) (string, error) {
-	k := map[string]string{}
-	for name := range place {
-		k[name] = text(place, name)
-	}
-	b, err := json.Marshal(k)
-	if err != nil {
-		return "", fmt.Errorf("encode page token: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(b), nil
-}
-
-func parseToken(token string, names []string) (item, error) {
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
-		return nil, ErrPageToken
-	}
-	k := map[string]string{}
-	if err := json.Unmarshal(b, &k); err != nil || len(k) != len(names) {
-		return nil, ErrPageToken
-	}
-	start := item{}
-	for _, n := range names {
-		if k[n] == "" {
-			return nil, ErrPageToken
-		}
-		start[n] = str(k[n])
-	}
-	return start, nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/id"
 )
@@ -153,15 +152,4 @@ func (s *Store) Unlist(ctx context.Context, m Message) error {
 		return fmt.Errorf("unlist conversation: %w", err)
 	}
 	return nil
-}
-
-// Received reports whether a reply was recorded already, by the provider's id of it.
-func (s *Store) Received(ctx context.Context, accountID, conversation, replyID string) (bool, error) {
-	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.Table, ConsistentRead: aws.Bool(true), Key: map[string]types.AttributeValue{attrPK: str(partition(accountID, conversation)), attrSK: str(seenPrefix + replyID)},
-	})
-	if err != nil {
-		return false, fmt.Errorf("look for reply: %w", err)
-	}
-	return len(out.Item) > 0, nil
 }

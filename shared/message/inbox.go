@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/audit"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
@@ -34,7 +35,7 @@ const (
 	assignedSuffix = "#assigned" // pk account#assigned, sk user#conversation: who works on which conversation
 
 	// assignTries is how often an assignment looks again when another one came in between.
-	assignTries = 3
+	assignTries = 20
 	// laterPages bounds how far a marker looks for the next reply: 40 pages of 25 messages.
 	laterPages = 40
 )
@@ -97,80 +98,6 @@ func (c *Conversation) know(it item) {
 		c.Read = Marker{UpTo: id.Message{Unique: text(it, attrReadTo), Conversation: c.Key}, By: by, At: millis(it, attrReadAt)}
 	}
 	c.Assignee = Assignment{UserID: text(it, attrAssignee), By: text(it, attrAssignedBy), At: millis(it, attrAssignedAt)}
-}
-
-// countReply notes a reply in the conversation's item, before the reply itself is written, and gives its number among the
-// replies. A repeat of the newest reply is not counted again. Two requests, three for a reply that another one overtook.
-func (s *Store) countReply(ctx context.Context, m Message) (int64, error) {
-	before, err := s.before(ctx, m)
-	if err != nil {
-		return 0, err
-	}
-	in := &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: inboxItem(m.AccountID, m.ID.Conversation),
-		UpdateExpression:         aws.String("SET #n = if_not_exists(#n, :zero) + :one, #li = :this, #ttl = :ttl"),
-		ConditionExpression:      aws.String("attribute_not_exists(#li) OR #li < :this"),
-		ExpressionAttributeNames: map[string]string{"#n": attrReplies, "#li": attrLastReply, "#ttl": attrTTL},
-		ExpressionAttributeValues: item{
-			":zero": num(0), ":one": num(1), ":this": str(m.ID.Unique), ":ttl": num(m.CreatedAt().Add(m.keptFor(s.Retention)).Unix()),
-		},
-		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}
-	if before != "" {
-		*in.UpdateExpression += ", #lo = :before"
-		in.ExpressionAttributeNames["#lo"], in.ExpressionAttributeValues[":before"] = attrLastSent, str(before)
-	}
-	out, err := s.DB.UpdateItem(ctx, in)
-	refused := new(types.ConditionalCheckFailedException)
-	switch {
-	case errors.As(err, &refused) && text(refused.Item, attrLastReply) == m.ID.Unique:
-		return number(refused.Item, attrReplies), nil
-	case errors.As(err, &refused):
-		return s.countOvertaken(ctx, m)
-	case err != nil:
-		return 0, fmt.Errorf("count reply: %w", err)
-	}
-	return number(out.Attributes, attrReplies), nil
-}
-
-// countOvertaken counts a reply that is older than the newest one.
-func (s *Store) countOvertaken(ctx context.Context, m Message) (int64, error) {
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: inboxItem(m.AccountID, m.ID.Conversation), UpdateExpression: aws.String("SET #n = if_not_exists(#n, :zero) + :one"),
-		ExpressionAttributeNames: map[string]string{"#n": attrReplies}, ExpressionAttributeValues: item{":zero": num(0), ":one": num(1)},
-		ReturnValues: types.ReturnValueAllNew,
-	})
-	if err != nil {
-		return 0, fmt.Errorf("count reply: %w", err)
-	}
-	return number(out.Attributes, attrReplies), nil
-}
-
-// before gives the unique of the message right before a reply, if that is one that was sent to the recipient: "" else.
-func (s *Store) before(ctx context.Context, m Message) (string, error) {
-	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
-		TableName: &s.Table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: aws.Int32(2),
-		KeyConditionExpression:   aws.String("#pk = :pk AND #sk BETWEEN :first AND :this"),
-		ProjectionExpression:     aws.String("#sk, #d"),
-		ExpressionAttributeNames: map[string]string{"#pk": attrPK, "#sk": attrSK, "#d": attrDirection},
-		ExpressionAttributeValues: item{
-			":pk": str(partition(m.AccountID, m.ID.Conversation)), ":first": str(statePrefix), ":this": str(statePrefix + m.ID.Unique),
-		},
-	})
-	if err != nil {
-		return "", fmt.Errorf("look before reply: %w", err)
-	}
-	for _, it := range out.Items {
-		unique := strings.TrimPrefix(text(it, attrSK), statePrefix)
-		if unique == m.ID.Unique {
-			continue
-		}
-		if text(it, attrDirection) != "i" {
-			return unique, nil
-		}
-		break
-	}
-	return "", nil
 }
 
 // MarkRead moves the marker of a conversation to a message, which must be there. A marker never goes back: Applied is
@@ -254,21 +181,17 @@ func (s *Store) inboxOf(ctx context.Context, accountID, conversation string) (it
 
 // inboxes reads what is known of conversations besides their messages, by key: one request for each 100.
 func (s *Store) inboxes(ctx context.Context, accountID string, conversations []string, consistent bool) (map[string]item, error) {
-	found := make(map[string]item, len(conversations))
-	for len(conversations) > 0 {
-		some := conversations[:min(100, len(conversations))]
-		conversations = conversations[len(some):]
-		ask := types.KeysAndAttributes{ConsistentRead: &consistent}
-		for _, k := range some {
-			ask.Keys = append(ask.Keys, inboxItem(accountID, k))
-		}
-		items, err := s.batch(ctx, ask)
-		if err != nil {
-			return nil, err
-		}
-		for _, it := range items {
-			found[strings.TrimPrefix(text(it, attrPK), accountID+"#")] = it
-		}
+	ask := types.KeysAndAttributes{ConsistentRead: &consistent}
+	for _, k := range conversations {
+		ask.Keys = append(ask.Keys, inboxItem(accountID, k))
+	}
+	items, err := awsclient.BatchGet(ctx, s.DB, s.Table, ask)
+	if err != nil {
+		return nil, fmt.Errorf("get conversations: %w", err)
+	}
+	found := make(map[string]item, len(items))
+	for _, it := range items {
+		found[strings.TrimPrefix(text(it, attrPK), accountID+"#")] = it
 	}
 	return found, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/localaws/awstest"
@@ -243,8 +244,8 @@ func TestAConversationIsListedOnceWhereItWasActive(t *testing.T) {
 	}
 	for size := 1; size <= 10; size++ {
 		var got []string
-		for p := (message.Page{Size: size}); ; {
-			list, next, err := s.Conversations(t.Context(), account, chn, p)
+		for p := (attr.Page{Size: size}); ; {
+			list, next, err := s.Conversations(t.Context(), account, chn, p, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -260,7 +261,7 @@ func TestAConversationIsListedOnceWhereItWasActive(t *testing.T) {
 		}
 	}
 	count.Reset()
-	if _, _, err := s.Conversations(t.Context(), account, chn, message.Page{Size: 10}); err != nil {
+	if _, _, err := s.Conversations(t.Context(), account, chn, attr.Page{Size: 10}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := count.Report().Total.Requests; got > 7 {

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 )
 
@@ -42,7 +43,7 @@ func dueKey(at time.Time, m id.Message) string {
 
 // Due lists the messages of a shard whose time comes before a moment, the earliest first, a page at a time: those whose
 // references are not on their way. The index follows the table within moments.
-func (s *Store) Due(ctx context.Context, shard string, before time.Time, p Page) ([]Due, string, error) {
+func (s *Store) Due(ctx context.Context, shard string, before time.Time, p attr.Page) ([]Due, string, error) {
 	out, err := s.page(ctx, p, &dynamodb.QueryInput{
 		IndexName: aws.String(ScheduledIndex), ScanIndexForward: aws.Bool(true), KeyConditionExpression: aws.String("#k = :k AND #due < :before"),
 		ExpressionAttributeNames:  map[string]string{"#k": attrShard, "#due": attrDue},
@@ -61,7 +62,7 @@ func (s *Store) Due(ctx context.Context, shard string, before time.Time, p Page)
 		}
 		list = append(list, Due{AccountID: accountID, ID: id.Message{Unique: strings.TrimPrefix(text(it, attrSK), statePrefix), Conversation: conversation}, SendAt: time.UnixMilli(at).UTC()})
 	}
-	next, err := nextToken(out)
+	next, err := attr.Token(out.LastEvaluatedKey)
 	return list, next, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/seal"
@@ -69,7 +70,7 @@ func TestAStoreWithoutAnOpenerShowsNoContent(t *testing.T) {
 	if _, err := s.Conversation(t.Context(), account, talk); err == nil {
 		t.Error("its conversation was read")
 	}
-	if _, _, err := s.InConversation(t.Context(), account, talk, message.Page{Size: 10}); err == nil {
+	if _, _, err := s.InConversation(t.Context(), account, talk, attr.Page{Size: 10}); err == nil {
 		t.Error("its conversation was listed")
 	}
 	reply := fresh(mid(5), "reply")

@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
@@ -348,6 +350,22 @@ func TestStatesLeavesOutWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestMoreMessagesThanOneRequestTakesAreReadAllTheSame(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	var ids []id.Message
+	for i := range 101 {
+		ids = append(ids, mid(i))
+		create(t, s, fresh(mid(i), "hello"))
+	}
+	reads := map[string]func(context.Context, string, []id.Message) (map[id.Message]message.Message, error){"States": s.States, "Standings": s.Standings}
+	for name, read := range reads {
+		if got, err := read(t.Context(), account, ids); err != nil || len(got) != len(ids) {
+			t.Errorf("%s: %d messages, %v; want %d", name, len(got), err, len(ids))
+		}
+	}
+}
+
 func TestTheTailOfAConversation(t *testing.T) {
 	t.Parallel()
 	const reply = "reply" // everything else is the outcome of an outbound message
@@ -427,24 +445,24 @@ func TestListsGiveEveryMessageOnceInOrder(t *testing.T) {
 	for i, w := range want {
 		reversed[len(want)-1-i] = w
 	}
-	type list func(message.Page) ([]message.Message, string, error)
+	type list func(attr.Page) ([]message.Message, string, error)
 	ctx := t.Context()
 	cases := map[string]struct {
 		list list
 		want []string
 	}{
-		"conversation": {func(p message.Page) ([]message.Message, string, error) {
+		"conversation": {func(p attr.Page) ([]message.Message, string, error) {
 			return s.InConversation(ctx, account, talk, p)
 		}, reversed},
-		"reference": {func(p message.Page) ([]message.Message, string, error) {
+		"reference": {func(p attr.Page) ([]message.Message, string, error) {
 			return s.ByReference(ctx, account, "order 17", p)
 		}, reversed},
-		"held": {func(p message.Page) ([]message.Message, string, error) { return s.HeldStandings(ctx, account, p) }, withoutContent},
+		"held": {func(p attr.Page) ([]message.Message, string, error) { return s.HeldStandings(ctx, account, p) }, withoutContent},
 	}
 	tokens := map[string]string{}
 	for name, c := range cases {
 		var got []string
-		p := message.Page{Size: 3}
+		p := attr.Page{Size: 3}
 		for {
 			list, next, err := c.list(p)
 			if err != nil {
@@ -462,7 +480,7 @@ func TestListsGiveEveryMessageOnceInOrder(t *testing.T) {
 			t.Errorf("%s: got\n%v\nwant\n%v", name, got, c.want)
 		}
 	}
-	tokens["another account's list"] = token(t, func(p message.Page) (string, error) {
+	tokens["another account's list"] = token(t, func(p attr.Page) (string, error) {
 		for i := range 2 {
 			m := fresh(mid(50+i), "x")
 			m.AccountID = "acc_b"
@@ -476,16 +494,16 @@ func TestListsGiveEveryMessageOnceInOrder(t *testing.T) {
 	tokens["a value of the query that is no key"] = "eyJwayI6Im0jIiwic2siOiJtIzAwIn0"               // {"pk":"m#","sk":"m#00"}
 	for of, token := range tokens {
 		for name, c := range cases {
-			if _, _, err := c.list(message.Page{Size: 3, Token: token}); of != name && !errors.Is(err, message.ErrPageToken) {
+			if _, _, err := c.list(attr.Page{Size: 3, Token: token}); of != name && !errors.Is(err, attr.ErrToken) {
 				t.Errorf("%s took the token of %s: %v", name, of, err)
 			}
 		}
 	}
 }
 
-func token(t *testing.T, list func(message.Page) (string, error)) string {
+func token(t *testing.T, list func(attr.Page) (string, error)) string {
 	t.Helper()
-	next, err := list(message.Page{Size: 1})
+	next, err := list(attr.Page{Size: 1})
 	if err != nil || next == "" {
 		t.Fatalf("no token: %v", err)
 	}
@@ -504,7 +522,7 @@ func TestAHeldMessageLeavesTheListWhenItIsReleasedOrEnded(t *testing.T) {
 					t.Fatalf("%+v, %v", w, err)
 				}
 			}
-			if list, _, err := s.HeldStandings(t.Context(), account, message.Page{Size: 10}); err != nil || len(list) != 0 {
+			if list, _, err := s.HeldStandings(t.Context(), account, attr.Page{Size: 10}); err != nil || len(list) != 0 {
 				t.Fatalf("still held: %v, %v", list, err)
 			}
 		})
@@ -541,9 +559,9 @@ func TestConversationsAreListedByTheirLastActivity(t *testing.T) {
 	say(0, 150, false)
 	for size := 1; size <= 5; size++ {
 		var got []string
-		p := message.Page{Size: size}
+		p := attr.Page{Size: size}
 		for {
-			list, next, err := s.Conversations(t.Context(), account, chn, p)
+			list, next, err := s.Conversations(t.Context(), account, chn, p, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -570,11 +588,11 @@ func TestConversationsAreListedByTheirLastActivity(t *testing.T) {
 	if listed, err := s.Listed(t.Context(), elsewhere); err != nil || listed {
 		t.Fatalf("listed in an hour without a message: %v, %v", listed, err)
 	}
-	next := token(t, func(p message.Page) (string, error) {
-		_, next, err := s.Conversations(t.Context(), account, chn, p)
+	next := token(t, func(p attr.Page) (string, error) {
+		_, next, err := s.Conversations(t.Context(), account, chn, p, nil)
 		return next, err
 	})
-	if _, _, err := s.Conversations(t.Context(), account, "chn_000000000000000z", message.Page{Size: 1, Token: next}); !errors.Is(err, message.ErrPageToken) {
+	if _, _, err := s.Conversations(t.Context(), account, "chn_000000000000000z", attr.Page{Size: 1, Token: next}, nil); !errors.Is(err, attr.ErrToken) {
 		t.Fatalf("another channel took the token: %v", err)
 	}
 }
@@ -609,7 +627,7 @@ func TestAReplyIsRecordedOnceHoweverOftenItArrives(t *testing.T) {
 				firsts++
 			}
 		}
-		list, _, err := s.InConversation(t.Context(), account, talk, message.Page{Size: 10})
+		list, _, err := s.InConversation(t.Context(), account, talk, attr.Page{Size: 10})
 		if err != nil || len(list) != 1 || len(ids) != 1 || !ids[list[0].ID] || firsts != 1 || list[0].Content.Text != text {
 			t.Fatalf("%d messages, %d ids, %d firsts, %v", len(list), len(ids), firsts, err)
 		}

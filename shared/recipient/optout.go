@@ -13,13 +13,19 @@ import (
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
 // Flags tells who opted out, by conversation: no address is needed for that.
 type Flags struct {
-	DB    batchGetter
+	DB    awsclient.BatchGetter
 	Table string
+}
+
+// At is where the flag of a conversation lies, for who reads it together with other items: where there is an item, its recipient opted out.
+func (f *Flags) At(accountID, conversation string) awsclient.Key {
+	return awsclient.Key{Table: f.Table, Item: key(accountID, conversation, flagSort)}
 }
 
 // OptedOut tells which conversations of an account are closed by an opt-out: one request for each 100. Consistent reads cost

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
@@ -333,20 +333,35 @@ func (s *Store) Ensure(ctx context.Context, accountID, address string) (string, 
 	if err != nil {
 		return "", err
 	}
-	_, err = s.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: changes})
-	canceled := new(types.TransactionCanceledException)
-	switch {
-	case errors.As(err, &canceled):
-		it, err := s.read(ctx, accountID, s.AddressKey(accountID, address), recipientSort)
-		if err == nil && attr.Text(it, attrOwner) == "" {
-			err = ErrErasing
+	for try := range ensureTries {
+		_, err = s.DB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: changes})
+		if err == nil {
+			return recipientID, nil
 		}
-		return attr.Text(it, attrOwner), err
-	case err != nil:
-		return "", fmt.Errorf("make recipient: %w", err)
+		if canceled := new(types.TransactionCanceledException); !errors.As(err, &canceled) {
+			break
+		}
+		it, err := s.read(ctx, accountID, s.AddressKey(accountID, address), recipientSort)
+		switch {
+		case err != nil:
+			return "", err
+		case attr.Text(it, attrOwner) != "":
+			return attr.Text(it, attrOwner), nil
+		case attr.Text(it, attrErasing) != "":
+			return "", ErrErasing
+		}
+		// Somebody else's transaction on the address was not done yet.
+		if err := awsclient.Wait(ctx, time.Duration(try+1)*ensureWait); err != nil {
+			return "", err
+		}
 	}
-	return recipientID, nil
+	return "", fmt.Errorf("make recipient: %w", err)
 }
+
+const (
+	ensureTries = 5
+	ensureWait  = 20 * time.Millisecond
+)
 
 // Change replaces a recipient's addresses and name. Opt-outs that the recipient has hold for new addresses too. It returns
 // ErrTaken, ErrErasing, ErrTooMany or ErrChanged. What changes nothing is not written.
@@ -457,31 +472,11 @@ func tally(list []Consent) map[string]any {
 	return map[string]any{"given": given, "withdrawn": len(list) - given, "channels": len(channels)}
 }
 
-const (
-	batchSize  = 100
-	batchTries = 5
-)
-
-// batchGet reads items until each was answered: a key that DynamoDB had no capacity for must not look like a missing item.
-func batchGet(ctx context.Context, db batchGetter, table string, keys []attr.Item, consistent bool) ([]attr.Item, error) {
-	var found []attr.Item
-	for chunk := range slices.Chunk(keys, batchSize) {
-		requests := map[string]types.KeysAndAttributes{table: {Keys: chunk, ConsistentRead: &consistent}}
-		for try := 0; len(requests) > 0; try++ {
-			if try == batchTries {
-				return nil, errors.New("read recipients: some keys were not answered in " + strconv.Itoa(batchTries) + " tries")
-			}
-			out, err := db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: requests})
-			if err != nil {
-				return nil, fmt.Errorf("read recipients: %w", err)
-			}
-			found = append(found, out.Responses[table]...)
-			requests = out.UnprocessedKeys
-		}
+// batchGet reads items, one request for each 100 keys.
+func batchGet(ctx context.Context, db awsclient.BatchGetter, table string, keys []attr.Item, consistent bool) ([]attr.Item, error) {
+	found, err := awsclient.BatchGet(ctx, db, table, types.KeysAndAttributes{Keys: keys, ConsistentRead: &consistent})
+	if err != nil {
+		return nil, fmt.Errorf("read recipients: %w", err)
 	}
 	return found, nil
-}
-
-type batchGetter interface {
-	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
 }

@@ -45,12 +45,11 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 	slices.SortFunc(pending, func(x, y id.Message) int { return strings.Compare(x.Unique+x.Conversation, y.Unique+y.Conversation) })
 	pending = slices.Compact(pending) // a message may have been delivered twice
 	known := hint.AccountID == accountID && !over(hint.Period, s.Now())
-	take := len(pending)
 	if !known {
 		// The first guess: the period that lies in, and an idle gate.
 		a.Gate = Gate{AccountID: accountID, Period: now.Kind.Period(s.Now()), Version: now.Version}
 	}
-	take = min(take, a.first(now))
+	take := min(len(pending), now.atOnce())
 	for range admitTries {
 		if len(pending) == 0 {
 			return a, nil
@@ -66,6 +65,7 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 			if err := s.Create(ctx, accountID, a.Terms); err != nil {
 				return a, err
 			}
+			take = min(take, a.Terms.atOnce())
 			continue
 		case errors.As(err, &refused):
 			a.Gate = refused.Gate
@@ -87,7 +87,7 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 			return a, err
 		}
 		if !settled {
-			take = min(len(pending), max(take, 1))
+			take = min(len(pending), max(take, 1), a.Terms.atOnce())
 			continue
 		}
 		if take = a.room(s.Now(), pending, waited); take == 0 {
@@ -97,8 +97,8 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 	return a, fmt.Errorf("reserve usage: the gate of %s changed %d times meanwhile", accountID, admitTries)
 }
 
-// first bounds the first try by what no gate could grant at once.
-func (a *Admission) first(t Terms) int {
+// atOnce bounds a try by what no gate could grant at once.
+func (t Terms) atOnce() int {
 	n := min(t.InFlight, MostAtOnce)
 	if t.Rate.Limit > 0 && t.Rate.Burst < int64(n) {
 		n = int(t.Rate.Burst)

@@ -155,6 +155,29 @@ func TestAdmitMakesTheFirstGateUnderFreshTerms(t *testing.T) {
 	}
 }
 
+func TestABurstThatWasLoweredMeanwhileBoundsTheNextTry(t *testing.T) {
+	t.Parallel()
+	older, wide, narrow := monthly, monthly, monthly
+	older.Version = "basic@0"
+	wide.Rate = usage.Rate{Limit: 100, Window: time.Second, Burst: 10}
+	narrow.Version, narrow.Rate = "basic@2", usage.Rate{Limit: 100, Window: time.Second, Burst: 2}
+	cases := map[string]func(*testing.T) fixture{
+		"the gate has the new terms already": func(t *testing.T) fixture { return newGate(t, narrow) },
+		"the gate has even older terms":      func(t *testing.T) fixture { return newGate(t, older) },
+		"there is no gate yet":               func(t *testing.T) fixture { return newStore(t) },
+	}
+	for name, begin := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := begin(t)
+			a, err := f.Admit(t.Context(), account, cached(wide, narrow), msgs(1, 4), usage.Gate{}, 1, false)
+			if err != nil || len(a.Granted) != 2 || len(a.Delayed) != 2 {
+				t.Errorf("%d are granted and %d delayed, %v; want 2 and 2", len(a.Granted), len(a.Delayed), err)
+			}
+		})
+	}
+}
+
 // meddler changes what happens to the update requests of a store.
 type meddler struct {
 	usage.DynamoDB

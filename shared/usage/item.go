@@ -189,3 +189,20 @@ func decodeGate(it item) (Gate, error) {
 	}
 	return g, nil
 }
+
+// expiry rounds up to a whole second, as entries keep it.
+func expiry(now time.Time) time.Time { return now.Add(Lease + time.Second - 1).Truncate(time.Second) }
+
+// mark is a period as entries keep it; never 0, which means that an entry counts nothing. Days are numbered from the
+// year 2000, months from the year 2000 with the highest bit set.
+func mark(period string) uint16 {
+	begin, _, err := bounds(period)
+	switch {
+	case err != nil:
+		return 0
+	case len(period) == len("2006-01"):
+		return 0x8000 | uint16((begin.Year()-2000)*12+int(begin.Month()))
+	default:
+		return uint16(begin.Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Hours()/24) + 1
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
@@ -230,7 +231,7 @@ func (k *worker) sweep() {
 	if !k.clock.Now().Before(g.Ends) {
 		_, _ = k.g.Roll(ctx, g, k.plan)
 	}
-	held, _, err := k.m.HeldStandings(ctx, k.account, message.Page{Size: 10})
+	held, _, err := k.m.HeldStandings(ctx, k.account, attr.Page{Size: 10})
 	if err != nil {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
 
@@ -158,22 +159,11 @@ func (s *Scopes) transact(ctx context.Context, changes ...types.TransactWriteIte
 		if refused {
 			return failed, nil
 		}
-		if err := pause(ctx, time.Duration(try+1)*scopeWait); err != nil {
+		if err := awsclient.Wait(ctx, time.Duration(try+1)*scopeWait); err != nil {
 			return nil, err
 		}
 	}
 	return nil, ErrBusy
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // Pass lets a message through a limit's frequency, or gives it a place in the line and says how long to wait for it.

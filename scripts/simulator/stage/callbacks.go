@@ -40,8 +40,10 @@ func (s *Stage) Accept(e *Exchange, life Life) {
 	s.accepted++
 	s.takenBy[e.Sender]++
 	b := s.of(e.Sender)
+	e.reported = new([]string)
 	f := following{
-		sender: e.Sender, statuses: slices.Clone(life.Statuses), times: life.Statuses, tell: life.Tell,
+		reported: e.reported,
+		sender:   e.Sender, statuses: slices.Clone(life.Statuses), times: life.Statuses, tell: life.Tell,
 		from: time.Now().Add(max(0, life.Wait) + time.Duration(b.CallbackDelayMS)*time.Millisecond),
 	}
 	if b.ReorderCallbacks {
@@ -68,6 +70,7 @@ type following struct {
 	from            time.Time
 	generation      int
 	tell            func(status string, at time.Time, now Behaviour) Callback
+	reported        *[]string
 }
 
 func (s *Stage) follow(f following) {
@@ -85,11 +88,20 @@ func (s *Stage) follow(f following) {
 		now := s.Behaviour(f.sender)
 		c := f.tell(f.statuses[0], s.o.Clock(), now)
 		if now.Callbacks && c.URL != "" {
-			s.deliver(ctx, delivery{callback: c, generation: f.generation}, now)
+			s.deliver(ctx, delivery{callback: c, generation: f.generation, taken: s.reports(f.reported, f.statuses[0])}, now)
 		}
 		f.statuses, f.times = f.statuses[1:], f.times[1:]
 		s.follow(f)
 	})
+}
+
+// reports gives what notes a status as told.
+func (s *Stage) reports(list *[]string, status string) func() {
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		*list = append(*list, status)
+	}
 }
 
 // Deliver makes the first attempt at a callback, with the repeats that are steered, and schedules further ones when it is
@@ -103,6 +115,14 @@ type delivery struct {
 	callback   Callback
 	attempt    int
 	generation int
+	// taken is called once the callback is answered as it must be; nil: nobody wants to know.
+	taken func()
+}
+
+func (d delivery) done() {
+	if d.taken != nil {
+		d.taken()
+	}
 }
 
 func (s *Stage) deliver(ctx context.Context, d delivery, b Behaviour) int {
@@ -110,7 +130,9 @@ func (s *Stage) deliver(ctx context.Context, d delivery, b Behaviour) int {
 	for range b.RepeatCallbacks {
 		_ = s.post(ctx, d.callback)
 	}
-	if !s.o.Delivered(status) {
+	if s.o.Delivered(status) {
+		d.done()
+	} else {
 		s.retry(d, status, b.RetryScale)
 	}
 	return status
@@ -133,7 +155,9 @@ func (s *Stage) retry(d delivery, status int, scale float64) {
 		}
 		if status := s.post(ctx, d.callback); !s.o.Delivered(status) {
 			s.retry(d, status, scale)
+			return
 		}
+		d.done()
 	})
 }
 

@@ -3,6 +3,7 @@ package stage
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,10 @@ type Call struct {
 	Duplicate bool `json:"duplicate"`
 	// Dropped: the connection was closed instead of answering.
 	Dropped bool `json:"dropped,omitempty"`
+	// Reported are the statuses of the message that was accepted, each once its callback was taken.
+	Reported []string `json:"reported,omitempty"`
+
+	reported *[]string
 }
 
 // Ring keeps the last of many.
@@ -59,7 +64,7 @@ func (r *Ring[T]) Each(f func(T) bool) {
 func (e *Exchange) record() *Call {
 	out := &Call{
 		At: e.At.UTC(), Method: e.Request.Method, Path: e.Request.URL.Path, SenderID: ID(e.Sender), RequestID: e.RequestID, To: e.To,
-		Status: e.Status, Accepted: e.Accepted, Duplicate: e.Duplicate, Dropped: e.drop,
+		Status: e.Status, Accepted: e.Accepted, Duplicate: e.Duplicate, Dropped: e.drop, reported: e.reported,
 	}
 	switch {
 	case len(e.Body) == 0:
@@ -103,7 +108,11 @@ func (s *Stage) Calls(sender string) ([]Call, int) {
 	out := []Call{}
 	s.calls.ring.Each(func(c *Call) bool {
 		if sender == "" || string(c.SenderID) == sender {
-			out = append(out, *c)
+			shown := *c
+			if c.reported != nil {
+				shown.Reported = slices.Clone(*c.reported)
+			}
+			out = append(out, shown)
 		}
 		return true
 	})

@@ -51,6 +51,8 @@ type Exchange struct {
 
 	delay time.Duration
 	drop  bool
+	// reported are the statuses of the accepted message that were told; the stage's lock guards them.
+	reported *[]string
 }
 
 // JSON answers with a value.

@@ -189,3 +189,24 @@ func TestAResetForgetsTheProvidersPartToo(t *testing.T) {
 		}
 	})
 }
+
+func TestACallTellsWhatWasReportedOfItsMessageOnceThatWasTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		// The first status is taken at the second attempt, the second one never.
+		p := start(t, stage.Options{RetrySchedule: []time.Duration{time.Second}}, func(n int) int { return []int{500, 503, 200, 503}[min(n, 4)-1] })
+		p.must(201, "POST", "/v1/+3579/messages", "x")
+		time.Sleep(500 * time.Millisecond)
+		if calls, _ := p.Calls(""); len(calls) != 1 || len(calls[0].Reported) != 0 {
+			t.Errorf("before a callback was taken: %+v", calls)
+		}
+		time.Sleep(time.Minute)
+		calls, _ := p.Calls("")
+		if len(calls) != 1 || !slices.Equal(calls[0].Reported, []string{"sent"}) {
+			t.Errorf("%+v", calls)
+		}
+		if shown := p.must(200, "GET", "/_sim/calls", ""); !strings.Contains(shown, `"reported":["sent"]`) {
+			t.Errorf("%s", shown)
+		}
+	})
+}

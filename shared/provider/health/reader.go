@@ -68,19 +68,15 @@ func (r *Reader) States(ctx context.Context, of ...Subject) (map[Subject]Report,
 			missing = append(missing, s)
 		}
 	}
-	for len(missing) > 0 {
-		n := min(len(missing), maxStatuses)
-		read, err := r.store.Statuses(ctx, missing[:n]...)
-		if err != nil {
-			return nil, err
-		}
-		for s, st := range read {
-			var report Report
-			report.State, report.Since = st.Shown(now)
-			r.states.Put(s, report, now)
-			out[s] = report
-		}
-		missing = missing[n:]
+	read, err := r.store.Statuses(ctx, missing...)
+	if err != nil {
+		return nil, err
+	}
+	for s, st := range read {
+		var report Report
+		report.State, report.Since = st.Shown(now)
+		r.states.Put(s, report, now)
+		out[s] = report
 	}
 	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/awsclient"
 )
 
 // Items: pk "health#<kind>#<id>", sk "slot#<unix time>": what was counted in these five seconds; sk "state": its state and breaker. They lie in
@@ -43,9 +44,6 @@ const (
 	stateSort  = "state"
 
 	slotsKept = time.Hour
-	readTries = 3
-	// maxStatuses is how many keys DynamoDB takes in one request.
-	maxStatuses = 100
 )
 
 // DynamoDB is what the store needs of the AWS client.
@@ -140,33 +138,23 @@ func (s *Store) Read(ctx context.Context, of Subject, now time.Time) ([]Slot, St
 	return list, st, nil
 }
 
-// Statuses gives the statuses of up to 100 subjects; one of which nothing is recorded has the zero Status.
+// Statuses gives the statuses of subjects: one request for each 100. One of which nothing is recorded has the zero Status.
 func (s *Store) Statuses(ctx context.Context, of ...Subject) (map[Subject]Status, error) {
 	found := make(map[Subject]Status, len(of))
-	ask := types.KeysAndAttributes{}
+	var ask types.KeysAndAttributes
 	for _, sub := range of {
 		if _, twice := found[sub]; !twice {
 			found[sub] = Status{}
 			ask.Keys = append(ask.Keys, stateKey(sub))
 		}
 	}
-	requests := map[string]types.KeysAndAttributes{s.Table: ask}
-	for range readTries {
-		if len(requests) == 0 || len(ask.Keys) == 0 {
-			return found, nil
-		}
-		out, err := s.DB.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: requests})
-		if err != nil {
-			return nil, fmt.Errorf("read health: %w", err)
-		}
-		for _, it := range out.Responses[s.Table] {
-			kind, id, _ := strings.Cut(strings.TrimPrefix(attr.Text(it, attrPK), prefix), "#")
-			found[Subject{kind, id}] = decodeStatus(it)
-		}
-		requests = out.UnprocessedKeys
+	items, err := awsclient.BatchGet(ctx, s.DB, s.Table, ask)
+	if err != nil {
+		return nil, fmt.Errorf("read health: %w", err)
 	}
-	if len(requests) > 0 {
-		return nil, fmt.Errorf("read health: some keys were not answered in %d tries", readTries)
+	for _, it := range items {
+		kind, id, _ := strings.Cut(strings.TrimPrefix(attr.Text(it, attrPK), prefix), "#")
+		found[Subject{kind, id}] = decodeStatus(it)
 	}
 	return found, nil
 }

@@ -41,13 +41,13 @@ const (
 	attrAddress      = "address"
 	attrChannel      = "channel_id"
 	attrTaken        = "taken_at"
+	attrFreed        = "freed_at"
 	providersKey     = "providers"
 	providerPrefix   = "provider#"
 	registrySort     = "registry"
 	senderPrefix     = "sender#"
 	senderPage       = 200
 	takeRounds       = 8
-	maxListed        = 200
 	cacheSize        = 256
 	consistentPrefix = "#pk = :pk AND begins_with(#sk, :prefix)"
 )
@@ -117,25 +117,30 @@ func (s *Store) Read(ctx context.Context, providerID string) (Entry, error) {
 
 // List gives all providers, by id; each entry at most RecentAge old. One request, and one for each entry that is not kept.
 func (s *Store) List(ctx context.Context) ([]Entry, error) {
-	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
-		TableName: &s.Table, ConsistentRead: aws.Bool(true), Limit: aws.Int32(maxListed), KeyConditionExpression: aws.String("#pk = :pk"),
+	in := &dynamodb.QueryInput{
+		TableName: &s.Table, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("#pk = :pk"),
 		ExpressionAttributeNames: map[string]string{"#pk": attrPK}, ExpressionAttributeValues: attr.Item{":pk": attr.String(providersKey)},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list providers: %w", err)
 	}
-	list := make([]Entry, 0, len(out.Items))
-	for _, it := range out.Items {
-		e, err := s.Recent(ctx, attr.Text(it, attrSK))
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
+	var list []Entry
+	for { // more than one request only for more names than 1 MB holds
+		out, err := s.DB.Query(ctx, in)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("list providers: %w", err)
 		}
-		list = append(list, e)
+		for _, it := range out.Items {
+			e, err := s.Recent(ctx, attr.Text(it, attrSK))
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, e)
+		}
+		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(out.LastEvaluatedKey) == 0 {
+			return list, nil
+		}
 	}
-	return list, nil
 }
 
 // PutSender adds a sender to a provider's pool, or changes the address of a free one; with the address that it has
@@ -200,8 +205,9 @@ func (s *Store) Senders(ctx context.Context, providerID string, p attr.Page) (li
 	return list, next, err
 }
 
-// TakeSender gives a channel a free sender of the pool, or the one that it has. No two channels ever get the same. It
-// returns ErrNoSender when none is free. The request for the pool, and one for each sender that it tries.
+// TakeSender gives a channel the sender of the pool that is free for the longest, or the one that it has. No two channels ever get the
+// same. It returns ErrNoSender when none is free, a *RestingError when those that are still rest. The request for the pool, and one for
+// each sender that it tries.
 func (s *Store) TakeSender(ctx context.Context, providerID, channelID string) (Sender, error) {
 	for range takeRounds {
 		free, own, err := s.free(ctx, providerID, channelID)
@@ -213,6 +219,9 @@ func (s *Store) TakeSender(ctx context.Context, providerID, channelID string) (S
 		}
 		if len(free) == 0 {
 			return Sender{}, ErrNoSender
+		}
+		if rested := free[0].FreedAt.Add(Rest); rested.After(s.Now()) {
+			return Sender{}, &RestingError{Until: rested}
 		}
 		for _, sender := range free {
 			taken, err := s.take(ctx, providerID, sender.ID, channelID)
@@ -227,8 +236,8 @@ func (s *Store) TakeSender(ctx context.Context, providerID, channelID string) (S
 	return Sender{}, ErrNoSender
 }
 
-// free gives the free senders, in an order of the channel's own so that channels made at once try different ones, and the
-// sender that the channel has already.
+// free gives the free senders, those first that are free for the longest, those that never were a channel's in an order of the channel's
+// own so that channels made at once try different ones, and the sender that the channel has already.
 func (s *Store) free(ctx context.Context, providerID, channelID string) (free []Sender, own *Sender, err error) {
 	err = s.eachSender(ctx, providerID, func(sender Sender) {
 		switch sender.ChannelID {
@@ -239,16 +248,18 @@ func (s *Store) free(ctx context.Context, providerID, channelID string) (free []
 		}
 	})
 	shuffle(free, channelID)
+	slices.SortStableFunc(free, func(a, b Sender) int { return a.FreedAt.Compare(b.FreedAt) })
 	return free, own, err
 }
 
 func (s *Store) take(ctx context.Context, providerID, senderID, channelID string) (Sender, error) {
+	now := s.Now()
 	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.Table, Key: senderKey(providerID, senderID),
-		UpdateExpression:          aws.String("SET #channel = :channel, #taken = :now"),
-		ConditionExpression:       aws.String("attribute_exists(#pk) AND (attribute_not_exists(#channel) OR #channel = :channel)"),
-		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#channel": attrChannel, "#taken": attrTaken},
-		ExpressionAttributeValues: attr.Item{":channel": attr.String(channelID), ":now": attr.Time(s.Now())}, ReturnValues: types.ReturnValueAllNew,
+		UpdateExpression:          aws.String("SET #channel = :channel, #taken = :now REMOVE #freed"),
+		ConditionExpression:       aws.String("attribute_exists(#pk) AND (attribute_not_exists(#channel) AND (attribute_not_exists(#freed) OR #freed <= :rested) OR #channel = :channel)"),
+		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#channel": attrChannel, "#taken": attrTaken, "#freed": attrFreed},
+		ExpressionAttributeValues: attr.Item{":channel": attr.String(channelID), ":now": attr.Time(now), ":rested": attr.Time(now.Add(-Rest))}, ReturnValues: types.ReturnValueAllNew,
 	})
 	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
 		return Sender{}, ErrSenderInUse
@@ -259,13 +270,13 @@ func (s *Store) take(ctx context.Context, providerID, senderID, channelID string
 	return decodeSender(out.Attributes), nil
 }
 
-// FreeSender gives a sender back to the pool, if it is that channel's. It reports whether it was.
+// FreeSender gives a sender back to the pool, if it is that channel's, where it rests first. It reports whether it was.
 func (s *Store) FreeSender(ctx context.Context, providerID, senderID, channelID string) (bool, error) {
 	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.Table, Key: senderKey(providerID, senderID),
-		UpdateExpression: aws.String("REMOVE #channel, #taken"), ConditionExpression: aws.String("#channel = :channel"),
-		ExpressionAttributeNames:  map[string]string{"#channel": attrChannel, "#taken": attrTaken},
-		ExpressionAttributeValues: attr.Item{":channel": attr.String(channelID)},
+		UpdateExpression: aws.String("SET #freed = :now REMOVE #channel, #taken"), ConditionExpression: aws.String("#channel = :channel"),
+		ExpressionAttributeNames:  map[string]string{"#channel": attrChannel, "#taken": attrTaken, "#freed": attrFreed},
+		ExpressionAttributeValues: attr.Item{":channel": attr.String(channelID), ":now": attr.Time(s.Now())},
 	})
 	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
 		return false, nil
@@ -397,6 +408,6 @@ func decodeEntry(it attr.Item) (Entry, error) {
 func decodeSender(it attr.Item) Sender {
 	return Sender{
 		ID: strings.TrimPrefix(attr.Text(it, attrSK), senderPrefix), Address: attr.Text(it, attrAddress),
-		ChannelID: attr.Text(it, attrChannel), TakenAt: attr.Moment(it, attrTaken),
+		ChannelID: attr.Text(it, attrChannel), TakenAt: attr.Moment(it, attrTaken), FreedAt: attr.Moment(it, attrFreed),
 	}
 }

@@ -63,7 +63,20 @@ func TestTransientLineGivesWayToTheNext(t *testing.T) {
 	s.Transient("58 s")
 	s.Line("done")
 	s.Clear()
-	want := "\r\x1b[K59 s\r\x1b[K58 s\r\x1b[Kdone\n"
+	want := "59 s\r\x1b[K58 s\r\x1b[Kdone\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
+func TestPictureGivesWayToTheNextLineByLine(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	s := &Screen{Out: &out, Live: true, Width: func() int { return 4 }}
+	s.Picture("one", "\x1b[1mtwo two\x1b[0m")
+	s.Picture("three")
+	s.Line("done")
+	want := "one\n\x1b[1mtwo \x1b[0m\r\x1b[K\x1b[1A\x1b[Kthre\r\x1b[Kdone\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", out.String(), want)
 	}

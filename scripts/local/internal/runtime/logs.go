@@ -18,6 +18,9 @@ type Logs struct {
 	mu  sync.Mutex
 	out io.Writer
 	now func() time.Time
+	// holding: lines are kept in held.
+	holding bool
+	held    [][]byte
 }
 
 // NewLogs writes to out.
@@ -50,8 +53,31 @@ func (l *Logs) line(label string, line []byte) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if out = append(out, '\n'); l.holding {
+		l.held = append(l.held, out)
+		return
+	}
 	// There is nobody to tell of a log that can't be written.
-	_, _ = l.out.Write(append(out, '\n'))
+	_, _ = l.out.Write(out)
+}
+
+// Hold keeps lines back until Release.
+func (l *Logs) Hold() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.holding = true
+}
+
+// Release writes what was held back: all of it, or what is no mere information.
+func (l *Logs) Release(all bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.held {
+		if all || !bytes.Contains(line, []byte(`"level":"INFO"`)) {
+			_, _ = l.out.Write(line)
+		}
+	}
+	l.holding, l.held = false, nil
 }
 
 // Logger logs under a name of its own, for what runs beside the functions.

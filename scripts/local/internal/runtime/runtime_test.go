@@ -370,3 +370,42 @@ func TestLinesOfAnyKindBecomeJSON(t *testing.T) {
 		})
 	}
 }
+
+func TestLinesThatAreHeldBackComeWhenTheyMatter(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		all  bool
+		want string
+	}{
+		{"all went well: what is no mere information", false, "warned later "},
+		{"something failed: everything", true, "told warned later "},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			logs := NewLogs(&out, time.Now)
+			logs.Hold()
+			logs.line("f", []byte(`{"level":"INFO","msg":"told"}`))
+			logs.line("f", []byte(`{"level":"WARN","msg":"warned"}`))
+			if out.Len() > 0 {
+				t.Errorf("written while it was held back: %s", &out)
+			}
+			logs.Release(tc.all)
+			logs.line("f", []byte(`{"level":"INFO","msg":"later"}`))
+			var got string
+			for line := range strings.Lines(out.String()) {
+				var told struct {
+					Message string `json:"msg"`
+				}
+				if err := json.Unmarshal([]byte(line), &told); err != nil {
+					t.Fatal(err)
+				}
+				got += told.Message + " "
+			}
+			if got != tc.want {
+				t.Errorf("written: %s, want %s", got, tc.want)
+			}
+		})
+	}
+}

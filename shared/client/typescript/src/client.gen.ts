@@ -54,6 +54,10 @@ export interface ListConversationsQuery {
   /** The user whose task they are. */
   assignee_id?: string | undefined;
   client_reference?: string | undefined;
+  /** true: only those that are nobody's task. */
+  unassigned?: boolean | undefined;
+  /** true: only those with replies that the account has not read. */
+  unread?: boolean | undefined;
   page_size?: number | undefined;
   /** The `next_page_token` of the page before, of the same list. */
   page_token?: string | undefined;
@@ -249,7 +253,7 @@ export class Client extends Transport {
    *
    * Answer 2xx within 15 seconds. Redirects are not followed. Anything else is tried again over 72 hours, at longer and longer
    * intervals; `Retry-After` is respected, and after 410 nothing is sent any more. An endpoint that takes nothing for 72 hours is
-   * disabled. Events are sent from at most five seconds after this answer on.
+   * disabled; the account's others are told so by `endpoint.disabled`. Events are sent from at most five seconds after this answer on.
    *
    * An account has at most 10 endpoints. The secret is shown in this answer, and in an answer that comes again for its
    * Idempotency-Key.
@@ -539,7 +543,7 @@ export class Client extends Transport {
    * List conversations, last activity first.
    *
    * Of a channel, of a recipient, of a user whose task they are, or with a message of a client_reference: one of these must
-   * be given, and all that are given must hold. By `channel_id` alone the order is exact within a page, and by the hour
+   * be given, and all that are given must hold; `unassigned` and `unread` leave some of those out. By `channel_id` alone the order is exact within a page, and by the hour
    * between pages. Else it is exact among up to 200 conversations of a user or messages of a reference at a time. The list
    * follows what happens within moments. A page may have fewer items than asked for and still have a token.
    */

@@ -66,7 +66,7 @@ const world: World = {
 interface Call {
   method: string;
   path: string;
-  query?: Record<string, string | number | undefined>;
+  query?: Record<string, string | number | boolean | undefined>;
   body?: unknown;
   /** It takes an Idempotency-Key. */
   keyed?: boolean;

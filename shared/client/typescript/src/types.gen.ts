@@ -627,7 +627,7 @@ export interface Latency {
   held_ms?: number;
   /** From then until the last that the provider reported of it. Absent until the provider reported anything. */
   provider_ms?: number;
-  /** Between its acceptance and `transfer_completed_at`, without the time that it was held. */
+  /** Between its acceptance and `transfer_completed_at`, without the time that it was held; with the time that it waited for a `provider_outage`. */
   queue_ms: number;
   total_ms: number;
 }
@@ -1319,6 +1319,8 @@ export interface WebhookDelivery {
   first_attempt_at?: Time;
   last_attempt_at?: Time;
   next_attempt_at?: Time;
+  /** What the event is about: a message, a channel and so on. Absent for usage, of which an account has one. */
+  resource_id?: string;
   /** What the endpoint answered last. */
   response_status?: number;
   /** Dropped: the endpoint was disabled or deleted, or what the event is about is gone. */
@@ -1358,7 +1360,7 @@ export type WebhookEndpointWithSecret = WebhookEndpoint & {
   secret: string;
 };
 
-export type WebhookEventType = "message.queued" | "message.held" | "message.sent" | "message.delivered" | "message.read" | "message.failed" | "message.rejected" | "message.expired" | "message.canceled" | "message.unknown" | "message.received" | "channel.activated" | "channel.deactivated" | "channel.updated" | "provider.status_changed" | "provider.disabled" | "provider.removed" | "subprocessor.added" | "usage.threshold_reached" | "usage.limit_reached" | "usage.reset" | "rules.published" | "account.restricted" | "account.restriction_lifted" | "evidence.requested";
+export type WebhookEventType = "message.queued" | "message.held" | "message.sent" | "message.delivered" | "message.read" | "message.failed" | "message.rejected" | "message.expired" | "message.canceled" | "message.unknown" | "message.received" | "channel.activated" | "channel.deactivated" | "channel.updated" | "provider.status_changed" | "provider.disabled" | "provider.removed" | "subprocessor.added" | "usage.threshold_reached" | "usage.limit_reached" | "usage.reset" | "rules.published" | "account.restricted" | "account.restriction_lifted" | "evidence.requested" | "endpoint.disabled";
 
 export interface WebhookReplay {
   /** How many events are sent again. */

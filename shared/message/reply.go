@@ -1,0 +1,142 @@
+package message
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// Receive records an inbound message once. ReplyID is the provider's id of the reply: whoever records it first
+// decides the message's id, and every later call finds that one. It is counted before it can be seen. Four requests, five when the
+// content is long; a duplicate takes two, unless the one before it was cut short.
+func (s *Store) Receive(ctx context.Context, m Message, replyID string) (Message, bool, error) {
+	seen := item{
+		attrPK: str(partition(m.AccountID, m.ID.Conversation)), attrSK: str(seenPrefix + replyID), "u": str(m.ID.Unique), attrTTL: num(m.CreatedAt().Add(m.keptFor(s.Retention)).Unix()),
+	}
+	_, err := s.DB.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.Table, Item: seen, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	refused := new(types.ConditionalCheckFailedException)
+	first := true
+	switch {
+	case errors.As(err, &refused):
+		first = false
+		m.ID.Unique = text(refused.Item, "u")
+		if recorded, err := s.recorded(ctx, m); err != nil || recorded {
+			return m, false, err
+		}
+	case err != nil:
+		return m, false, fmt.Errorf("record reply: %w", err)
+	}
+	counted := m
+	if counted.replyNo, err = s.countReply(ctx, m); err != nil {
+		return m, false, err
+	}
+	if err := s.Create(ctx, counted); err != nil {
+		return m, false, err
+	}
+	return m, first, nil
+}
+
+// recorded reports whether a message is there.
+func (s *Store) recorded(ctx context.Context, m Message) (bool, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.Table, Key: key(m.AccountID, m.ID, statePrefix), ConsistentRead: aws.Bool(true),
+		ProjectionExpression: aws.String("#pk"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for message: %w", err)
+	}
+	return len(out.Item) > 0, nil
+}
+
+// Received reports whether a reply was recorded already, by the provider's id of it.
+func (s *Store) Received(ctx context.Context, accountID, conversation, replyID string) (bool, error) {
+	out, err := s.DB.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.Table, ConsistentRead: aws.Bool(true), Key: map[string]types.AttributeValue{attrPK: str(partition(accountID, conversation)), attrSK: str(seenPrefix + replyID)},
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for reply: %w", err)
+	}
+	return len(out.Item) > 0, nil
+}
+
+// countReply notes a reply in the conversation's item, before the reply itself is written, and gives its number among the
+// replies. A repeat of the newest reply is not counted again. Two requests, three for a reply that another one overtook.
+func (s *Store) countReply(ctx context.Context, m Message) (int64, error) {
+	before, err := s.before(ctx, m)
+	if err != nil {
+		return 0, err
+	}
+	in := &dynamodb.UpdateItemInput{
+		TableName: &s.Table, Key: inboxItem(m.AccountID, m.ID.Conversation),
+		UpdateExpression:         aws.String("SET #n = if_not_exists(#n, :zero) + :one, #li = :this, #ttl = :ttl"),
+		ConditionExpression:      aws.String("attribute_not_exists(#li) OR #li < :this"),
+		ExpressionAttributeNames: map[string]string{"#n": attrReplies, "#li": attrLastReply, "#ttl": attrTTL},
+		ExpressionAttributeValues: item{
+			":zero": num(0), ":one": num(1), ":this": str(m.ID.Unique), ":ttl": num(m.CreatedAt().Add(m.keptFor(s.Retention)).Unix()),
+		},
+		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+	if before != "" {
+		*in.UpdateExpression += ", #lo = :before"
+		in.ExpressionAttributeNames["#lo"], in.ExpressionAttributeValues[":before"] = attrLastSent, str(before)
+	}
+	out, err := s.DB.UpdateItem(ctx, in)
+	refused := new(types.ConditionalCheckFailedException)
+	switch {
+	case errors.As(err, &refused) && text(refused.Item, attrLastReply) == m.ID.Unique:
+		return number(refused.Item, attrReplies), nil
+	case errors.As(err, &refused):
+		return s.countOvertaken(ctx, m)
+	case err != nil:
+		return 0, fmt.Errorf("count reply: %w", err)
+	}
+	return number(out.Attributes, attrReplies), nil
+}
+
+// countOvertaken counts a reply that is older than the newest one.
+func (s *Store) countOvertaken(ctx context.Context, m Message) (int64, error) {
+	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &s.Table, Key: inboxItem(m.AccountID, m.ID.Conversation), UpdateExpression: aws.String("SET #n = if_not_exists(#n, :zero) + :one"),
+		ExpressionAttributeNames: map[string]string{"#n": attrReplies}, ExpressionAttributeValues: item{":zero": num(0), ":one": num(1)},
+		ReturnValues: types.ReturnValueAllNew,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count reply: %w", err)
+	}
+	return number(out.Attributes, attrReplies), nil
+}
+
+// before gives the unique of the message right before a reply, if that is one that was sent to the recipient: "" else.
+func (s *Store) before(ctx context.Context, m Message) (string, error) {
+	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.Table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false), Limit: aws.Int32(2),
+		KeyConditionExpression:   aws.String("#pk = :pk AND #sk BETWEEN :first AND :this"),
+		ProjectionExpression:     aws.String("#sk, #d"),
+		ExpressionAttributeNames: map[string]string{"#pk": attrPK, "#sk": attrSK, "#d": attrDirection},
+		ExpressionAttributeValues: item{
+			":pk": str(partition(m.AccountID, m.ID.Conversation)), ":first": str(statePrefix), ":this": str(statePrefix + m.ID.Unique),
+		},
+	})
+	if err != nil {
+		return "", fmt.Errorf("look before reply: %w", err)
+	}
+	for _, it := range out.Items {
+		unique := strings.TrimPrefix(text(it, attrSK), statePrefix)
+		if unique == m.ID.Unique {
+			continue
+		}
+		if text(it, attrDirection) != "i" {
+			return unique, nil
+		}
+		break
+	}
+	return "", nil
+}
