@@ -132,10 +132,7 @@ func (h *Handler) arrange(r *http.Request, c channel.Channel) (settings map[stri
 
 // providerProblem says why a provider did not arrange a channel: 503 where it may later, 502 where it won't.
 func providerProblem(r *http.Request, err error) error {
-	fail := new(provider.Error)
-	if !errors.As(err, &fail) {
-		fail = &provider.Error{Kind: provider.Ambiguous, Err: err}
-	}
+	fail := provider.Failure(err)
 	api.Note(r.Context(), err)
 	code, status := api.CodeProviderRefused, http.StatusBadGateway
 	if fail.Kind == provider.Retry || fail.Kind == provider.Ambiguous {

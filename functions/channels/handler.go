@@ -75,6 +75,8 @@ type Handler struct {
 	// Random makes the secrets of instructions.
 	Random io.Reader
 	Now    func() time.Time
+	// Wait waits, unless the context ends.
+	Wait   func(context.Context, time.Duration) error
 	Health Health
 	// Statuses keeps the page of the status for statusAge.
 	Statuses *cache.Cache[string, api.ServiceStatus]
@@ -225,9 +227,14 @@ func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, erro
 	return h.subscribe(r, c, req.Credentials), e, nil
 }
 
-// takeSender takes a sender from the pool of a native provider.
+// takeSender takes a sender from the pool of a native provider. One that rests is waited for, which is no longer than registry.Rest.
 func (h *Handler) takeSender(r *http.Request, providerID, channelID string) (senderID, address string, err error) {
 	sender, err := h.freeSender(r.Context(), providerID, channelID)
+	if resting := new(registry.RestingError); errors.As(err, &resting) {
+		if err = h.Wait(r.Context(), resting.Until.Sub(h.Now())); err == nil {
+			sender, err = h.freeSender(r.Context(), providerID, channelID)
+		}
+	}
 	if errors.Is(err, registry.ErrNoSender) {
 		return "", "", api.NewProblem(api.CodeSenderUnavailable)
 	}
@@ -243,6 +250,7 @@ func (h *Handler) freeSender(ctx context.Context, providerID, channelID string) 
 	if !errors.Is(err, registry.ErrNoSender) {
 		return sender, err
 	}
+	none := err
 	n, err := h.Providers.ReclaimSenders(ctx, providerID, channelID, func(ctx context.Context, holder string) (bool, error) {
 		_, err := h.Channels.Get(ctx, holder)
 		if errors.Is(err, channel.ErrNotFound) {
@@ -254,7 +262,7 @@ func (h *Handler) freeSender(ctx context.Context, providerID, channelID string) 
 		return registry.Sender{}, err
 	}
 	if n == 0 {
-		return registry.Sender{}, registry.ErrNoSender
+		return registry.Sender{}, none
 	}
 	return h.Providers.TakeSender(ctx, providerID, channelID)
 }

@@ -70,7 +70,9 @@ func (a *arranger) seen() []string {
 }
 
 type world struct {
-	told *eventtest.Recorder
+	// waited is how long requests waited.
+	waited time.Duration
+	told   *eventtest.Recorder
 	*apitest.Server
 	clock     *apitest.Clock
 	rules     *rules.Store
@@ -142,6 +144,7 @@ func newWorld(t *testing.T, senders int) *world {
 		Accounts:    w.accounts, Rules: w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna, "toy": w.toy},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
 		IDs:  id.Source{Now: clock.Now, Random: rand.Reader}, Random: rand.Reader, Now: clock.Now,
+		Wait: func(_ context.Context, d time.Duration) error { w.waited += d; clock.Pass(d); return nil },
 	}
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: log, Now: clock.Now}, api.ChannelsRoutes(h)))
@@ -330,6 +333,24 @@ func TestASenderOfAChannelThatWasNeverMadeComesBack(t *testing.T) {
 	w.create(t, user)
 	user.Do("POST", "/v1/channels", `{"provider_id":"edna","name":"n"}`).Want(t, "with both in use", 409, "sender_unavailable")
 	user.Get("/v1/channels/"+kept).Want(t, "the first channel", 200, "")
+}
+
+// What waited for a channel that is gone may be sent by its sender for some seconds more: nobody else has it by then.
+func TestASenderThatCameFreeIsNobodysForAWhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	one, other := w.User("acct_1", "user_1"), w.User("acct_2", "user_2")
+	kept, gone := w.create(t, one), w.create(t, one)
+	one.Do("DELETE", "/v1/channels/"+gone, "").Want(t, "delete", 204, "")
+	w.create(t, other)
+	if w.waited != registry.Rest {
+		t.Errorf("another account has the sender after %s", w.waited)
+	}
+	one.Do("DELETE", "/v1/channels/"+kept, "").Want(t, "delete", 204, "")
+	w.clock.Pass(registry.Rest)
+	if w.create(t, other); w.waited != registry.Rest {
+		t.Errorf("a sender that has rested is waited for: %s", w.waited)
+	}
 }
 
 func TestTheSameIdempotencyKeyMakesOneChannel(t *testing.T) {
@@ -523,7 +544,7 @@ func TestAProvidersFailureLeavesTheChannelInactive(t *testing.T) {
 		{"it refuses", &provider.Error{Kind: provider.Permanent, Code: "provider_refused", Fault: provider.FaultProvider, Detail: "no such cascade"}, 502, "provider_refused", "provider", ""},
 		{"it does not have the sender", &provider.Error{Kind: provider.Permanent, Code: "sender_unavailable", Fault: provider.FaultPlatform}, 502, "sender_unavailable", "platform", ""},
 		{"it does not know the operator", &provider.Error{Kind: provider.Credentials, Code: "credentials_invalid", Fault: provider.FaultPlatform}, 502, "credentials_invalid", "platform", ""},
-		{"an error that says nothing", context.DeadlineExceeded, 503, "provider_unavailable", "provider", "1"},
+		{"an error that says nothing, not even whose fault it is: then it is ours", context.DeadlineExceeded, 503, "provider_unavailable", "platform", "1"},
 	}
 	for _, c := range cases {
 		w.edna.failWith(c.err)

@@ -68,8 +68,20 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		IDs:           ids,
 		Random:        rand.Reader,
 		Now:           now,
+		Wait:          wait,
 		Health:        health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
 		Statuses:      cache.New[string, api.ServiceStatus](statusAge, 1, now),
 		PublicBaseURL: getenv("PUBLIC_BASE_URL"),
 	}, nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }

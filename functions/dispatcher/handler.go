@@ -36,6 +36,7 @@ type Gates interface {
 	TakeOver(ctx context.Context, accountID string, terms usage.Terms, e usage.Entry, g usage.Gate, nonce uint32, counts bool) (usage.Gate, error)
 	Settle(ctx context.Context, g usage.Gate, list []usage.Settlement) error
 	Queue(ctx context.Context, g usage.Gate, rate usage.Rate, n int64) (time.Time, error)
+	Place(ctx context.Context, g usage.Gate, step time.Duration, n int64, most time.Duration) (time.Time, error)
 	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
 	Cross(ctx context.Context, g usage.Gate) (near, full bool, err error)
 }

@@ -77,10 +77,7 @@ func (a *attempt) call(ctx context.Context, adapter provider.Adapter, account pr
 			}
 			return a.sent(ctx, receipt, true)
 		}
-		failure := new(provider.Error)
-		if !errors.As(err, &failure) {
-			failure = &provider.Error{Kind: provider.Ambiguous, Code: "provider_unavailable", Fault: provider.FaultPlatform, Err: err}
-		}
+		failure := provider.Failure(err)
 		ofProvider, ofChannel := health.Outcomes(failure)
 		out := a.Health.Done(ctx, pass, started, ofProvider, ofChannel)
 		a.Log.WarnContext(ctx, "not handed over", "account_id", a.accountID, "message_id", m.ID, "provider_id", a.ch.ProviderID, "code", failure.Code, "provider_code", failure.ProviderCode, "kind", int(failure.Kind), "error", failure.Error())

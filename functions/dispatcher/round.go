@@ -62,7 +62,7 @@ func (r *round) decide(m id.Message, v verdict) {
 func (r *round) run(ctx context.Context) error {
 	pending := slices.SortedFunc(maps.Keys(r.byMessage), func(a, b id.Message) int { return cmp.Compare(a.Unique, b.Unique) })
 	waited := slices.ContainsFunc(pending, func(m id.Message) bool { return r.byMessage[m].receives > 1 })
-	napped := time.Duration(0)
+	napped, cleared := time.Duration(0), false
 	r.gate = r.Hints.Gate(r.accountID)
 	for len(pending) > 0 {
 		a, err := r.Gates.Admit(ctx, r.accountID, r.Dispatcher.terms(r.accountID), pending, r.gate, r.nonce, waited)
@@ -70,7 +70,7 @@ func (r *round) run(ctx context.Context) error {
 			return err
 		}
 		r.gate, r.terms = a.Gate, a.Terms
-		r.Hints.Put(a.Gate)
+		r.Hints.Put(a.Gate, r.Now())
 		claims := make([]claim, 0, len(a.Granted)+len(a.Expired))
 		for _, e := range a.Granted {
 			claims = append(claims, claim{entry: e})
@@ -80,7 +80,8 @@ func (r *round) run(ctx context.Context) error {
 		}
 		r.work(ctx, claims, a.Busy)
 		r.thresholds(ctx, a.Gate)
-		if err := r.flush(ctx, len(a.Limited) > 0 || len(a.Crowded) > 0); err != nil {
+		freed, err := r.flush(ctx, len(a.Limited) > 0 || len(a.Crowded) > 0)
+		if err != nil {
 			return err
 		}
 		pending = nil
@@ -92,10 +93,18 @@ func (r *round) run(ctx context.Context) error {
 			}
 		case len(a.Blocked) > 0:
 			return r.setAside(ctx, a.Blocked, message.HeldAccountRestricted)
+		case len(a.Crowded) > 0 && freed > 0 && !cleared && r.timeFor(ctx, callTime):
+			cleared, pending = true, a.Crowded // those who were done had left their entries to whoever comes next
+		case len(a.Crowded) > 0 && napped < maxNap && r.atTheirPlaces(a.Crowded) && r.timeFor(ctx, maxNap+callTime):
+			nap := jittered(placeNap, r.Random())
+			napped += nap
+			if err := r.Sleep(ctx, nap); err != nil {
+				return err
+			}
+			pending = a.Crowded
 		case len(a.Crowded) > 0:
-			for _, m := range a.Crowded {
-				// Soon at first. Longer when that has not helped: each time is a receive, and SQS counts them.
-				r.decide(m, again(jittered(retryDelay(r.byMessage[m].receives/8), r.Random())))
+			if err := r.crowded(ctx, a.Crowded); err != nil {
+				return err
 			}
 		case len(a.Delayed) > 0:
 			wait := max(a.Wait, time.Millisecond)
@@ -219,8 +228,8 @@ func (r *round) busy(ctx context.Context, entries []usage.Entry) error {
 	return nil
 }
 
-// flush settles what must be settled, together with what may. Everything is settled when full is set.
-func (r *round) flush(ctx context.Context, full bool) error {
+// flush settles what must be settled, together with what may, and tells how many entries that were. Everything is settled when full is set.
+func (r *round) flush(ctx context.Context, full bool) (settled int, err error) {
 	r.mu.Lock()
 	settle, lazy := r.settle, r.lazy
 	r.settle, r.lazy = nil, nil
@@ -232,15 +241,19 @@ func (r *round) flush(ctx context.Context, full bool) error {
 	}
 	stale, err := r.stale(ctx, full, age)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	worthWhile := full || len(settle) > 0 || len(stale) > 0 || len(lazy) >= settleAlone || len(r.gate.Entries) > r.terms.InFlight*3/4
 	if !worthWhile {
-		return nil
+		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	return r.Gates.Settle(ctx, r.gate, slices.Concat(settle, lazy, stale))
+	all := slices.Concat(settle, lazy, stale)
+	if err := r.Gates.Settle(ctx, r.gate, all); err != nil {
+		return 0, err
+	}
+	return len(all), nil
 }
 
 // stale finds entries that their holders left to whoever comes next: their messages are final. Without all, younger
@@ -332,37 +345,8 @@ func (r *round) setAside(ctx context.Context, list []id.Message, reason string) 
 		}
 	}
 	r.work(ctx, claims, nil)
-	return r.flush(ctx, false)
-}
-
-// Hints keeps the last view of the gates that this process has worked with. A hint saves a refused write; nothing
-// depends on it.
-type Hints struct {
-	mu    sync.Mutex
-	gates map[string]usage.Gate
-}
-
-const maxHints = 1000
-
-// Gate gives the last view of an account's gate, or the zero Gate.
-func (h *Hints) Gate(accountID string) usage.Gate {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.gates[accountID]
-}
-
-// Put keeps a view of a gate, without its ledger.
-func (h *Hints) Put(g usage.Gate) {
-	if g.AccountID == "" {
-		return
-	}
-	g.Entries = nil
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.gates) >= maxHints || h.gates == nil {
-		h.gates = map[string]usage.Gate{}
-	}
-	h.gates[g.AccountID] = g
+	_, err = r.flush(ctx, false)
+	return err
 }
 
 var errOvertaken = errors.New("overtaken by a later holder")

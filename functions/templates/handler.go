@@ -168,10 +168,7 @@ func (h *Handler) switchedOn(r *http.Request, providerID string) error {
 
 // providerProblem says why a provider told nothing: 503 where it may later, 502 where it won't.
 func providerProblem(r *http.Request, err error) error {
-	fail := new(provider.Error)
-	if !errors.As(err, &fail) {
-		fail = &provider.Error{Kind: provider.Ambiguous, Err: err}
-	}
+	fail := provider.Failure(err)
 	api.Note(r.Context(), err)
 	p := api.NewProblem(api.CodeProviderUnavailable).WithStatus(http.StatusServiceUnavailable)
 	switch {

@@ -255,3 +255,13 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Failure gives the Error that an adapter's call failed with. Any other error is a fault of ours, in the middle of a call: the
+// provider may have the message.
+func Failure(err error) *Error {
+	e := new(Error)
+	if !errors.As(err, &e) {
+		e = &Error{Kind: Ambiguous, Code: "provider_unavailable", Fault: FaultPlatform, Err: err}
+	}
+	return e
+}

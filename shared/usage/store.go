@@ -514,8 +514,23 @@ func (s *Store) Wake(ctx context.Context, accountID string) error {
 // others follow at the rate's interval. The line only orders the waiting: whoever comes back still reserves.
 func (s *Store) Queue(ctx context.Context, g Gate, rate Rate, n int64) (time.Time, error) {
 	now := s.Now()
-	start := now.Add(g.Wait(now, rate, 1))
-	span := (time.Duration(n) * rate.interval()).Microseconds()
+	return s.line(ctx, g, now.Add(g.Wait(now, rate, 1)), time.Duration(n)*rate.interval())
+}
+
+// Place gives n messages a place in the same line for what bounds them more than the rate does: their account's places in the ledger, of which
+// one is free after each step. Nobody gets a place later than most from now, for a step is a guess: when the line is longer, it stays as
+// it is, without a request.
+func (s *Store) Place(ctx context.Context, g Gate, step time.Duration, n int64, most time.Duration) (time.Time, error) {
+	now := s.Now()
+	if latest := now.Add(most); !g.Line.Before(latest) {
+		return latest, nil
+	}
+	return s.line(ctx, g, now, time.Duration(n)*step)
+}
+
+// line puts something of a length at the end of the line, which begins at start at the earliest, and says where it was put.
+func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.Duration) (time.Time, error) {
+	span := length.Microseconds()
 	for range settleTries {
 		w := newWrite()
 		line := w.name(attrLine)

@@ -470,3 +470,23 @@ func TestPlacesInTheLineFollowEachOtherAtTheRate(t *testing.T) {
 		want = want.Add(300 * time.Millisecond)
 	}
 }
+
+func TestPlacesForTheLedgerFollowEachOtherAndAreNeverFarAhead(t *testing.T) {
+	t.Parallel()
+	f := newGate(t, monthly)
+	g := f.reserve(t, monthly, 1, msg(1))
+	for i := range 10 {
+		at, err := f.Place(t.Context(), g, 100*time.Millisecond, 5, 5*time.Second) // g is what everybody knew at first
+		if want := f.clock.Now().Add(time.Duration(i) * 500 * time.Millisecond); err != nil || !at.Equal(want) {
+			t.Fatalf("place %d at %v, %v, want %v", i, at, err, want)
+		}
+	}
+	full := f.gate(t)
+	if at, err := f.Place(t.Context(), full, 100*time.Millisecond, 5, 5*time.Second); err != nil || !at.Equal(f.clock.Now().Add(5*time.Second)) || !f.gate(t).Line.Equal(full.Line) {
+		t.Errorf("in a full line the place is at %v, %v, and it ends at %v after %v", at, err, f.gate(t).Line, full.Line)
+	}
+	f.clock.Move(time.Minute)
+	if at, err := f.Place(t.Context(), f.gate(t), 100*time.Millisecond, 5, 5*time.Second); err != nil || !at.Equal(f.clock.Now()) {
+		t.Errorf("when the line is over the place is at %v, %v", at, err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // The settings that Activate returns and Send and ParseCallback read.
@@ -84,11 +85,11 @@ func (a *Adapter) activate(ctx context.Context, ch provider.Channel, callbackURL
 func (a *Adapter) findSender(ctx context.Context, subject int64) (channelProfile, *provider.Error) {
 	body, _, fail := a.call(ctx, http.MethodGet, "/channel-profile?types=WHATSAPP", nil)
 	if fail != nil {
-		return channelProfile{}, asRead(fail)
+		return channelProfile{}, httpclient.AsRead(fail)
 	}
 	var profiles []channelProfile
 	if err := json.Unmarshal(body, &profiles); err != nil {
-		return channelProfile{}, asRead(unreadable())
+		return channelProfile{}, httpclient.AsRead(httpclient.Unreadable())
 	}
 	for _, p := range profiles {
 		if p.SubjectID != subject || p.Type != "" && p.Type != "WHATSAPP" {
@@ -105,11 +106,11 @@ func (a *Adapter) findSender(ctx context.Context, subject int64) (channelProfile
 func (a *Adapter) findCascade(ctx context.Context, p channelProfile) (int64, *provider.Error) {
 	body, _, fail := a.call(ctx, http.MethodPost, "/cascade/get-all", map[string]int{"offset": 0, "limit": 0})
 	if fail != nil {
-		return 0, asRead(fail)
+		return 0, httpclient.AsRead(fail)
 	}
 	var cascades []cascade
 	if err := json.Unmarshal(body, &cascades); err != nil {
-		return 0, asRead(unreadable())
+		return 0, httpclient.AsRead(httpclient.Unreadable())
 	}
 	for _, c := range cascades {
 		// A further stage would send by another channel too, which the customer has not ordered.
@@ -136,7 +137,7 @@ func (a *Adapter) setCallback(ctx context.Context, subject int64, callbackURL st
 		if word == "ok" || word == "" && json.Valid(body) {
 			return nil
 		}
-		fail = platformFault("edna did not accept the callback URL")
+		fail = httpclient.NotMade("edna did not accept the callback URL")
 	}
 	if word == "" {
 		word = p.Title
@@ -152,5 +153,5 @@ func (a *Adapter) setCallback(ctx context.Context, subject int64, callbackURL st
 		fail.Kind, fail.Code, fail.Fault = provider.Permanent, "provider_refused", provider.FaultPlatform
 		fail.Detail = "edna does not accept the callback URL: it must be https and at most 500 characters"
 	}
-	return asRead(fail) // setting the same URL again changes nothing
+	return httpclient.AsRead(fail) // setting the same URL again changes nothing
 }

@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -180,30 +179,19 @@ func (p problem) word() string {
 	return p.Code
 }
 
-// encode gives JSON whose strings decode to the very bytes they were made from; HTML stays as it is.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // call makes one call of the API and returns the body of a success. Its errors are *provider.Error; with refusals comes
 // what edna said.
 func (a *Adapter) call(ctx context.Context, method, path string, body any) ([]byte, problem, *provider.Error) {
 	var payload []byte
 	if body != nil {
 		var err error
-		if payload, err = encode(body); err != nil {
-			return nil, problem{}, platformFault("the request could not be written as JSON")
+		if payload, err = httpclient.JSON(body); err != nil {
+			return nil, problem{}, httpclient.NotMade("the request could not be written as JSON")
 		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, a.base+path, bytes.NewReader(payload))
 	if err != nil {
-		return nil, problem{}, platformFault("edna's address in the configuration is not a URL")
+		return nil, problem{}, httpclient.NotMade("edna's address in the configuration is not a URL")
 	}
 	req.Header.Set("X-API-KEY", a.key)
 	req.Header.Set("Accept", "application/json")
@@ -212,11 +200,7 @@ func (a *Adapter) call(ctx context.Context, method, path string, body any) ([]by
 	}
 	answer, err := a.caller.Do(ctx, req)
 	if err != nil {
-		var e *provider.Error
-		if errors.As(err, &e) {
-			return nil, problem{}, e
-		}
-		return nil, problem{}, &provider.Error{Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider}
+		return nil, problem{}, provider.Failure(err)
 	}
 	var p problem
 	_ = json.Unmarshal(answer.Body, &p) // lists and foreign bodies leave it empty, and the status decides
@@ -226,12 +210,12 @@ func (a *Adapter) call(ctx context.Context, method, path string, body any) ([]by
 	}
 	if answer.Status == http.StatusOK {
 		if answer.Oversized {
-			return nil, p, unreadable()
+			return nil, p, httpclient.Unreadable()
 		}
 		return answer.Body, p, nil
 	}
 	if answer.Status > 200 && answer.Status < 300 {
-		return nil, p, unreadable()
+		return nil, p, httpclient.Unreadable()
 	}
 	return nil, p, a.refusal(answer, p)
 }
@@ -248,24 +232,5 @@ func (a *Adapter) refusal(answer httpclient.Answer, p problem) *provider.Error {
 	}
 	r := reasonOf(p.word())
 	e.Code, e.Fault, e.Detail = r.code, r.fault, r.detail
-	return e
-}
-
-func unreadable() *provider.Error {
-	return &provider.Error{
-		Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider,
-		Detail: "the provider's answer can't be read",
-	}
-}
-
-func platformFault(detail string) *provider.Error {
-	return &provider.Error{Kind: provider.Permanent, Code: "provider_refused", Fault: provider.FaultPlatform, Detail: detail}
-}
-
-// asRead makes an error of a call that only looks something up: nothing was handed over, so nothing is ambiguous.
-func asRead(e *provider.Error) *provider.Error {
-	if e != nil && e.Kind == provider.Ambiguous {
-		e.Kind, e.Code = provider.Retry, "provider_unavailable"
-	}
 	return e
 }

@@ -10,6 +10,7 @@ import (
 
 	"contactcenter/shared/content"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // scheduleRequest is the body of cascade/schedule.
@@ -139,7 +140,7 @@ func (a *Adapter) send(ctx context.Context, ch provider.Channel, m provider.Mess
 		RequestID string `json:"requestId"`
 	}
 	if err := json.Unmarshal(answer, &taken); err != nil || taken.RequestID != m.ID {
-		return provider.Receipt{}, unreadable()
+		return provider.Receipt{}, httpclient.Unreadable()
 	}
 	return provider.Receipt{}, nil
 }

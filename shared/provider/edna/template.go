@@ -13,6 +13,7 @@ import (
 
 	"contactcenter/shared/content"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // template is what message-matchers/get-by-request tells of one, as far as it is needed to say it again.
@@ -219,11 +220,11 @@ func (a *Adapter) readTemplates(ctx context.Context, subject int64) ([]template,
 		"subjectId": subject, "matcherTypes": []string{"OPERATOR", "USER", "CUSTOM"},
 	})
 	if fail != nil {
-		return nil, asRead(fail)
+		return nil, httpclient.AsRead(fail)
 	}
 	var list []template
 	if err := json.Unmarshal(body, &list); err != nil {
-		return nil, asRead(unreadable())
+		return nil, httpclient.AsRead(httpclient.Unreadable())
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // The settings that Connect and Subscribe return, for Setup: it has no credentials.
@@ -31,7 +32,7 @@ const (
 func (a *Adapter) Connect(ctx context.Context, ch provider.Channel, _ string) (provider.Connection, error) {
 	c, err := a.connect(ctx, ch)
 	if err != nil {
-		return provider.Connection{}, asRead(err)
+		return provider.Connection{}, httpclient.AsRead(err)
 	}
 	return c, nil
 }
@@ -66,7 +67,7 @@ func (a *Adapter) connect(ctx context.Context, ch provider.Channel) (provider.Co
 // look asks SES about something.
 func (a *Adapter) look(ctx context.Context, acc account, path string) ([]byte, *provider.Error) {
 	body, _, fail := a.do(ctx, acc, request{service: "ses", base: a.sesBase(acc.region), method: http.MethodGet, path: path})
-	return body, asRead(fail)
+	return body, httpclient.AsRead(fail)
 }
 
 // permitted names the permission that a key lacks.
@@ -147,7 +148,7 @@ func (a *Adapter) topicIsThere(ctx context.Context, acc account) *provider.Error
 	case fail.ProviderCode == "NotFound":
 		return wrongCredentials("the account has no topic of this topic_arn: create it in Amazon SNS, as a standard topic")
 	}
-	return asRead(fail)
+	return httpclient.AsRead(fail)
 }
 
 // notify makes one call of SNS, whose API is of forms.
@@ -169,7 +170,7 @@ func (a *Adapter) Subscribe(ctx context.Context, ch provider.Channel, callbackUR
 	}
 	protocol, _, _ := strings.Cut(callbackURL, ":")
 	if fail := a.notify(ctx, acc, url.Values{"Action": {"Subscribe"}, "TopicArn": {acc.topic}, "Protocol": {protocol}, "Endpoint": {callbackURL}}); fail != nil {
-		return nil, permitted(asRead(fail), "sns:Subscribe")
+		return nil, permitted(httpclient.AsRead(fail), "sns:Subscribe")
 	}
 	settings := maps.Clone(ch.Settings)
 	if settings == nil {
@@ -244,7 +245,7 @@ func (a *Adapter) Templates(ctx context.Context, ch provider.Channel) ([]provide
 			NextToken         string
 		}
 		if json.Unmarshal(body, &page) != nil {
-			return nil, asRead(unreadable())
+			return nil, httpclient.AsRead(httpclient.Unreadable())
 		}
 		for _, t := range page.TemplatesMetadata {
 			if t.TemplateName != "" && len(out) < provider.MaxTemplates {

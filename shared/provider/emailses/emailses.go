@@ -13,8 +13,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"net/http"
 	"net/mail"
 	"regexp"
@@ -206,7 +204,7 @@ type request struct {
 func (a *Adapter) do(ctx context.Context, acc account, r request) ([]byte, httpclient.Answer, *provider.Error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.base+r.path, bytes.NewReader(r.body))
 	if err != nil {
-		return nil, httpclient.Answer{}, platformFault("the provider's address in the configuration is not a URL")
+		return nil, httpclient.Answer{}, httpclient.NotMade("the provider's address in the configuration is not a URL")
 	}
 	req.Header.Set("Accept", "application/json")
 	if r.contentType != "" {
@@ -217,61 +215,24 @@ func (a *Adapter) do(ctx context.Context, acc account, r request) ([]byte, httpc
 	// A signer keeps what it derived from a secret by the key's id alone, so one that is used again would go on signing with a
 	// secret that was entered wrong, or was replaced.
 	if err := v4.NewSigner().SignHTTP(ctx, key, req, hex.EncodeToString(hash[:]), r.service, acc.region, a.now()); err != nil {
-		return nil, httpclient.Answer{}, platformFault("the request could not be signed")
+		return nil, httpclient.Answer{}, httpclient.NotMade("the request could not be signed")
 	}
-	answer, fail := a.exchange(ctx, r.base, req)
-	if fail != nil {
-		return nil, answer, fail
+	answer, err := a.caller(r.base).Do(ctx, req)
+	if err != nil {
+		return nil, answer, provider.Failure(err)
 	}
 	if answer.Status != http.StatusOK {
 		return nil, answer, a.refusal(answer)
 	}
 	if answer.Oversized {
-		return nil, answer, unreadable()
+		return nil, answer, httpclient.Unreadable()
 	}
 	return answer.Body, answer, nil
 }
 
-// exchange makes one call below base.
-func (a *Adapter) exchange(ctx context.Context, base string, req *http.Request) (httpclient.Answer, *provider.Error) {
-	answer, err := httpclient.Caller{HTTP: a.http, Base: base, Timeout: a.timeout}.Do(ctx, req)
-	if err == nil {
-		return answer, nil
-	}
-	var e *provider.Error
-	if errors.As(err, &e) {
-		return answer, e
-	}
-	return answer, &provider.Error{Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider}
-}
-
-// encode gives JSON whose strings decode to the very bytes they were made from; HTML stays as it is.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-func unreadable() *provider.Error {
-	return &provider.Error{
-		Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider, Detail: "the provider's answer can't be read",
-	}
-}
-
-func platformFault(detail string) *provider.Error {
-	return &provider.Error{Kind: provider.Permanent, Code: "provider_refused", Fault: provider.FaultPlatform, Detail: detail}
-}
-
-// asRead makes an error of a call that only looks something up: nothing was handed over, so nothing is ambiguous.
-func asRead(e *provider.Error) *provider.Error {
-	if e != nil && e.Kind == provider.Ambiguous {
-		e.Kind, e.Code = provider.Retry, "provider_unavailable"
-	}
-	return e
+// caller makes calls below base.
+func (a *Adapter) caller(base string) httpclient.Caller {
+	return httpclient.Caller{HTTP: a.http, Base: base, Timeout: a.timeout}
 }
 
 func ascii(s string) bool {

@@ -10,6 +10,7 @@ import (
 
 	"contactcenter/shared/content"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // sendRequest is the body of SES's SendEmail. The recipient stands outside of the letter too: that is where SES sends it.
@@ -65,18 +66,18 @@ func (a *Adapter) send(ctx context.Context, ch provider.Channel, m provider.Mess
 		return provider.Receipt{}, invalidRecipient("the recipient's address is none that the provider takes: one address of ASCII characters")
 	}
 	if !tagForm.MatchString(m.ID) {
-		return provider.Receipt{}, platformFault("the message's id can't be a tag")
+		return provider.Receipt{}, httpclient.NotMade("the message's id can't be a tag")
 	}
 	letter, fail := a.contentOf(acc, m)
 	if fail != nil {
 		return provider.Receipt{}, fail
 	}
-	body, err := encode(sendRequest{
+	body, err := httpclient.JSON(sendRequest{
 		FromEmailAddress: acc.sender(), Destination: destination{[]string{m.To}}, ConfigurationSetName: acc.configurationSet,
 		EmailTags: []pair{{tagMessage, m.ID}}, Content: letter,
 	})
 	if err != nil {
-		return provider.Receipt{}, platformFault("the request could not be written as JSON")
+		return provider.Receipt{}, httpclient.NotMade("the request could not be written as JSON")
 	}
 	raw, answer, fail := a.do(ctx, acc, request{
 		service: "ses", base: a.sesBase(acc.region), method: http.MethodPost, path: "/v2/email/outbound-emails", contentType: "application/json", body: body,
@@ -93,7 +94,7 @@ func (a *Adapter) send(ctx context.Context, ch provider.Channel, m provider.Mess
 		MessageID string `json:"MessageId"`
 	}
 	if err := json.Unmarshal(raw, &taken); err != nil || !ascii(taken.MessageID) || len(taken.MessageID) > 256 {
-		return provider.Receipt{}, unreadable()
+		return provider.Receipt{}, httpclient.Unreadable()
 	}
 	return provider.Receipt{ProviderMessageID: taken.MessageID}, nil
 }
@@ -109,9 +110,9 @@ func (a *Adapter) contentOf(acc account, m provider.Message) (sendContent, *prov
 	if values == nil {
 		values = map[string]string{}
 	}
-	data, err := encode(values)
+	data, err := httpclient.JSON(values)
 	if err != nil {
-		return sendContent{}, platformFault("the variables could not be written as JSON")
+		return sendContent{}, httpclient.NotMade("the variables could not be written as JSON")
 	}
 	out := &templateContent{TemplateName: t.Name, TemplateData: string(data)}
 	if answered != "" {

@@ -150,10 +150,10 @@ func (a *Adapter) certificate(ctx context.Context, region, named string) (certif
 	if err != nil {
 		return certificate{}, provider.ErrProof
 	}
-	answer, fail := a.exchange(ctx, a.snsBase(region), req)
+	answer, err := a.caller(a.snsBase(region)).Do(ctx, req)
 	switch {
-	case fail != nil:
-		return certificate{}, fmt.Errorf("get the certificate of SNS: %w", fail)
+	case err != nil:
+		return certificate{}, fmt.Errorf("get the certificate of SNS: %w", err)
 	case answer.Status >= http.StatusInternalServerError || answer.Status == http.StatusTooManyRequests:
 		return certificate{}, fmt.Errorf("get the certificate of SNS: answered %d", answer.Status)
 	case answer.Status != http.StatusOK:
@@ -199,10 +199,10 @@ func (a *Adapter) confirm(ctx context.Context, acc account, e envelope) error {
 	if err != nil {
 		return provider.ErrProof
 	}
-	answer, fail := a.exchange(ctx, a.snsBase(acc.region), req)
+	answer, err := a.caller(a.snsBase(acc.region)).Do(ctx, req)
 	switch {
-	case fail != nil:
-		return fmt.Errorf("confirm the subscription: %w", fail)
+	case err != nil:
+		return fmt.Errorf("confirm the subscription: %w", err)
 	case answer.Status >= 400 && answer.Status < 500 && answer.Status != http.StatusTooManyRequests:
 		return nil // the token is used up or too old: SNS would only send the same again
 	case answer.Status != http.StatusOK:

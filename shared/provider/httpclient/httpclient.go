@@ -6,9 +6,11 @@
 package httpclient
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +19,6 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -207,56 +208,13 @@ func timeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// Refusal sorts an answer that is not a success by its status alone: 401 and 403 are about credentials; 408, 429,
-// redirects and 5xx pass with time, after Retry-After if it is given; 502 and 504 come from a gateway that may have passed
-// the request on; everything else is final. An adapter refines
-// it with what its provider's body says.
-func Refusal(a Answer, now time.Time) *provider.Error {
-	e := &provider.Error{Code: "provider_unavailable", ProviderCode: strconv.Itoa(a.Status), Fault: provider.FaultProvider}
-	switch s := a.Status; {
-	case s == http.StatusUnauthorized || s == http.StatusForbidden:
-		e.Kind, e.Code, e.Detail = provider.Credentials, "credentials_invalid", "the provider does not accept the credentials"
-	case s == http.StatusTooManyRequests:
-		e.Kind, e.Throttled, e.Detail = provider.Retry, true, "the provider asks for a slower pace"
-	case s == http.StatusBadGateway || s == http.StatusGatewayTimeout:
-		e.Kind, e.Detail = provider.Ambiguous, "something before the provider answered in its place"
-	case s == http.StatusRequestTimeout || s >= 500 || s >= 300 && s < 400:
-		e.Kind, e.Detail = provider.Retry, "the provider can't take messages at present"
-	default:
-		e.Kind, e.Code, e.Detail = provider.Permanent, "provider_refused", "the provider refused the request"
+// JSON is a value's text, whose strings decode to the very bytes that they were made from; HTML stays as it is.
+func JSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
 	}
-	if e.Kind == provider.Retry {
-		e.RetryAfter = RetryAfter(a.Header, now)
-	}
-	return e
-}
-
-// RetryAfter reads the header of that name: seconds or an HTTP date (RFC 9110, section 10.2.3), 0 when it is absent, past
-// or unreadable, and at most MaxRetryAfter.
-func RetryAfter(h http.Header, now time.Time) time.Duration {
-	v := strings.TrimSpace(h.Get("Retry-After"))
-	if v == "" {
-		return 0
-	}
-	if digits(v) {
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || n > int64(MaxRetryAfter/time.Second) {
-			return MaxRetryAfter
-		}
-		return time.Duration(n) * time.Second
-	}
-	at, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	return min(max(at.Sub(now), 0), MaxRetryAfter)
-}
-
-func digits(s string) bool {
-	for _, r := range s {
-		if r < '0' || r > '9' {
-			return false
-		}
-	}
-	return s != ""
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -144,13 +144,30 @@ func (e Entry) Same(o Entry) bool {
 		e.TermsVersion == o.TermsVersion && e.Status == o.Status && slices.Equal(e.CredentialFields, o.CredentialFields) && e.Limits.Same(o.Limits)
 }
 
-// Sender is one sender of a native pool. ChannelID is "" while it is free.
+// Sender is one sender of a native pool. ChannelID is "" while it is free, FreedAt when it came free; zero: it never was a channel's.
 type Sender struct {
 	ID        string
 	Address   string
 	ChannelID string
 	TakenAt   time.Time
+	FreedAt   time.Time
 }
+
+// Rest is how long a sender that came free is given to nobody: a dispatcher may still send by it for the channel that had it, by what it
+// read of that up to 5 s before (channel.CacheAge).
+const Rest = 10 * time.Second
+
+// RestingError says that all free senders came free less than Rest ago. It is an ErrNoSender.
+type RestingError struct {
+	// Until is when the first of them has rested.
+	Until time.Time
+}
+
+// Error tells nothing of whose the senders were.
+func (e *RestingError) Error() string { return ErrNoSender.Error() + " that has rested" }
+
+// Is makes it an ErrNoSender.
+func (e *RestingError) Is(target error) bool { return target == ErrNoSender }
 
 var (
 	// ErrNotFound: there is no such provider.

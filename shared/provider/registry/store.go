@@ -41,6 +41,7 @@ const (
 	attrAddress      = "address"
 	attrChannel      = "channel_id"
 	attrTaken        = "taken_at"
+	attrFreed        = "freed_at"
 	providersKey     = "providers"
 	providerPrefix   = "provider#"
 	registrySort     = "registry"
@@ -204,8 +205,9 @@ func (s *Store) Senders(ctx context.Context, providerID string, p attr.Page) (li
 	return list, next, err
 }
 
-// TakeSender gives a channel a free sender of the pool, or the one that it has. No two channels ever get the same. It
-// returns ErrNoSender when none is free. The request for the pool, and one for each sender that it tries.
+// TakeSender gives a channel the sender of the pool that is free for the longest, or the one that it has. No two channels ever get the
+// same. It returns ErrNoSender when none is free, a *RestingError when those that are still rest. The request for the pool, and one for
+// each sender that it tries.
 func (s *Store) TakeSender(ctx context.Context, providerID, channelID string) (Sender, error) {
 	for range takeRounds {
 		free, own, err := s.free(ctx, providerID, channelID)
@@ -217,6 +219,9 @@ func (s *Store) TakeSender(ctx context.Context, providerID, channelID string) (S
 		}
 		if len(free) == 0 {
 			return Sender{}, ErrNoSender
+		}
+		if rested := free[0].FreedAt.Add(Rest); rested.After(s.Now()) {
+			return Sender{}, &RestingError{Until: rested}
 		}
 		for _, sender := range free {
 			taken, err := s.take(ctx, providerID, sender.ID, channelID)
@@ -231,8 +236,8 @@ func (s *Store) TakeSender(ctx context.Context, providerID, channelID string) (S
 	return Sender{}, ErrNoSender
 }
 
-// free gives the free senders, in an order of the channel's own so that channels made at once try different ones, and the
-// sender that the channel has already.
+// free gives the free senders, those first that are free for the longest, those that never were a channel's in an order of the channel's
+// own so that channels made at once try different ones, and the sender that the channel has already.
 func (s *Store) free(ctx context.Context, providerID, channelID string) (free []Sender, own *Sender, err error) {
 	err = s.eachSender(ctx, providerID, func(sender Sender) {
 		switch sender.ChannelID {
@@ -243,16 +248,18 @@ func (s *Store) free(ctx context.Context, providerID, channelID string) (free []
 		}
 	})
 	shuffle(free, channelID)
+	slices.SortStableFunc(free, func(a, b Sender) int { return a.FreedAt.Compare(b.FreedAt) })
 	return free, own, err
 }
 
 func (s *Store) take(ctx context.Context, providerID, senderID, channelID string) (Sender, error) {
+	now := s.Now()
 	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.Table, Key: senderKey(providerID, senderID),
-		UpdateExpression:          aws.String("SET #channel = :channel, #taken = :now"),
-		ConditionExpression:       aws.String("attribute_exists(#pk) AND (attribute_not_exists(#channel) OR #channel = :channel)"),
-		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#channel": attrChannel, "#taken": attrTaken},
-		ExpressionAttributeValues: attr.Item{":channel": attr.String(channelID), ":now": attr.Time(s.Now())}, ReturnValues: types.ReturnValueAllNew,
+		UpdateExpression:          aws.String("SET #channel = :channel, #taken = :now REMOVE #freed"),
+		ConditionExpression:       aws.String("attribute_exists(#pk) AND (attribute_not_exists(#channel) AND (attribute_not_exists(#freed) OR #freed <= :rested) OR #channel = :channel)"),
+		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#channel": attrChannel, "#taken": attrTaken, "#freed": attrFreed},
+		ExpressionAttributeValues: attr.Item{":channel": attr.String(channelID), ":now": attr.Time(now), ":rested": attr.Time(now.Add(-Rest))}, ReturnValues: types.ReturnValueAllNew,
 	})
 	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
 		return Sender{}, ErrSenderInUse
@@ -263,13 +270,13 @@ func (s *Store) take(ctx context.Context, providerID, senderID, channelID string
 	return decodeSender(out.Attributes), nil
 }
 
-// FreeSender gives a sender back to the pool, if it is that channel's. It reports whether it was.
+// FreeSender gives a sender back to the pool, if it is that channel's, where it rests first. It reports whether it was.
 func (s *Store) FreeSender(ctx context.Context, providerID, senderID, channelID string) (bool, error) {
 	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.Table, Key: senderKey(providerID, senderID),
-		UpdateExpression: aws.String("REMOVE #channel, #taken"), ConditionExpression: aws.String("#channel = :channel"),
-		ExpressionAttributeNames:  map[string]string{"#channel": attrChannel, "#taken": attrTaken},
-		ExpressionAttributeValues: attr.Item{":channel": attr.String(channelID)},
+		UpdateExpression: aws.String("SET #freed = :now REMOVE #channel, #taken"), ConditionExpression: aws.String("#channel = :channel"),
+		ExpressionAttributeNames:  map[string]string{"#channel": attrChannel, "#taken": attrTaken, "#freed": attrFreed},
+		ExpressionAttributeValues: attr.Item{":channel": attr.String(channelID), ":now": attr.Time(s.Now())},
 	})
 	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
 		return false, nil
@@ -401,6 +408,6 @@ func decodeEntry(it attr.Item) (Entry, error) {
 func decodeSender(it attr.Item) Sender {
 	return Sender{
 		ID: strings.TrimPrefix(attr.Text(it, attrSK), senderPrefix), Address: attr.Text(it, attrAddress),
-		ChannelID: attr.Text(it, attrChannel), TakenAt: attr.Moment(it, attrTaken),
+		ChannelID: attr.Text(it, attrChannel), TakenAt: attr.Moment(it, attrTaken), FreedAt: attr.Moment(it, attrFreed),
 	}
 }

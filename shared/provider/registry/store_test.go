@@ -104,7 +104,7 @@ func TestASenderBelongsToOneChannel(t *testing.T) {
 
 func TestASenderComesBackOnlyFromItsChannel(t *testing.T) {
 	t.Parallel()
-	s, _ := newStore(t, 1)
+	s, clock := newStore(t, 1)
 	ctx := t.Context()
 	first, err := s.TakeSender(ctx, "edna", "chn_1")
 	if err != nil {
@@ -124,11 +124,44 @@ func TestASenderComesBackOnlyFromItsChannel(t *testing.T) {
 			t.Errorf("given back by %s: %v, %v", c.channelID, freed, err)
 		}
 	}
+	freed := clock.Now()
+	clock.Pass(registry.Rest - time.Millisecond)
+	resting := new(registry.RestingError)
+	if _, err := s.TakeSender(ctx, "edna", "chn_2"); !errors.As(err, &resting) || !errors.Is(err, registry.ErrNoSender) || !resting.Until.Equal(freed.Add(registry.Rest)) {
+		t.Errorf("while it rests, another channel got %v", err)
+	}
+	clock.Pass(time.Millisecond)
 	if got, err := s.TakeSender(ctx, "edna", "chn_2"); err != nil || got.ID != first.ID || got.Address != first.Address {
 		t.Errorf("then another channel got %+v, %v", got, err)
 	}
 	if _, err := s.TakeSender(ctx, "other", "chn_3"); !errors.Is(err, registry.ErrNoSender) {
 		t.Errorf("another provider's pool: %v", err)
+	}
+}
+
+func TestTheSenderThatIsFreeForTheLongestIsTaken(t *testing.T) {
+	t.Parallel()
+	s, clock := newStore(t, 3)
+	ctx := t.Context()
+	var ids []string
+	for i := range 3 {
+		channelID := fmt.Sprintf("chn_%d", i)
+		sender, err := s.TakeSender(ctx, "edna", channelID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, sender.ID)
+	}
+	for _, i := range []int{1, 0, 2} {
+		if _, err := s.FreeSender(ctx, "edna", ids[i], fmt.Sprintf("chn_%d", i)); err != nil {
+			t.Fatal(err)
+		}
+		clock.Pass(registry.Rest)
+	}
+	for n, i := range []int{1, 0, 2} {
+		if got, err := s.TakeSender(ctx, "edna", fmt.Sprintf("chn_new_%d", n)); err != nil || got.ID != ids[i] {
+			t.Errorf("taken %d: %+v, %v, want %s", n, got, err, ids[i])
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // maxConnections is how many updates Telegram hands over at once, of at most 100: those of one chat come in their order.
@@ -31,7 +32,7 @@ func (a *Adapter) Connect(ctx context.Context, ch provider.Channel, callbackURL 
 		return provider.Connection{}, asked(fail)
 	}
 	if me.ID == 0 || !me.IsBot {
-		return provider.Connection{}, asked(unreadable())
+		return provider.Connection{}, asked(httpclient.Unreadable())
 	}
 	hook := webhook{
 		URL: callbackURL, SecretToken: secret(ch), MaxConnections: maxConnections,
@@ -54,11 +55,8 @@ func (a *Adapter) Connect(ctx context.Context, ch provider.Channel, callbackURL 
 // asked makes an error of a call that may be repeated: nothing was handed over, so nothing is ambiguous. An unknown token
 // is answered with 404 where it does not even look like one.
 func asked(e *provider.Error) *provider.Error {
-	switch {
-	case e.Kind == provider.Ambiguous:
-		e.Kind, e.Code = provider.Retry, "provider_unavailable"
-	case e.ProviderCode == strconv.Itoa(http.StatusNotFound):
+	if e.ProviderCode == strconv.Itoa(http.StatusNotFound) {
 		return badToken(e.ProviderCode)
 	}
-	return e
+	return httpclient.AsRead(e)
 }

@@ -9,6 +9,7 @@ import (
 
 	"contactcenter/shared/content"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // chatID is the address of a person (who is the same to every bot) or, with a minus, of a group.
@@ -79,7 +80,7 @@ func (a *Adapter) send(ctx context.Context, ch provider.Channel, m provider.Mess
 		return provider.Receipt{}, fail
 	}
 	if taken.MessageID <= 0 {
-		return provider.Receipt{}, unreadable()
+		return provider.Receipt{}, httpclient.Unreadable()
 	}
 	return provider.Receipt{ProviderMessageID: strconv.FormatInt(taken.MessageID, 10)}, nil
 }

@@ -12,7 +12,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"regexp"
 	"strings"
@@ -129,17 +128,6 @@ func secret(ch provider.Channel) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// encode gives JSON whose strings decode to the very bytes they were made from; HTML stays as it is.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // reply is the body of every answer.
 type reply struct {
 	OK          bool            `json:"ok"`
@@ -156,23 +144,19 @@ func (a *Adapter) call(ctx context.Context, ch provider.Channel, method string, 
 	if !token.MatchString(ch.Credentials[CredentialToken]) {
 		return badToken("")
 	}
-	payload, err := encode(body)
+	payload, err := httpclient.JSON(body)
 	if err != nil {
-		return platformFault("the request could not be written as JSON")
+		return httpclient.NotMade("the request could not be written as JSON")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.base+"/bot"+ch.Credentials[CredentialToken]+"/"+method, bytes.NewReader(payload))
 	if err != nil { // which quotes the URL
-		return platformFault("Telegram's address in the configuration is not a URL")
+		return httpclient.NotMade("Telegram's address in the configuration is not a URL")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	answer, err := a.caller.Do(ctx, req)
 	if err != nil {
-		var e *provider.Error
-		if errors.As(err, &e) {
-			return e
-		}
-		return &provider.Error{Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider}
+		return provider.Failure(err)
 	}
 	var r reply
 	readable := json.Unmarshal(answer.Body, &r) == nil
@@ -180,25 +164,14 @@ func (a *Adapter) call(ctx context.Context, ch provider.Channel, method string, 
 	case answer.Status >= 300:
 		return a.refusal(answer, r)
 	case !readable || answer.Status != http.StatusOK:
-		return unreadable()
+		return httpclient.Unreadable()
 	case r.OK && json.Unmarshal(r.Result, result) == nil:
 		return nil
 	case !r.OK && r.ErrorCode >= 300: // the status is the same number, as a rule
 		answer.Status = r.ErrorCode
 		return a.refusal(answer, r)
 	}
-	return unreadable()
-}
-
-func unreadable() *provider.Error {
-	return &provider.Error{
-		Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider,
-		Detail: "the provider's answer can't be read",
-	}
-}
-
-func platformFault(detail string) *provider.Error {
-	return &provider.Error{Kind: provider.Permanent, Code: "provider_refused", Fault: provider.FaultPlatform, Detail: detail}
+	return httpclient.Unreadable()
 }
 
 func badToken(providerCode string) *provider.Error {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // The settings of a channel.
@@ -51,7 +52,7 @@ func (a *Adapter) checkAccount(ctx context.Context, by account) *provider.Error 
 	}
 	switch {
 	case json.Unmarshal(answer, &found) != nil || found.SID != by.sid:
-		return connecting(unreadable())
+		return connecting(httpclient.Unreadable())
 	case found.Status != "active":
 		return invalid("the account is suspended or closed: see Twilio's console")
 	}
@@ -78,7 +79,7 @@ func (a *Adapter) setUpNumber(ctx context.Context, by account, sender, callbackU
 		Numbers []number `json:"incoming_phone_numbers"`
 	}
 	if json.Unmarshal(answer, &list) != nil {
-		return connecting(unreadable())
+		return connecting(httpclient.Unreadable())
 	}
 	for _, n := range list.Numbers {
 		switch { // Twilio's filter takes a part of a number, too
@@ -108,14 +109,13 @@ func hook(n number, callbackURL string) url.Values {
 func connecting(e *provider.Error) *provider.Error {
 	switch {
 	case e == nil:
-	case e.Kind == provider.Ambiguous:
-		e.Kind, e.Code = provider.Retry, "provider_unavailable"
+		return nil
 	case e.Kind == provider.Credentials:
 		return coded(invalid("compare account_sid and auth_token with the first page of Twilio's console"), e.ProviderCode)
 	case e.ProviderCode == "20404" || e.ProviderCode == "404":
 		return coded(invalid("there is no such account: compare account_sid with the first page of Twilio's console"), e.ProviderCode)
 	}
-	return e
+	return httpclient.AsRead(e)
 }
 
 func invalid(detail string) *provider.Error {

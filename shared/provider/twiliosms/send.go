@@ -7,6 +7,7 @@ import (
 
 	"contactcenter/shared/content"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // queryMessage is the query parameter of a StatusCallback that holds our id of the message.
@@ -32,7 +33,7 @@ func (a *Adapter) Send(ctx context.Context, ch provider.Channel, m provider.Mess
 		SID string `json:"sid"`
 	}
 	if json.Unmarshal(answer, &taken) != nil || !sid(taken.SID, "SM") && !sid(taken.SID, "MM") {
-		return provider.Receipt{}, unreadable()
+		return provider.Receipt{}, httpclient.Unreadable()
 	}
 	return provider.Receipt{ProviderMessageID: taken.SID}, nil
 }

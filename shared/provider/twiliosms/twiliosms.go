@@ -9,7 +9,6 @@ package twiliosms
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -138,9 +137,7 @@ func (a *Adapter) call(ctx context.Context, by account, path string, query, form
 	}
 	req, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
 	if err != nil {
-		return nil, &provider.Error{
-			Kind: provider.Permanent, Code: "provider_refused", Fault: provider.FaultPlatform, Detail: "Twilio's address in the configuration is not a URL",
-		}
+		return nil, httpclient.NotMade("Twilio's address in the configuration is not a URL")
 	}
 	req.SetBasicAuth(by.sid, by.token)
 	req.Header.Set("Accept", "application/json")
@@ -149,19 +146,15 @@ func (a *Adapter) call(ctx context.Context, by account, path string, query, form
 	}
 	answer, err := a.caller.Do(ctx, req)
 	if err != nil {
-		var e *provider.Error
-		if errors.As(err, &e) {
-			return nil, e
-		}
-		return nil, unreadable()
+		return nil, provider.Failure(err)
 	}
 	switch {
 	case answer.Oversized && answer.Status < 300:
-		return nil, unreadable()
+		return nil, httpclient.Unreadable()
 	case answer.Status == http.StatusOK || answer.Status == http.StatusCreated:
 		return answer.Body, nil
 	case answer.Status > 200 && answer.Status < 300:
-		return nil, unreadable()
+		return nil, httpclient.Unreadable()
 	}
 	return nil, refusal(answer, a.now())
 }
@@ -188,12 +181,6 @@ func refusal(answer httpclient.Answer, now time.Time) *provider.Error {
 		e.RetryAfter = max(httpclient.RetryAfter(answer.Header, now), r.wait)
 	}
 	return e
-}
-
-func unreadable() *provider.Error {
-	return &provider.Error{
-		Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider, Detail: "the provider's answer can't be read",
-	}
 }
 
 // sid checks the form of one of Twilio's ids: two letters that say of what, and 32 hexadecimal digits.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // settingWebhook says that the number's callbacks go to the channel's URL, since Subscribe had it so.
@@ -27,7 +28,7 @@ func (a *Adapter) Connect(ctx context.Context, ch provider.Channel, _ string) (p
 	defer cancel()
 	address, fail := a.connect(ctx, ch)
 	if fail != nil {
-		return provider.Connection{}, asRead(fail)
+		return provider.Connection{}, httpclient.AsRead(fail)
 	}
 	return provider.Connection{Settings: map[string]string{}, Address: address}, nil
 }
@@ -136,12 +137,12 @@ func (a *Adapter) Subscribe(ctx context.Context, ch provider.Channel, callbackUR
 	}
 	const longest = 200 // characters, by Meta's page on webhook overrides
 	if len(callbackURL) > longest {
-		return nil, platformFault("the callback URL is longer than the provider takes")
+		return nil, httpclient.NotMade("the callback URL is longer than the provider takes")
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.many)
 	defer cancel()
 	if fail := a.subscribe(ctx, ch, callbackURL); fail != nil {
-		return nil, asRead(fail)
+		return nil, httpclient.AsRead(fail)
 	}
 	return map[string]string{settingWebhook: "number"}, nil
 }

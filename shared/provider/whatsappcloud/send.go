@@ -7,6 +7,7 @@ import (
 
 	"contactcenter/shared/content"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // order is the body of a send. A recipient is named by number (To) or by its business-scoped id (Recipient).
@@ -122,7 +123,7 @@ func (a *Adapter) Send(ctx context.Context, ch provider.Channel, m provider.Mess
 		return provider.Receipt{}, fail
 	}
 	if len(t.Messages) != 1 || t.Messages[0].ID == "" {
-		return provider.Receipt{}, unreadable()
+		return provider.Receipt{}, httpclient.Unreadable()
 	}
 	return provider.Receipt{ProviderMessageID: t.Messages[0].ID}, nil
 }

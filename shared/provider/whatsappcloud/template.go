@@ -12,6 +12,7 @@ import (
 
 	"contactcenter/shared/content"
 	"contactcenter/shared/provider"
+	"contactcenter/shared/provider/httpclient"
 )
 
 // template is what a template message names and fills in.
@@ -223,7 +224,7 @@ func (a *Adapter) Templates(ctx context.Context, ch provider.Channel) ([]provide
 			query.Set("after", after)
 		}
 		var page listing
-		if fail := asRead(a.call(ctx, ch, http.MethodGet, "/"+account+"/message_templates", query, nil, &page)); fail != nil {
+		if fail := httpclient.AsRead(a.call(ctx, ch, http.MethodGet, "/"+account+"/message_templates", query, nil, &page)); fail != nil {
 			return nil, fail
 		}
 		for _, t := range page.Data {

@@ -13,7 +13,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -137,17 +136,6 @@ func Capabilities() provider.Capabilities {
 // Capabilities is the function of that name.
 func (*Adapter) Capabilities() provider.Capabilities { return Capabilities() }
 
-// encode gives JSON whose strings decode to the very bytes they were made from; HTML stays as it is.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // call makes one call of the API, decodes a success into out, and sorts everything else.
 //
 // Every call carries the proof that whoever holds the token also holds the app's secret: an app can be set to ask for it,
@@ -156,8 +144,8 @@ func (a *Adapter) call(ctx context.Context, ch provider.Channel, method, path st
 	var payload []byte
 	if body != nil {
 		var err error
-		if payload, err = encode(body); err != nil {
-			return platformFault("the request could not be written as JSON")
+		if payload, err = httpclient.JSON(body); err != nil {
+			return httpclient.NotMade("the request could not be written as JSON")
 		}
 	}
 	if query == nil {
@@ -167,7 +155,7 @@ func (a *Adapter) call(ctx context.Context, ch provider.Channel, method, path st
 	query.Set("appsecret_proof", hex.EncodeToString(mac(ch.Credentials[credAppSecret], []byte(token))))
 	req, err := http.NewRequestWithContext(ctx, method, a.base+path+"?"+query.Encode(), bytes.NewReader(payload))
 	if err != nil {
-		return platformFault("the provider's address in the configuration is not a URL")
+		return httpclient.NotMade("the provider's address in the configuration is not a URL")
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Accept", "application/json")
@@ -176,11 +164,7 @@ func (a *Adapter) call(ctx context.Context, ch provider.Channel, method, path st
 	}
 	answer, err := a.caller.Do(ctx, req)
 	if err != nil {
-		var e *provider.Error
-		if errors.As(err, &e) {
-			return e
-		}
-		return unreadable()
+		return provider.Failure(err)
 	}
 	return a.read(answer, out)
 }
@@ -203,27 +187,9 @@ func (a *Adapter) read(answer httpclient.Answer, out any) *provider.Error {
 	case answer.Status != http.StatusOK && (answer.Status < 200 || answer.Status > 299):
 		return httpclient.Refusal(answer, a.now())
 	case answer.Status != http.StatusOK || answer.Oversized || json.Unmarshal(answer.Body, out) != nil:
-		return unreadable()
+		return httpclient.Unreadable()
 	}
 	return nil
-}
-
-func unreadable() *provider.Error {
-	return &provider.Error{
-		Kind: provider.Ambiguous, Code: "outcome_unknown", Fault: provider.FaultProvider, Detail: "the provider's answer can't be read",
-	}
-}
-
-func platformFault(detail string) *provider.Error {
-	return &provider.Error{Kind: provider.Permanent, Code: "provider_refused", Fault: provider.FaultPlatform, Detail: detail}
-}
-
-// asRead makes an error of a call that only looks something up, or sets what it was: nothing is ambiguous.
-func asRead(e *provider.Error) *provider.Error {
-	if e != nil && e.Kind == provider.Ambiguous {
-		e.Kind, e.Code = provider.Retry, "provider_unavailable"
-	}
-	return e
 }
 
 // decimal: one of the Graph API's ids, and nothing that could lead a path elsewhere.

@@ -84,6 +84,7 @@ func Play(ctx context.Context, s *stack.Stack, out *screen.Screen, o Options) er
 	defer cancel()
 	defer d.leave(ctx)
 	if err := d.prepare(ctx); err != nil {
+		d.screen.Clear()
 		return err
 	}
 	var watching sync.WaitGroup

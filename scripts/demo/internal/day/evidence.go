@@ -14,7 +14,7 @@ import (
 
 // shown is an outbound message as the API shows it.
 type shown struct {
-	status, code string
+	status, code, held string
 	// queued is how long it was on its way before the provider had it, without the time that it was held; late was for later.
 	queued time.Duration
 	late   bool
@@ -124,7 +124,7 @@ func (a *actor) listed(ctx context.Context) (map[string]shown, error) {
 }
 
 func show(m api.Message) shown {
-	out := shown{status: string(m.Status), late: m.SendAt != nil}
+	out := shown{status: string(m.Status), held: m.HeldReason, late: m.SendAt != nil}
 	if m.Error != nil {
 		out.code = m.Error.Code
 	}

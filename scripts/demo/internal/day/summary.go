@@ -105,6 +105,11 @@ func (e evidence) held() map[string]string {
 	for id, why := range e.notes.held {
 		out[id] = why
 	}
+	for id, m := range e.listed {
+		if m.held != "" {
+			out[id] = m.held
+		}
+	}
 	return out
 }
 

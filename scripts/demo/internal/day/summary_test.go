@@ -46,3 +46,13 @@ func TestLongReasonsAreBroken(t *testing.T) {
 		t.Error("a title without a text")
 	}
 }
+
+func TestWhatStillWaitsIsToldWithItsReason(t *testing.T) {
+	t.Parallel()
+	e := agreeing("Linden Pharmacy")
+	e.listed["canceled"] = shown{status: "held", held: "provider_disabled"}
+	e.events = append(e.events, event("message.held", "failed"))
+	if got := each(e.heldWhy()); got != "1 account_restricted, 1 not seen why, 1 provider_disabled" {
+		t.Error(got)
+	}
+}
