@@ -20,7 +20,7 @@ import (
 const (
 	// settled is when no message can appear any more that was accepted before an erasure was asked for: longer than intake
 	// may take, with a margin for clocks. A pass over all conversations that began later is the last one.
-	settled = 12 * time.Second
+	settled = message.IntakeTime + 2*time.Second
 	// inHand is how long the job waits for a message that a dispatcher has in hand.
 	inHand = 2 * time.Second
 	// reserve is the time that is left to end an invocation in good order.
