@@ -12,9 +12,6 @@ import (
 	"contactcenter/shared/usage"
 )
 
-// lostAfter is when a reference without a record is dropped: twice the time that intake may take.
-const lostAfter = 20 * time.Second
-
 // claim is a ledger entry that this round works on.
 type claim struct {
 	entry usage.Entry
@@ -177,7 +174,7 @@ func (a *attempt) read(ctx context.Context) (message.Tail, error) {
 // lost deals with a reference without a record: it comes again as long as intake may still write one.
 func (a *attempt) lost(ctx context.Context) *outcome {
 	mid := a.entry.Message
-	if a.Now().Sub(mid.Time()) <= lostAfter {
+	if a.Now().Sub(mid.Time()) <= message.LostAfter {
 		return &outcome{again(time.Second), &usage.Standing{}}
 	}
 	a.Log.WarnContext(ctx, "reference without a message dropped", "account_id", a.accountID, "message_id", mid.String())

@@ -682,7 +682,7 @@ func TestAReferenceWithoutAMessageComesAgainAndIsDroppedInTheEnd(t *testing.T) {
 	if again := b.deliver(1, ghost); len(again) != 1 {
 		t.Error("it was dropped while intake may still record it")
 	}
-	b.pass(lostAfter)
+	b.pass(message.LostAfter)
 	if again := b.deliver(2, ghost); len(again) != 0 {
 		t.Error("it still comes again")
 	}

@@ -5,10 +5,6 @@ import (
 	"contactcenter/shared/provider"
 )
 
-func problemExpired() message.Problem {
-	return message.Problem{Code: "delivery_expired", Detail: "It could not be handed over before its expires_at.", FaultDomain: string(provider.FaultCustomer), Permanent: true}
-}
-
 func problemContentChanged() message.Problem {
 	return message.Problem{Code: "content_changed", Detail: "The stored content is not what was accepted. It was not sent.", FaultDomain: string(provider.FaultPlatform), Permanent: true}
 }

@@ -54,7 +54,7 @@ func (a *attempt) notNow(ctx context.Context, previous *message.Message) (*outco
 // unwanted ends a message that nobody waits for any longer: it is expired, or its recipient opted out.
 func (a *attempt) unwanted(ctx context.Context) (*outcome, error) {
 	if !a.m.ExpiresAt.IsZero() && !a.Now().Before(a.m.ExpiresAt) {
-		return a.end(ctx, message.Expired, problemExpired(), false)
+		return a.end(ctx, message.Expired, message.ExpiredProblem(), false)
 	}
 	out, err := a.optedOut(a.m.ID.Conversation)
 	if err != nil || !out {

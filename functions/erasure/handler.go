@@ -20,7 +20,7 @@ import (
 const (
 	// settled is when no message can appear any more that was accepted before an erasure was asked for: longer than intake
 	// may take, with a margin for clocks. A pass over all conversations that began later is the last one.
-	settled = 12 * time.Second
+	settled = message.IntakeTime + 2*time.Second
 	// inHand is how long the job waits for a message that a dispatcher has in hand.
 	inHand = 2 * time.Second
 	// reserve is the time that is left to end an invocation in good order.
@@ -104,10 +104,8 @@ func (h *Handler) work(ctx context.Context, ref recipient.Reference) (wait time.
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < reserve {
 			return 0, false, nil
 		}
-		if err := h.part(ctx, &job); err != nil {
-			return 0, false, err
-		}
-		if err := h.Jobs.Advance(ctx, &job); err != nil {
+		failed := h.part(ctx, &job)
+		if err := errors.Join(failed, h.Jobs.Advance(ctx, &job)); err != nil { // what was done before it failed is counted
 			return 0, false, err
 		}
 	}
@@ -127,10 +125,10 @@ func (h *Handler) work(ctx context.Context, ref recipient.Reference) (wait time.
 	return max(wait, 0), false, h.Jobs.Advance(ctx, &job)
 }
 
-// part erases the next part of the conversation that the job is at.
+// part erases the next part of the conversation that the job is at. When it fails, the job has counted what was done and is at the same
+// part as before.
 func (h *Handler) part(ctx context.Context, job *recipient.Erasure) error {
-	conversation := job.Conversations[job.Next]
-	p, err := h.Messages.Part(ctx, job.AccountID, conversation, job.Cursor, job.RequestedAt)
+	p, err := h.Messages.Part(ctx, job.AccountID, job.Conversations[job.Next], job.Cursor, job.RequestedAt)
 	if err != nil {
 		return err
 	}
@@ -155,19 +153,29 @@ func (h *Handler) part(ctx context.Context, job *recipient.Erasure) error {
 		return err
 	}
 	job.Left = job.Left || left
-	if job.Cursor = p.Cursor; p.Cursor != "" {
+	if p.Cursor != "" {
+		job.Cursor = p.Cursor
 		return nil
 	}
-	job.Next++
-	if p.Later != nil { // the conversation went on, maybe in an hour that it is now taken out of the list of
-		if err := h.Messages.Touch(ctx, *p.Later); err != nil {
+	if err := h.leave(ctx, *job, p.Later); err != nil {
+		return err
+	}
+	job.Next, job.Cursor = job.Next+1, ""
+	return nil
+}
+
+// leave ends a pass through the conversation that the job is at. Later is the first message after the request; nil: there is none.
+func (h *Handler) leave(ctx context.Context, job recipient.Erasure, later *message.Message) error {
+	conversation := job.Conversations[job.Next]
+	if later != nil { // the conversation went on, maybe in an hour that it is now taken out of the list of
+		if err := h.Messages.Touch(ctx, *later); err != nil {
 			return err
 		}
 	}
 	if job.Left {
 		return nil // the rest goes with the pass that finds nothing in hand
 	}
-	if err := h.Messages.Forget(ctx, job.AccountID, conversation, job.RequestedAt, p.Later == nil); err != nil {
+	if err := h.Messages.Forget(ctx, job.AccountID, conversation, job.RequestedAt, later == nil); err != nil {
 		return err
 	}
 	return h.Messages.EraseContents(ctx, job.AccountID, conversation, job.RequestedAt)
@@ -182,7 +190,7 @@ type result struct {
 func (h *Handler) message(ctx context.Context, m message.Message) (result, error) {
 	var r result
 	if !m.ErasedAt.IsZero() {
-		return r, nil
+		return r, h.Messages.Scrub(ctx, m) // which may have failed before
 	}
 	if !m.Final() {
 		switch _, err := h.Withdraw.Withdraw(ctx, m.AccountID, m.ID); {
@@ -194,13 +202,13 @@ func (h *Handler) message(ctx context.Context, m message.Message) (result, error
 		}
 		r.canceled = 1
 	}
-	w, err := h.Messages.Erase(ctx, m, h.Now())
-	if err != nil {
+	if err := h.Messages.Unlist(ctx, m); err != nil { // first: an erased message is passed by
 		return r, err
 	}
+	w, err := h.Messages.Erase(ctx, m, h.Now())
 	if w.Applied {
 		r.erased = 1
 	}
-	r.left = !w.Applied && w.Message.ErasedAt.IsZero()
-	return r, h.Messages.Unlist(ctx, m)
+	r.left = err == nil && !w.Applied && w.Message.ErasedAt.IsZero()
+	return r, err
 }

@@ -88,7 +88,7 @@ func (b *batch) run(ctx context.Context) ([]api.BatchResult, bool, error) {
 // acceptOnce accepts the batch under a key. The key's record names the batch before there is any message of it, so that
 // a repeat runs again under the same ids, and afterwards what became of each message, without a word of what it says.
 func (b *batch) acceptOnce(ctx context.Context, body []byte) ([]api.BatchResult, bool, error) {
-	mine := idempotency.Record{Payload: idempotency.Hash(body), Subject: b.id.Unique, Deadline: b.id.Time().Add(intakeTimeout)}
+	mine := idempotency.Record{Payload: idempotency.Hash(body), Subject: b.id.Unique, Deadline: b.id.Time().Add(message.IntakeTime)}
 	known, taken, err := b.Keys.Begin(ctx, b.key, mine)
 	if err != nil {
 		return nil, false, api.TryAgain(b.r, err)
@@ -106,7 +106,7 @@ func (b *batch) acceptOnce(ctx context.Context, body []byte) ([]api.BatchResult,
 		if b.id, err = id.ParseBatch(known.Subject); err != nil {
 			return nil, false, err
 		}
-		mine.Subject, mine.Deadline, b.old = known.Subject, b.began.Add(intakeTimeout).Truncate(time.Millisecond), true
+		mine.Subject, mine.Deadline, b.old = known.Subject, b.began.Add(message.IntakeTime).Truncate(time.Millisecond), true
 		switch err := b.Keys.TakeOver(ctx, b.key, known, mine.Deadline); {
 		case errors.Is(err, idempotency.ErrChanged):
 			return nil, false, idempotency.InUse()
@@ -282,7 +282,7 @@ func (b *batch) any() bool {
 
 // queue makes the messages known to the dispatcher, in their order.
 func (b *batch) queue(ctx context.Context) {
-	old := b.old && b.Now().Sub(b.id.Time()) >= intakeTimeout/2 // as with a single message
+	old := b.old && b.Now().Sub(b.id.Time()) >= message.IntakeTime/2 // as with a single message
 	var waiting []int
 	for i, it := range b.items {
 		if it.err == nil && (it.message.SendAt.IsZero() || b.soon(it.message)) {

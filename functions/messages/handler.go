@@ -24,10 +24,7 @@ import (
 )
 
 const (
-	// intakeTimeout is how long the acceptance of a message may take. A dispatcher gives up a reference without a
-	// message when its id is twice as old.
-	intakeTimeout = 10 * time.Second
-	// stepsTimeout ends the acceptance itself, some time before that.
+	// stepsTimeout ends the acceptance of a message, some time before message.IntakeTime is over.
 	stepsTimeout = 8 * time.Second
 	// closingTimeout bounds what must be finished although the caller has gone.
 	closingTimeout = 3 * time.Second

@@ -187,15 +187,14 @@ func (in *intake) malformed(err error) error {
 // form gives what is wrong with a message whatever there is of channels, conversations and recipients.
 func (in *intake) form() api.FieldErrors {
 	var errs api.FieldErrors
-	switch {
-	case in.req.ConversationID == nil:
+	if in.req.ConversationID == nil {
 		if in.req.ChannelID == nil {
 			errs.Add("channel_id", api.FieldRequired, "is required, with to, unless conversation_id is given")
 		}
 		if in.req.To == nil {
 			errs.Add("to", api.FieldRequired, "is required, with channel_id, unless conversation_id is given")
 		}
-	default:
+	} else {
 		if in.req.ChannelID != nil {
 			errs.Add("channel_id", api.FieldInvalid, "can't be given with conversation_id")
 		}

@@ -99,7 +99,7 @@ func (h *Handler) soon(m message.Message) bool {
 func (h *Handler) delay(m message.Message, old bool) time.Duration {
 	delay := queue.DelayUntil(m.SendAt, h.Now()) // of no time: 0
 	if old {
-		delay = max(delay, intakeTimeout)
+		delay = max(delay, message.IntakeTime)
 	}
 	return delay
 }
@@ -117,7 +117,7 @@ func (in *intake) record(ctx context.Context, m message.Message) error {
 // acceptOnce accepts a message under a key: one write more than without. The key's record names the message before
 // there is one, so that a repeat finds it, or runs again under the same id.
 func (in *intake) acceptOnce(ctx context.Context, m message.Message) (message.Message, bool, error) {
-	mine := idempotency.Record{Payload: in.payload, Subject: m.ID.String(), Deadline: m.CreatedAt().Add(intakeTimeout)}
+	mine := idempotency.Record{Payload: in.payload, Subject: m.ID.String(), Deadline: m.CreatedAt().Add(message.IntakeTime)}
 	known, taken, err := in.Keys.Begin(ctx, in.key, mine)
 	if err != nil {
 		return m, false, api.TryAgain(in.r, err)
@@ -134,14 +134,14 @@ func (in *intake) acceptOnce(ctx context.Context, m message.Message) (message.Me
 		if m.ID, err = id.ParseMessage(known.Subject); err != nil {
 			return m, false, err
 		}
-		mine.Subject, mine.Deadline = known.Subject, in.began.Add(intakeTimeout)
+		mine.Subject, mine.Deadline = known.Subject, in.began.Add(message.IntakeTime)
 		switch err := in.Keys.TakeOver(ctx, in.key, known, mine.Deadline); {
 		case errors.Is(err, idempotency.ErrChanged):
 			return m, false, idempotency.InUse()
 		case err != nil:
 			return m, false, api.TryAgain(in.r, err)
 		}
-		old = in.Now().Sub(m.CreatedAt()) >= intakeTimeout/2
+		old = in.Now().Sub(m.CreatedAt()) >= message.IntakeTime/2
 	}
 	if err := in.accept(ctx, m, old); err != nil {
 		in.release(ctx, mine)

@@ -374,7 +374,7 @@ func TestAKeyWhoseHolderStoppedIsTakenOver(t *testing.T) {
 	if a := s.call(testAccount, "POST", "/v1/messages", s.text("x"), "Idempotency-Key: k"); a.status != 409 || a.problem(t).Code != api.CodeKeyInUse {
 		t.Fatalf("while it may still run: got %d %s", a.status, a.body)
 	}
-	s.advance(intakeTimeout)
+	s.advance(message.IntakeTime)
 	a := s.call(testAccount, "POST", "/v1/messages", s.text("x"), "Idempotency-Key: k")
 	if a.status != 202 || !strings.Contains(first[0], a.message(t).ID) {
 		t.Fatalf("got %d %s, want the id of %s", a.status, a.body, first[0])

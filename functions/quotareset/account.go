@@ -24,8 +24,6 @@ const (
 	again = time.Minute
 	// staleness is how long a dispatcher may go on by what it knew before the gate was made due.
 	staleness = usage.Lease + 5*time.Second
-	// intakeTimeout is how long intake may take to record a message whose reference is out.
-	intakeTimeout = 10 * time.Second
 
 	rounds = 8
 )
@@ -212,7 +210,7 @@ func (r *Reset) resolve(ctx context.Context, g usage.Gate) (int, error) {
 		standing := usage.Standing{Final: ok && m.Final(), Claim: m.Claim}
 		if !ok {
 			// Intake queued the reference and never recorded the message.
-			standing.Final = !now.Before(e.Expires) && now.Sub(mid.Time()) > 2*intakeTimeout
+			standing.Final = !now.Before(e.Expires) && now.Sub(mid.Time()) > message.LostAfter
 		}
 		if s, final := standing.Settlement(e); final {
 			list = append(list, s)

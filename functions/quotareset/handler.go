@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -146,17 +147,12 @@ func budget(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func shardsOf(e Event) ([]string, error) {
-	all := make([]string, usage.Shards)
-	known := map[string]bool{}
-	for i := range all {
-		all[i] = fmt.Sprintf("s%02d", i)
-		known[all[i]] = true
-	}
+	all := usage.ShardNames()
 	if len(e.Shards) == 0 {
 		return all, nil
 	}
 	for _, s := range e.Shards {
-		if !known[s] {
+		if !slices.Contains(all, s) {
 			return nil, fmt.Errorf("there is no such shard: they are %s to %s", all[0], all[len(all)-1])
 		}
 	}

@@ -271,11 +271,12 @@ func (rel *releasing) expire(ctx context.Context) error {
 		mu      sync.Mutex
 		settled []usage.Settlement
 		group   errgroup.Group
+		expired = message.ExpiredProblem()
 	)
 	group.SetLimit(rel.WritesAtOnce)
 	for _, e := range mine {
 		group.Go(func() error {
-			written, err := rel.Messages.End(ctx, rel.gate.AccountID, e.Message, e.Lease, message.Ending{Status: message.Expired, At: rel.Now(), Problem: expiredProblem()})
+			written, err := rel.Messages.End(ctx, rel.gate.AccountID, e.Message, e.Lease, message.Ending{Status: message.Expired, At: rel.Now(), Problem: &expired})
 			gone := errors.Is(err, message.ErrNotFound)
 			if err != nil && !gone {
 				return fmt.Errorf("expire message %s: %w", e.Message, err)
@@ -342,10 +343,4 @@ func (rel *releasing) take(ctx context.Context, late []message.Message) ([]usage
 	}
 	rel.left = true
 	return nil, gate, nil
-}
-
-func expiredProblem() *message.Problem {
-	return &message.Problem{
-		Code: "delivery_expired", Detail: "It could not be handed over before its expires_at.", FaultDomain: "customer", Permanent: true,
-	}
 }

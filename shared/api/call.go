@@ -68,9 +68,7 @@ func withNotes(ctx context.Context) (context.Context, *notes) {
 
 // Note adds an error to the request's log line, which becomes an error's line. The error must not hold content,
 // addresses or secrets.
-func Note(ctx context.Context, err error) { noteError(ctx, err) }
-
-func noteError(ctx context.Context, err error) {
+func Note(ctx context.Context, err error) {
 	if n, ok := ctx.Value(notesKey{}).(*notes); ok && err != nil {
 		n.mu.Lock()
 		defer n.mu.Unlock()

@@ -21,7 +21,7 @@ func Handler(h http.Handler) func(context.Context, events.APIGatewayV2HTTPReques
 		if err != nil {
 			return events.APIGatewayV2HTTPResponse{}, err
 		}
-		b := newBuffer()
+		b := NewBuffer()
 		h.ServeHTTP(b, r)
 		return response(b), nil
 	}
@@ -72,18 +72,18 @@ func principal(a *events.APIGatewayV2HTTPRequestContextAuthorizerDescription) *P
 	return p
 }
 
-func response(b *buffer) events.APIGatewayV2HTTPResponse {
-	out := events.APIGatewayV2HTTPResponse{StatusCode: b.code(), Headers: map[string]string{}}
-	for name, values := range b.header {
+func response(b *Buffer) events.APIGatewayV2HTTPResponse {
+	out := events.APIGatewayV2HTTPResponse{StatusCode: b.Status(), Headers: map[string]string{}}
+	for name, values := range b.Header() {
 		if name == "Set-Cookie" {
 			out.Cookies = values
 			continue
 		}
 		out.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
-	out.Body = b.body.String()
-	if !utf8.Valid(b.body.Bytes()) {
-		out.Body, out.IsBase64Encoded = base64.StdEncoding.EncodeToString(b.body.Bytes()), true
+	out.Body = string(b.Body())
+	if !utf8.Valid(b.Body()) {
+		out.Body, out.IsBase64Encoded = base64.StdEncoding.EncodeToString(b.Body()), true
 	}
 	return out
 }

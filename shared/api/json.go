@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"unicode/utf8"
+
+	"contactcenter/shared/content"
 )
 
 // maxDepth bounds how deep a body may nest; our own requests need four levels.
@@ -53,7 +55,7 @@ func parse(body []byte) (*node, FieldErrors, error) {
 		}
 		return nil, nil, badJSON("The body is not one valid JSON value.")
 	}
-	if at := loneSurrogate(body); at >= 0 {
+	if at := content.HalfSurrogateAt(body); at >= 0 {
 		return nil, nil, NewProblem(CodeInvalidRequest).WithDetail(fmt.Sprintf("The escape at byte %d is half a surrogate pair, which is no character. It is not repaired: that would change the message.", at))
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -140,40 +142,3 @@ func join(path, name string) string {
 }
 
 func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
-
-// loneSurrogate gives the offset of a \u escape that is half a pair, in valid JSON; -1: there is none.
-func loneSurrogate(b []byte) int {
-	for i := 0; i < len(b); i++ {
-		if b[i] != '\\' {
-			continue
-		}
-		if b[i+1] != 'u' {
-			i++
-			continue
-		}
-		u := escape(b[i:])
-		switch {
-		case u >= 0xdc00 && u <= 0xdfff:
-			return i
-		case u >= 0xd800 && u <= 0xdbff:
-			if low := escape(b[i+6:]); low < 0xdc00 || low > 0xdfff {
-				return i
-			}
-			i += 6
-		}
-		i += 5
-	}
-	return -1
-}
-
-// escape reads the \uXXXX at the beginning of b, or gives -1.
-func escape(b []byte) int64 {
-	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
-		return -1
-	}
-	u, err := strconv.ParseInt(string(b[2:6]), 16, 32)
-	if err != nil {
-		return -1
-	}
-	return u
-}

@@ -315,7 +315,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 func ProblemOf(r *http.Request, err error) *Problem {
 	p := new(Problem)
 	if !errors.As(err, &p) {
-		noteError(r.Context(), err)
+		Note(r.Context(), err)
 		p = NewProblem(CodeInternalError)
 	}
 	answer := *p
@@ -329,7 +329,7 @@ func ProblemOf(r *http.Request, err error) *Problem {
 // TryAgain is the answer when something that should be there for a moment is not: the cause is noted for the
 // request's log line.
 func TryAgain(r *http.Request, cause error) *Problem {
-	noteError(r.Context(), cause)
+	Note(r.Context(), cause)
 	return NewProblem(CodeTryAgain).WithRetryAfter(time.Second)
 }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -75,11 +74,11 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for name, values := range answer.header {
 		w.Header()[name] = values
 	}
-	w.WriteHeader(answer.code())
+	w.WriteHeader(answer.Status())
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(answer.body.Bytes()) // the caller is gone: nobody is left to tell
 	}
-	rt.log(ctx, n, pattern, answer.code(), rt.Now().Sub(began))
+	rt.log(ctx, n, pattern, answer.Status(), rt.Now().Sub(began))
 }
 
 // log writes the request's one line.
@@ -134,8 +133,8 @@ func (rt *router) match(r *http.Request) (http.Handler, string) {
 }
 
 // answer runs the handler into a buffer, so that a panic leaves nothing half written.
-func (rt *router) answer(ctx context.Context, h http.Handler, r *http.Request) (b *buffer) {
-	b = newBuffer()
+func (rt *router) answer(ctx context.Context, h http.Handler, r *http.Request) (b *Buffer) {
+	b = NewBuffer()
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -147,7 +146,7 @@ func (rt *router) answer(ctx context.Context, h http.Handler, r *http.Request) (
 			what = err.Error()
 		}
 		rt.Log.LogAttrs(ctx, slog.LevelError, "panic", slog.String("panic", what), slog.String("stack", string(debug.Stack())))
-		b = newBuffer()
+		b = NewBuffer()
 		WriteError(b, r, NewProblem(CodeInternalError))
 	}()
 	h.ServeHTTP(b, r)
@@ -183,33 +182,4 @@ func (rt Route) permits(p *Principal) error {
 		}
 	}
 	return NewProblem(CodeForbidden).WithDetail("The token lacks the scope that this route needs.")
-}
-
-// buffer is a response that is not sent yet.
-type buffer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func newBuffer() *buffer { return &buffer{header: http.Header{}} }
-
-func (b *buffer) Header() http.Header { return b.header }
-
-func (b *buffer) WriteHeader(status int) {
-	if b.status == 0 {
-		b.status = status
-	}
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.WriteHeader(http.StatusOK)
-	return b.body.Write(p)
-}
-
-func (b *buffer) code() int {
-	if b.status == 0 {
-		return http.StatusOK
-	}
-	return b.status
 }

@@ -2362,6 +2362,9 @@ type WebhookEndpointList struct {
 // WebhookEndpointStatus defines model for WebhookEndpointStatus.
 type WebhookEndpointStatus string
 
+// WebhookEventBody An event, as it is sent to a webhook endpoint.
+type WebhookEventBody = EventBody
+
 // WebhookEventType defines model for WebhookEventType.
 type WebhookEventType = string
 

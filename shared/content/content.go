@@ -284,36 +284,43 @@ func (c Content) SHA256() (string, error) {
 
 // HalfSurrogate finds a \u escape of half a surrogate pair in valid JSON. encoding/json would replace it, and the text would
 // no longer be what was written.
-func HalfSurrogate(raw []byte) bool {
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
+func HalfSurrogate(raw []byte) bool { return HalfSurrogateAt(raw) >= 0 }
+
+// HalfSurrogateAt gives the offset of a \u escape of half a surrogate pair in valid JSON; -1: there is none.
+func HalfSurrogateAt(b []byte) int {
+	for i := 0; i < len(b); i++ {
+		if b[i] != '\\' {
 			continue
 		}
-		i++ // the escaped character, which may be a backslash itself
-		if raw[i] != 'u' {
+		if b[i+1] != 'u' {
+			i++
 			continue
 		}
-		high := escape(raw[i+1:])
-		i += 4
+		u := escape(b[i:])
 		switch {
-		case high >= 0xDC00 && high <= 0xDFFF:
-			return true
-		case high >= 0xD800 && high <= 0xDBFF:
-			if i+6 >= len(raw) || raw[i+1] != '\\' || raw[i+2] != 'u' {
-				return true
-			}
-			if low := escape(raw[i+3:]); low < 0xDC00 || low > 0xDFFF {
-				return true
+		case u >= 0xdc00 && u <= 0xdfff:
+			return i
+		case u >= 0xd800 && u <= 0xdbff:
+			if low := escape(b[i+6:]); low < 0xdc00 || low > 0xdfff {
+				return i
 			}
 			i += 6
 		}
+		i += 5
 	}
-	return false
+	return -1
 }
 
-func escape(b []byte) uint64 {
-	n, _ := strconv.ParseUint(string(b[:4]), 16, 32)
-	return n
+// escape reads the \uXXXX at the beginning of b, or gives -1.
+func escape(b []byte) int64 {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return -1
+	}
+	u, err := strconv.ParseInt(string(b[2:6]), 16, 32)
+	if err != nil {
+		return -1
+	}
+	return u
 }
 
 // String keeps content out of errors and debug output.

@@ -78,6 +78,9 @@ type Endpoint struct {
 	places [Places]time.Time
 }
 
+// unknown forgets how quick the endpoint is and who sends to it: whoever does can't give its place back any more.
+func (e *Endpoint) unknown() { e.QuickAt, e.places = time.Time{}, [Places]time.Time{} }
+
 // Quick reports whether the endpoint is known to answer quickly.
 func (e Endpoint) Quick(now time.Time) bool { return now.Sub(e.QuickAt) < QuickFor }
 

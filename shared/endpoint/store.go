@@ -164,7 +164,8 @@ func (s *Store) Update(ctx context.Context, accountID, endpointID string, c Chan
 	ev.Action = "webhook_endpoint.changed"
 	return s.rewrite(ctx, accountID, endpointID, ev, func(e *Endpoint) {
 		if c.URL != nil {
-			e.URL, e.QuickAt = *c.URL, time.Time{}
+			e.URL = *c.URL
+			e.unknown()
 		}
 		if c.Description != nil {
 			e.Description = *c.Description
@@ -176,6 +177,7 @@ func (s *Store) Update(ctx context.Context, accountID, endpointID string, c Chan
 		case c.Status == nil || *c.Status == e.Status && e.Status == Enabled:
 		case *c.Status == Enabled:
 			e.Status, e.Why, e.DisabledAt, e.FailingSince, e.QuietUntil = Enabled, "", time.Time{}, time.Time{}, time.Time{}
+			e.unknown()
 		case e.Why != ByUser:
 			e.Status, e.Why, e.DisabledAt = Disabled, ByUser, s.Now()
 		}

@@ -232,13 +232,21 @@ func TestAnEndpointHasAFewPlaces(t *testing.T) {
 	if _, free, err := w.Enter(t.Context(), w.get(e), until); free || err != nil {
 		t.Errorf("left by another: %v, %v", free, err)
 	}
-	// What a user changes leaves the places as they are; at another URL nobody knows how quick it is.
-	url := "https://new.example.com/"
-	if moved, err := w.Update(t.Context(), "acct_1", e.ID, endpoint.Change{URL: &url}, audittest.By("acct_1")); err != nil || moved.Quick(noon) {
-		t.Errorf("%+v, %v", moved, err)
+	// What a user changes leaves the places as they are, but at another URL nobody knows how quick it is, and nobody sends there yet.
+	name, url := "The CRM", "https://new.example.com/"
+	if _, err := w.Update(t.Context(), "acct_1", e.ID, endpoint.Change{Description: &name}, audittest.By("acct_1")); err != nil {
+		t.Fatal(err)
 	}
 	if _, free, err := w.Enter(t.Context(), w.get(e), until); free || err != nil {
 		t.Errorf("after a change: %v, %v", free, err)
+	}
+	if moved, err := w.Update(t.Context(), "acct_1", e.ID, endpoint.Change{URL: &url}, audittest.By("acct_1")); err != nil || moved.Quick(noon) {
+		t.Errorf("%+v, %v", moved, err)
+	}
+	for range endpoint.Places {
+		if _, free, err := w.Enter(t.Context(), w.get(e), until); !free || err != nil {
+			t.Errorf("at another URL: %v, %v", free, err)
+		}
 	}
 	w.clock.Pass(2 * time.Minute)
 	if _, free, err := w.Enter(t.Context(), w.get(e), until.Add(time.Hour)); !free || err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -41,13 +42,13 @@ func (m *Middleware) Wrap(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		mine, answer, err := m.begin(r, k, Record{Payload: Hash(body), Deadline: m.deadline()})
+		mine, known, err := m.take(r, k, Record{Payload: Hash(body), Deadline: m.deadline()})
 		if err != nil {
 			api.WriteError(w, r, err)
 			return
 		}
-		if answer != nil {
-			replay(w, *answer)
+		if known != nil && known.Answer != nil {
+			replay(w, *known.Answer)
 			return
 		}
 		m.run(w, r, k, mine, next)
@@ -59,28 +60,30 @@ func (m *Middleware) deadline() time.Time {
 	return m.Keys.Now().Add(m.Timeout).Truncate(time.Millisecond)
 }
 
-// begin takes the key, or gives the kept answer, or the problem that stands against it.
-func (m *Middleware) begin(r *http.Request, k Key, want Record) (Record, *Answer, error) {
-	known, taken, err := m.Keys.Begin(r.Context(), k, want)
+// take takes the key, or gives the problem that stands against it. Known is what an earlier request with the key left, nil for the first:
+// its answer, with which the key is not taken, or the subject, which is kept from the first request on.
+func (m *Middleware) take(r *http.Request, k Key, want Record) (mine Record, known *Record, err error) {
+	before, taken, err := m.Keys.Begin(r.Context(), k, want)
 	switch {
 	case err != nil:
 		return Record{}, nil, api.TryAgain(r, err)
 	case taken:
 		return want, nil, nil
-	case !known.SamePayload(want.Payload):
+	case !before.SamePayload(want.Payload):
 		return Record{}, nil, Reused()
-	case known.Answer != nil:
-		return Record{}, known.Answer, nil
-	case known.InUse(m.Keys.Now()):
+	case before.Answer != nil:
+		return Record{}, &before, nil
+	case before.InUse(m.Keys.Now()):
 		return Record{}, nil, InUse()
 	}
-	switch err := m.Keys.TakeOver(r.Context(), k, known, want.Deadline); {
+	switch err := m.Keys.TakeOver(r.Context(), k, before, want.Deadline); {
 	case errors.Is(err, ErrChanged):
 		return Record{}, nil, InUse()
 	case err != nil:
 		return Record{}, nil, api.TryAgain(r, err)
 	}
-	return want, nil, nil
+	want.Subject = before.Subject
+	return want, &before, nil
 }
 
 // run lets the handler answer, and keeps what it answers if that is a 2xx.
@@ -98,12 +101,11 @@ func (m *Middleware) run(w http.ResponseWriter, r *http.Request, k Key, mine Rec
 			_ = finish(release) // the deadline frees the key in any case
 		}
 	}()
-	answer := &recorder{header: http.Header{}}
+	answer := api.NewBuffer()
 	next(answer, r)
-	answer.WriteHeader(http.StatusOK) // a handler that wrote nothing
-	if answer.status/100 == 2 {
-		kept := Answer{Status: answer.status, Header: map[string]string{}, Body: answer.body.String()}
-		for name, values := range answer.header {
+	if answer.Status()/100 == 2 {
+		kept := Answer{Status: answer.Status(), Header: map[string]string{}, Body: string(answer.Body())}
+		for name, values := range answer.Header() {
 			kept.Header[name] = strings.Join(values, ", ")
 		}
 		// What was made is made: when the answer can't be kept, the caller gets it all the same.
@@ -111,11 +113,9 @@ func (m *Middleware) run(w http.ResponseWriter, r *http.Request, k Key, mine Rec
 			api.Note(r.Context(), err)
 		}
 	}
-	for name, values := range answer.header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(answer.status)
-	_, _ = w.Write(answer.body.Bytes()) // the caller is gone: nobody is left to tell
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Status())
+	_, _ = w.Write(answer.Body()) // the caller is gone: nobody is left to tell
 }
 
 func replay(w http.ResponseWriter, a Answer) {
@@ -125,25 +125,6 @@ func replay(w http.ResponseWriter, a Answer) {
 	w.Header().Set(ReplayedHeader, "true")
 	w.WriteHeader(a.Status)
 	_, _ = io.WriteString(w, a.Body) // the caller is gone: nobody is left to tell
-}
-
-type recorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (b *recorder) Header() http.Header { return b.header }
-
-func (b *recorder) WriteHeader(status int) {
-	if b.status == 0 {
-		b.status = status
-	}
-}
-
-func (b *recorder) Write(p []byte) (int, error) {
-	b.WriteHeader(http.StatusOK)
-	return b.body.Write(p)
 }
 
 // Named makes a route know keys that creates something under an id and whose answer is not to be kept, because it holds
@@ -170,7 +151,7 @@ func (m *Middleware) Named(newID func() (string, error), next func(w http.Respon
 			next(w, r, subject, false)
 			return
 		}
-		mine, repeated, err := m.name(r, k, Record{Payload: Hash(body), Subject: subject, Deadline: m.deadline()})
+		mine, known, err := m.take(r, k, Record{Payload: Hash(body), Subject: subject, Deadline: m.deadline()})
 		if err != nil {
 			api.WriteError(w, r, err)
 			return
@@ -180,31 +161,8 @@ func (m *Middleware) Named(newID func() (string, error), next func(w http.Respon
 			defer cancel()
 			_ = m.Keys.Release(ctx, k, mine) // the deadline frees the key in any case
 		}()
-		next(w, r, mine.Subject, repeated)
+		next(w, r, mine.Subject, known != nil)
 	}
-}
-
-// name takes the key, with the subject that it has from its first request on.
-func (m *Middleware) name(r *http.Request, k Key, want Record) (mine Record, repeated bool, err error) {
-	known, taken, err := m.Keys.Begin(r.Context(), k, want)
-	switch {
-	case err != nil:
-		return Record{}, false, api.TryAgain(r, err)
-	case taken:
-		return want, false, nil
-	case !known.SamePayload(want.Payload):
-		return Record{}, false, Reused()
-	case known.InUse(m.Keys.Now()):
-		return Record{}, false, InUse()
-	}
-	switch err := m.Keys.TakeOver(r.Context(), k, known, want.Deadline); {
-	case errors.Is(err, ErrChanged):
-		return Record{}, false, InUse()
-	case err != nil:
-		return Record{}, false, api.TryAgain(r, err)
-	}
-	want.Subject = known.Subject
-	return want, true, nil
 }
 
 // optionalBody reads a JSON body, {} when there is none, and leaves it in the request.

@@ -93,8 +93,9 @@ func (s *Store) Erase(ctx context.Context, m Message, at time.Time) (Written, er
 	return s.update(ctx, m.AccountID, m.ID, w)
 }
 
-// scrub takes out of an erased message what a late word of the provider may have brought in, and the words of problems.
-func (s *Store) scrub(ctx context.Context, m Message) error {
+// Scrub takes out of an erased message what a late word of the provider may have brought in, and the words of problems. Nothing is asked
+// when there is nothing of that kind.
+func (s *Store) Scrub(ctx context.Context, m Message) error {
 	if m.ErasedAt.IsZero() {
 		return nil
 	}

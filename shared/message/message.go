@@ -220,6 +220,11 @@ func (m Message) Status() Status {
 // Final reports whether the handing over is done: no dispatcher has anything left to do with the message.
 func (m Message) Final() bool { return !m.Outcome.Waiting() }
 
+// ExpiredProblem is that of a message that was not handed over in time.
+func ExpiredProblem() Problem {
+	return Problem{Code: "delivery_expired", Detail: "It could not be handed over before its expires_at.", FaultDomain: "customer", Permanent: true}
+}
+
 // Error is the problem that belongs to the message's present status, or nil.
 func (m Message) Error() *Problem {
 	switch m.Status() {

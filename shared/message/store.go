@@ -24,6 +24,13 @@ type DynamoDB interface {
 	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
 }
 
+const (
+	// IntakeTime is how long the acceptance of a message may take, from its id to its record.
+	IntakeTime = 10 * time.Second
+	// LostAfter is the age of a message's id from which a reference without a record is given up.
+	LostAfter = 2 * IntakeTime
+)
+
 // Store keeps messages and conversations in one table. Every method is one request to DynamoDB unless it says so.
 type Store struct {
 	DB    DynamoDB

@@ -20,14 +20,14 @@ type Written struct {
 	Message Message
 }
 
-// update applies one conditional write to a message's state. A refusal is no error: it brings the message along. What it
-// brought into an erased message is taken out again.
+// update applies one conditional write to a message's state. A refusal is no error: it brings the message along. What it, or one before
+// it that was cut short, brought into an erased message is taken out again.
 func (s *Store) update(ctx context.Context, accountID string, mid id.Message, w *write) (Written, error) {
 	written, err := s.write(ctx, accountID, mid, w)
-	if err != nil || !written.Applied {
+	if err != nil {
 		return written, err
 	}
-	return written, s.scrub(ctx, written.Message)
+	return written, s.Scrub(ctx, written.Message)
 }
 
 func (s *Store) write(ctx context.Context, accountID string, mid id.Message, w *write) (Written, error) {

@@ -86,9 +86,9 @@ func (q *Queue) Plan(ctx context.Context, planID string) error {
 
 // Provider asks to look at every account that waits for a provider, now and twice again: five requests.
 func (q *Queue) Provider(ctx context.Context, providerID string) error {
-	jobs := make([]Job, usage.Shards)
-	for i := range jobs {
-		jobs[i] = Job{ProviderID: providerID, Shard: fmt.Sprintf("s%02d", i)}
+	var jobs []Job
+	for _, shard := range usage.ShardNames() {
+		jobs = append(jobs, Job{ProviderID: providerID, Shard: shard})
 	}
 	return q.looks(ctx, jobs...)
 }

@@ -56,12 +56,23 @@ func num(n int64) types.AttributeValue {
 
 func gateKey(accountID string) item { return item{attrPK: str(accountID), attrSK: str(gateSort)} }
 
-// Shard is the shard of an account's gate, "s00" to "s15".
+// Shard is the shard of an account's gate, one of ShardNames.
 func Shard(accountID string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(accountID)) // never fails
-	return fmt.Sprintf("s%02d", h.Sum32()%Shards)
+	return shardName(h.Sum32() % Shards)
 }
+
+// ShardNames are those of all shards: "s00" to "s15".
+func ShardNames() []string {
+	names := make([]string, Shards)
+	for i := range names {
+		names[i] = shardName(uint32(i))
+	}
+	return names
+}
+
+func shardName(i uint32) string { return fmt.Sprintf("s%02d", i) }
 
 const dueLayout = "2006-01-02T15:04:05.000000Z"
 

@@ -18,6 +18,7 @@ package usage
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"time"
 
@@ -209,7 +210,7 @@ func (g Gate) Wait(now time.Time, rate Rate, n int64) time.Duration {
 // Room is how many messages may go at once now, at the account's rate.
 func (g Gate) Room(now time.Time, rate Rate) int64 {
 	if rate.Limit <= 0 {
-		return int64(^uint64(0) >> 1)
+		return math.MaxInt64
 	}
 	if !g.NextFree.After(now) {
 		return rate.Burst

@@ -191,6 +191,23 @@ func TestProcessesSeeAnOutageTogether(t *testing.T) {
 	}
 }
 
+// What is left of an invocation's time may be too little to write: then what was counted waits for the next one.
+func TestWhatThereIsNoTimeToWriteIsKept(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	late, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	for range 3 {
+		m := s.process()
+		s.call(m, "a", Failed, 0)
+		s.call(m, "a", Failed, 0)
+		m.Flush(late)
+		m.Flush(t.Context())
+		s.pass(2 * time.Second)
+	}
+	s.want(OfProvider("p"), Outage)
+}
+
 // a provider that has answered for a minute hangs: that shows within two slots, however much was well before.
 func TestAnOutageAfterABusyMinuteIsSeenWithinSeconds(t *testing.T) {
 	t.Parallel()

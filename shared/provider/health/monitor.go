@@ -350,6 +350,9 @@ func (m *Monitor) flush(ctx context.Context, subjects ...Subject) {
 	if deadline, ok := ctx.Deadline(); ok {
 		allowed = min(allowed, time.Until(deadline)-flushTime/2) // the invocation must have its answer through before its end
 	}
+	if allowed <= 0 {
+		return // what was counted is kept for the next time
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), allowed)
 	defer cancel()
 	var group errgroup.Group

@@ -1360,6 +1360,16 @@ export type WebhookEndpointWithSecret = WebhookEndpoint & {
   secret: string;
 };
 
+/** An event, as it is sent to a webhook endpoint. */
+export interface WebhookEventBody {
+  account_id: string;
+  /** What the event is about, as its GET shows it at the moment of sending: the first word of the type says what it is. */
+  data: Message | Channel | Provider | Usage | Rules | Restriction | EvidenceRequest | WebhookEndpoint;
+  timestamp: Time;
+  /** One of the event types, or `endpoint.test`. There may be more later. */
+  type: string;
+}
+
 export type WebhookEventType = "message.queued" | "message.held" | "message.sent" | "message.delivered" | "message.read" | "message.failed" | "message.rejected" | "message.expired" | "message.canceled" | "message.unknown" | "message.received" | "channel.activated" | "channel.deactivated" | "channel.updated" | "provider.status_changed" | "provider.disabled" | "provider.removed" | "subprocessor.added" | "usage.threshold_reached" | "usage.limit_reached" | "usage.reset" | "rules.published" | "account.restricted" | "account.restriction_lifted" | "evidence.requested" | "endpoint.disabled";
 
 export interface WebhookReplay {
