@@ -72,15 +72,16 @@ func (n *Notifier) together(ctx context.Context, list []task) error {
 	return nil
 }
 
-// back puts jobs of a busy endpoint back into the queue, for longer each time.
+// back puts jobs of a busy endpoint back into the queue, for longer each time; together, so that they need one place when they come
+// again.
 func (n *Notifier) back(ctx context.Context, list []task) error {
-	for _, j := range list {
-		again, wait := j.Back(n.Random())
-		if err := n.Queue.Send(ctx, wait, again); err != nil {
-			return err
-		}
+	jobs, random := make([]delivery.Job, len(list)), n.Random()
+	var wait time.Duration
+	for i, j := range list {
+		again, longer := j.Back(random)
+		jobs[i], wait = again, max(wait, longer)
 	}
-	return nil
+	return n.Queue.Send(ctx, wait, jobs...)
 }
 
 // sideBySide delivers, and reports whether the endpoint answered quickly whatever it was sent.

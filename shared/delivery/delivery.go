@@ -82,10 +82,11 @@ type Job struct {
 	Busy int `json:"busy,omitempty"`
 }
 
-// Back gives the job as it is put back when the endpoint is busy, and for how long: 1 s, then twice that each time, up to FromHere,
-// and between half and the whole of it, by random.
+// Back gives the job as it is put back when the endpoint is busy, and for how long: 1 s, then twice that each time up to 8 s. Where that
+// was not enough a dozen times the backlog is long, and it waits longer, up to FromHere. It is between half and the whole of it, by random.
 func (j Job) Back(random uint64) (Job, time.Duration) {
-	wait := min(time.Second<<min(j.Busy, 20), FromHere)
+	const soon, often = 3, 12
+	wait := min(time.Second<<(min(j.Busy, soon)+min(max(j.Busy-often, 0), 10)), FromHere)
 	j.Busy++
 	return j, max(wait/2+time.Duration(random%uint64(wait/2)), time.Second)
 }

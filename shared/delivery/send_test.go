@@ -89,3 +89,21 @@ func TestAnEndpointThatDoesNotAnswerIsTimedOut(t *testing.T) {
 		t.Error("the limit is another")
 	}
 }
+
+func TestAJobOfABusyEndpointIsPutBackForLongerWhereTheBacklogIsLong(t *testing.T) {
+	t.Parallel()
+	var waits []time.Duration
+	for j, n := (delivery.Job{}), 0; n < 20; n++ {
+		var wait time.Duration
+		j, wait = j.Back(1<<62 - 1)
+		waits = append(waits, wait.Round(time.Second))
+		if again, shorter := j.Back(0); again.Busy != n+2 || shorter < time.Second || shorter > delivery.FromHere {
+			t.Errorf("put back %d times: %v", again.Busy, shorter)
+		}
+	}
+	for i, wait := range waits {
+		if i > 3 && i <= 12 && wait > 8*time.Second || wait > delivery.FromHere || wait < time.Second {
+			t.Errorf("the %d. time %v", i+1, wait)
+		}
+	}
+}
