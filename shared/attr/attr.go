@@ -55,8 +55,11 @@ func Text(it Item, name string) string {
 }
 
 // Number reads a whole number, 0 when there is none.
-func Number(it Item, name string) int64 {
-	n, ok := it[name].(*types.AttributeValueMemberN)
+func Number(it Item, name string) int64 { return NumberOf(it[name]) }
+
+// NumberOf reads a whole number out of a value, 0 when there is none.
+func NumberOf(v types.AttributeValue) int64 {
+	n, ok := v.(*types.AttributeValueMemberN)
 	if !ok {
 		return 0
 	}
