@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,21 +37,24 @@ func (r *round) crowded(ctx context.Context, list []id.Message) error {
 	return nil
 }
 
-// placeNap is for how long messages wait within an invocation for a place in the ledger.
-const placeNap = 250 * time.Millisecond
+const (
+	// placeNap is for how long messages wait at a time for a place in the ledger, within an invocation; all in all it is maxNap and little more.
+	placeNap = 250 * time.Millisecond
+	// restAfter is how many times as long a process waits for nobody of the account afterwards: were all of an account's messages to come at once,
+	// they would keep most dispatchers waiting.
+	restAfter = 2
+)
 
-// atTheirPlaces reports whether messages that found the ledger full have come at their places in the line, or a little early: SQS counts
-// whole seconds.
-func (r *round) atTheirPlaces(list []id.Message) bool {
-	if _, bound := r.freed(); !bound {
+// mayNap reports whether messages that found the ledger full wait for it within the invocation: those that have come at their places in the line,
+// or a little early, for SQS counts whole seconds.
+func (r *round) mayNap(ctx context.Context, list []id.Message, napped time.Duration) bool {
+	if _, bound := r.freed(); !bound || napped >= maxNap || !r.timeFor(ctx, maxNap+callTime) {
 		return false
 	}
-	for _, m := range list {
-		if r.byMessage[m].receives > 2 {
-			return true
-		}
+	if napped == 0 && r.Hints.Resting(r.accountID, r.Now()) {
+		return false
 	}
-	return false
+	return slices.ContainsFunc(list, func(m id.Message) bool { return r.byMessage[m].receives > 2 })
 }
 
 // freed tells after what time one more message may come back, where the ledger is full and bounds the account more than its rate does.
@@ -96,6 +100,8 @@ type hint struct {
 	since     time.Time
 	used      int64
 	perSecond float64
+	// rested is from when on the process may wait for the account's places again.
+	rested time.Time
 }
 
 const maxHints = 1000
@@ -118,6 +124,23 @@ func (h *Hints) Pace(accountID string, now time.Time) float64 {
 	return g.perSecond
 }
 
+// Rest keeps this process from waiting for places of an account until a time.
+func (h *Hints) Rest(accountID string, until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if g, ok := h.gates[accountID]; ok {
+		g.rested = until
+		h.gates[accountID] = g
+	}
+}
+
+// Resting reports whether Rest's time is not over.
+func (h *Hints) Resting(accountID string, now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gates[accountID].rested.After(now)
+}
+
 // Put keeps a view of a gate as it is now, without its ledger.
 func (h *Hints) Put(g usage.Gate, now time.Time) {
 	if g.AccountID == "" {
@@ -130,7 +153,7 @@ func (h *Hints) Put(g usage.Gate, now time.Time) {
 		h.gates = map[string]hint{}
 	}
 	was := h.gates[g.AccountID]
-	next := hint{gate: g, seen: now, since: was.since, used: was.used, perSecond: was.perSecond}
+	next := hint{gate: g, seen: now, since: was.since, used: was.used, perSecond: was.perSecond, rested: was.rested}
 	switch took := now.Sub(was.since); {
 	case was.gate.Period != g.Period || g.Used < was.used || now.Sub(was.seen) > paceKept:
 		next.since, next.used, next.perSecond = now, g.Used, 0

@@ -152,6 +152,18 @@ func TestMessagesAtTheirPlacesWaitAMomentForTheLedger(t *testing.T) {
 	if all == 0 || all > maxNap+2*placeNap {
 		t.Errorf("it waited %v in its invocation", all)
 	}
+	// Not the whole backlog waits in invocations.
+	naps := len(b.slept)
+	b.deliver(9, b.accept("+35799000002", nil))
+	if len(b.slept) != naps {
+		t.Error("the process waited again at once")
+	}
+	b.pass(restAfter*(maxNap+2*placeNap) - paceOver)
+	b.paced(200)
+	b.deliver(9, b.accept("+35799000003", nil))
+	if len(b.slept) == naps {
+		t.Error("after its rest the process waits no more")
+	}
 }
 
 func TestAnAccountsPaceIsKnownFromWhatIsSeenOfItsGate(t *testing.T) {

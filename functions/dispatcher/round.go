@@ -95,12 +95,13 @@ func (r *round) run(ctx context.Context) error {
 			return r.setAside(ctx, a.Blocked, message.HeldAccountRestricted)
 		case len(a.Crowded) > 0 && freed > 0 && !cleared && r.timeFor(ctx, callTime):
 			cleared, pending = true, a.Crowded // those who were done had left their entries to whoever comes next
-		case len(a.Crowded) > 0 && napped < maxNap && r.atTheirPlaces(a.Crowded) && r.timeFor(ctx, maxNap+callTime):
+		case len(a.Crowded) > 0 && r.mayNap(ctx, a.Crowded, napped):
 			nap := jittered(placeNap, r.Random())
 			napped += nap
 			if err := r.Sleep(ctx, nap); err != nil {
 				return err
 			}
+			r.Hints.Rest(r.accountID, r.Now().Add(restAfter*napped))
 			pending = a.Crowded
 		case len(a.Crowded) > 0:
 			if err := r.crowded(ctx, a.Crowded); err != nil {

@@ -3,6 +3,7 @@
 package attr
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -130,6 +131,24 @@ func FromJSON(it Item, name string, v any) error {
 type Page struct {
 	Size  int
 	Token string
+}
+
+// pageSize is how many entries All reads at a time.
+const pageSize = 200
+
+// All reads every page of an account's list.
+func All[T any](ctx context.Context, accountID string, read func(ctx context.Context, accountID string, p Page) (list []T, next string, err error)) ([]T, error) {
+	var all []T
+	for p := (Page{Size: pageSize}); ; {
+		list, next, err := read(ctx, accountID, p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+		if p.Token = next; next == "" {
+			return all, nil
+		}
+	}
 }
 
 // ErrToken: the page token is not one that this list gave out.
