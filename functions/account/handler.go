@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
@@ -305,7 +306,7 @@ func checkCapacity(req api.AcceptRulesRequest, errs *api.FieldErrors) string {
 		errs.Add(field, api.FieldRequired, "is required with capacity legal_entity")
 	case !entity && name != "":
 		errs.Add(field, api.FieldInvalid, "must be left out unless capacity is legal_entity")
-	case len([]rune(name)) > maxName:
+	case utf8.RuneCountInString(name) > maxName:
 		errs.Add(field, api.FieldInvalid, "must have at most 256 characters")
 	}
 	return name

@@ -15,16 +15,14 @@ import (
 
 // Channels are an account's, those that were deleted too.
 type Channels interface {
-	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
-	Deleted(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
+	// Ever gives every channel that an account has or had.
+	Ever(ctx context.Context, accountID string) ([]channel.Channel, error)
 }
 
 // Providers are the entries of the registry.
 type Providers interface {
 	Get(ctx context.Context, providerID string) (registry.Entry, error)
 }
-
-const recordPage = 100
 
 // GetProcessingRecord answers GET /v1/account/processing-record: what an account needs for its records of processing
 // activities (article 30 of the GDPR): under which agreement, by which sub-processors, what, and for how long.
@@ -47,7 +45,7 @@ func (h *Handler) record(r *http.Request) (api.ProcessingRecord, error) {
 		AccountID: accountID, MadeAt: api.At(h.Now()), RetentionDays: int64(a.Retention() / (24 * time.Hour)),
 		Agreements: []api.Acceptance{}, SubProcessors: []api.SubProcessor{}, Categories: categories(),
 	}
-	accepted, err := all(ctx, accountID, h.Rules.Acceptances)
+	accepted, err := attr.All(ctx, accountID, h.Rules.Acceptances)
 	if err != nil {
 		return out, api.TryAgain(r, err)
 	}
@@ -71,23 +69,21 @@ func (h *Handler) record(r *http.Request) (api.ProcessingRecord, error) {
 func (h *Handler) subProcessors(ctx context.Context, accountID string) ([]api.SubProcessor, error) {
 	list := []api.SubProcessor{}
 	at := map[string]int{}
-	for _, read := range []func(context.Context, string, attr.Page) ([]channel.Channel, string, error){h.Channels.List, h.Channels.Deleted} {
-		channels, err := all(ctx, accountID, read)
-		if err != nil {
-			return nil, err
-		}
-		for _, ch := range channels {
-			i, known := at[ch.ProviderID]
-			if !known {
-				p, err := h.subProcessor(ctx, ch.ProviderID)
-				if err != nil {
-					return nil, err
-				}
-				i, at[ch.ProviderID] = len(list), len(list)
-				list = append(list, p)
+	channels, err := h.Channels.Ever(ctx, accountID)
+	if err != nil {
+		return nil, err
+	}
+	for _, ch := range channels {
+		i, known := at[ch.ProviderID]
+		if !known {
+			p, err := h.subProcessor(ctx, ch.ProviderID)
+			if err != nil {
+				return nil, err
 			}
-			list[i].Channels = append(list[i].Channels, usedChannel(ch))
+			i, at[ch.ProviderID] = len(list), len(list)
+			list = append(list, p)
 		}
+		list[i].Channels = append(list[i].Channels, usedChannel(ch))
 	}
 	return list, nil
 }
@@ -110,21 +106,6 @@ func usedChannel(ch channel.Channel) api.UsedChannel {
 		u.ConfirmedTermsVersion, u.ConfirmedCountries = ch.Confirmation.ProviderTermsVersion, ch.Confirmation.TransferCountries
 	}
 	return u
-}
-
-// all reads every page of a list.
-func all[T any](ctx context.Context, accountID string, read func(context.Context, string, attr.Page) ([]T, string, error)) ([]T, error) {
-	var list []T
-	for p := (attr.Page{Size: recordPage}); ; {
-		page, next, err := read(ctx, accountID, p)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, page...)
-		if p.Token = next; next == "" {
-			return list, nil
-		}
-	}
 }
 
 // categories says what the software keeps of whom, and who gets it.

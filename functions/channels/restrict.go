@@ -36,8 +36,8 @@ func (h *Handler) happened(ctx context.Context, t event.Type, c channel.Channel,
 }
 
 // permitted refuses what a restriction forbids: a blocked account neither creates nor activates channels, nor has others do it,
-// on a blocked provider it creates and activates none, and a blocked channel is not activated. It is read anew: both happen seldom. Nothing else asks, so reading, renaming, deactivating and
-// deleting go on.
+// on a blocked provider it creates and activates none, and a blocked channel is not activated. It is read anew: both happen
+// seldom. Nothing else asks, so reading, renaming, deactivating and deleting go on.
 func (h *Handler) permitted(r *http.Request, accountID string, on restriction.Way) error {
 	a, err := h.Accounts.Find(r.Context(), accountID)
 	if errors.Is(err, account.ErrNotFound) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"contactcenter/shared/account"
-	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/message"
 	"contactcenter/shared/withdraw"
@@ -19,7 +18,6 @@ const (
 	quiet = 20 * time.Second
 	// longestWait is how long a job can stay out of sight in its queue.
 	longestWait = 11 * time.Hour
-	channelPage = 100
 )
 
 // Closures keeps the closing of accounts.
@@ -28,10 +26,10 @@ type Closures interface {
 	Advance(ctx context.Context, c *account.Closure, was account.ClosureStatus) error
 }
 
-// Channels are an account's, those that were deleted too.
+// Channels are an account's.
 type Channels interface {
-	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
-	Deleted(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
+	// Ever gives every channel that an account has or had.
+	Ever(ctx context.Context, accountID string) ([]channel.Channel, error)
 	Purge(ctx context.Context, channelID string) error
 }
 
@@ -102,18 +100,9 @@ func (h *Handler) purge(ctx context.Context, accountID string) (wait time.Durati
 
 // close takes the account's channels out of use and away, after it has noted which they are. Senders go back to their pools.
 func (h *Handler) close(ctx context.Context, c *account.Closure) error {
-	var found []channel.Channel
-	for _, list := range []func(context.Context, string, attr.Page) ([]channel.Channel, string, error){h.Purge.Channels.List, h.Purge.Channels.Deleted} {
-		for p := (attr.Page{Size: channelPage}); ; {
-			page, next, err := list(ctx, c.AccountID, p)
-			if err != nil {
-				return err
-			}
-			found = append(found, page...)
-			if p.Token = next; next == "" {
-				break
-			}
-		}
+	found, err := h.Purge.Channels.Ever(ctx, c.AccountID)
+	if err != nil {
+		return err
 	}
 	for _, ch := range found {
 		if !slices.Contains(c.Channels, ch.ID) {

@@ -49,8 +49,8 @@ type Channels interface {
 	Peek(ctx context.Context, channelID string) (channel.Channel, error)
 	Get(ctx context.Context, channelID string) (channel.Channel, error)
 	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
-	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
-	Deleted(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
+	// Ever gives every channel that an account has or had.
+	Ever(ctx context.Context, accountID string) ([]channel.Channel, error)
 	// At says where a channel lies, Found reads what was found there.
 	At(channelID string) awsclient.Key
 	Found(it attr.Item) (channel.Channel, error)

@@ -24,9 +24,8 @@ const (
 	// blockSize is how many candidates of a filtered list of conversations are read and put in order together.
 	blockSize = 200
 	// listBlocks bounds how many blocks one page looks through. A page that is not full then has a token.
-	listBlocks  = 5
-	channelPage = 100
-	maxUserID   = 255
+	listBlocks = 5
+	maxUserID  = 255
 	// start stands in a token where a block, or its first conversation, is the beginning.
 	start = "-"
 )
@@ -234,22 +233,12 @@ func (l *inbox) ofRecipient(ctx context.Context) ([]string, error) {
 
 // channels lists the ids of all channels that the account has or had.
 func (l *inbox) channels(ctx context.Context) ([]string, error) {
-	var list []string
-	for _, read := range []func(context.Context, string, attr.Page) ([]channel.Channel, string, error){l.Channels.List, l.Channels.Deleted} {
-		for page := (attr.Page{Size: channelPage}); ; {
-			some, next, err := read(ctx, l.accountID, page)
-			if err != nil {
-				return nil, err
-			}
-			for _, c := range some {
-				list = append(list, c.ID)
-			}
-			if page.Token = next; next == "" {
-				break
-			}
-		}
+	ever, err := l.Channels.Ever(ctx, l.accountID)
+	ids := make([]string, len(ever))
+	for i, c := range ever {
+		ids[i] = c.ID
 	}
-	return list, nil
+	return ids, err
 }
 
 // views shows conversations; those of which all is erased are left out.

@@ -357,7 +357,7 @@ func TestWhatIsNoEventIsDroppedWithoutAWord(t *testing.T) {
 	}
 }
 
-// An account is given notice of an endpoint that is disabled without its doing, by its others, once.
+// an account is given notice of an endpoint that is disabled without its doing, by its others, once.
 func TestThatAnEndpointIsDisabledIsToldToTheOthers(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]delivery.Answer{"it is gone": {Code: http.StatusGone}, "it fails for three days": {Code: http.StatusInternalServerError}} {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
@@ -249,5 +250,5 @@ func (h *Handler) known(ctx context.Context, f *form, accountID string) error {
 
 // within checks the length of a text that is there, and that it is not blank.
 func (f *form) within(field, s string, most int) {
-	f.check(s == "" || strings.TrimSpace(s) != "" && len([]rune(s)) <= most, field, fmt.Sprintf("must be a text of at most %d characters", most))
+	f.check(s == "" || strings.TrimSpace(s) != "" && utf8.RuneCountInString(s) <= most, field, fmt.Sprintf("must be a text of at most %d characters", most))
 }

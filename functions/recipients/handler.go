@@ -14,7 +14,6 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
-	"contactcenter/shared/attr"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -27,8 +26,8 @@ import (
 // Channels knows the channels that an account has and had.
 type Channels interface {
 	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
-	List(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
-	Deleted(ctx context.Context, accountID string, p attr.Page) ([]channel.Channel, string, error)
+	// Ever gives every channel that an account has or had.
+	Ever(ctx context.Context, accountID string) ([]channel.Channel, error)
 }
 
 // Providers knows what was said of a provider when a message was handed over.
@@ -64,7 +63,6 @@ const (
 	maxSource  = 256
 	maxProof   = 1024
 
-	channelPage = 200
 	// lookAtOnce bounds how many conversations are looked for side by side.
 	lookAtOnce = 8
 )
@@ -221,22 +219,12 @@ func (h *Handler) converses(ctx context.Context, accountID, address string) (boo
 
 // channels lists the ids of all channels that the account has or had.
 func (h *Handler) channels(ctx context.Context, accountID string) ([]string, error) {
-	var list []string
-	for _, read := range []func(context.Context, string, attr.Page) ([]channel.Channel, string, error){h.Channels.List, h.Channels.Deleted} {
-		for page := (attr.Page{Size: channelPage}); ; {
-			some, next, err := read(ctx, accountID, page)
-			if err != nil {
-				return nil, err
-			}
-			for _, c := range some {
-				list = append(list, c.ID)
-			}
-			if page.Token = next; next == "" {
-				break
-			}
-		}
+	ever, err := h.Channels.Ever(ctx, accountID)
+	ids := make([]string, len(ever))
+	for i, c := range ever {
+		ids[i] = c.ID
 	}
-	return list, nil
+	return ids, err
 }
 
 // GetRecipient answers GET /v1/recipients/{id}.

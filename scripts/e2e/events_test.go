@@ -227,6 +227,7 @@ func TestAnEndpointsSecretIsRotatedAndItsEventsReplayed(t *testing.T) {
 		Items []struct {
 			EventID        string     `json:"event_id"`
 			EventType      string     `json:"event_type"`
+			ResourceID     string     `json:"resource_id"`
 			EventAt        *timestamp `json:"event_at"`
 			Status         string     `json:"status"`
 			Attempts       int        `json:"attempts"`
@@ -243,7 +244,7 @@ func TestAnEndpointsSecretIsRotatedAndItsEventsReplayed(t *testing.T) {
 		t.Errorf("%s", list)
 	}
 	for _, d := range items {
-		if d.Status != "delivered" || d.ResponseStatus != http.StatusOK {
+		if d.Status != "delivered" || d.ResponseStatus != http.StatusOK || d.ResourceID != m.ID && d.ResourceID != h.ID {
 			t.Errorf("%+v", d)
 		}
 	}

@@ -3,6 +3,7 @@
 package attr
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -54,8 +55,11 @@ func Text(it Item, name string) string {
 }
 
 // Number reads a whole number, 0 when there is none.
-func Number(it Item, name string) int64 {
-	n, ok := it[name].(*types.AttributeValueMemberN)
+func Number(it Item, name string) int64 { return NumberOf(it[name]) }
+
+// NumberOf reads a whole number out of a value, 0 when there is none.
+func NumberOf(v types.AttributeValue) int64 {
+	n, ok := v.(*types.AttributeValueMemberN)
 	if !ok {
 		return 0
 	}
@@ -130,6 +134,24 @@ func FromJSON(it Item, name string, v any) error {
 type Page struct {
 	Size  int
 	Token string
+}
+
+// pageSize is how many entries All reads at a time.
+const pageSize = 200
+
+// All reads every page of an account's list.
+func All[T any](ctx context.Context, accountID string, read func(ctx context.Context, accountID string, p Page) (list []T, next string, err error)) ([]T, error) {
+	var all []T
+	for p := (Page{Size: pageSize}); ; {
+		list, next, err := read(ctx, accountID, p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+		if p.Token = next; next == "" {
+			return all, nil
+		}
+	}
 }
 
 // ErrToken: the page token is not one that this list gave out.

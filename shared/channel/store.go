@@ -163,6 +163,16 @@ func (s *Store) Deleted(ctx context.Context, accountID string, p attr.Page) (lis
 	return s.list(ctx, accountID+deletedSuffix, p)
 }
 
+// Ever gives every channel that an account has, then every one that it had. Two requests for up to 200 channels of each kind.
+func (s *Store) Ever(ctx context.Context, accountID string) ([]Channel, error) {
+	has, err := attr.All(ctx, accountID, s.List)
+	if err != nil {
+		return nil, err
+	}
+	had, err := attr.All(ctx, accountID, s.Deleted)
+	return append(has, had...), err
+}
+
 func (s *Store) list(ctx context.Context, accountID string, p attr.Page) (list []Channel, next string, err error) {
 	start, err := attr.Start(p.Token, map[string]string{attrAccountKey: accountID, attrSK: channelSort}, attrPK, attrAccountSort)
 	if err != nil {

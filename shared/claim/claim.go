@@ -1,6 +1,6 @@
 // Package claim knows what third parties complain of, what evidence the operator asks of an account, and what an account says
-// against a restriction. What a claimant wrote is sealed: only the operator opens it, and no account ever sees it. It decides nothing: restrictions are the
-// operator's own act.
+// against a restriction. What a claimant wrote is sealed: only the operator opens it, and no account ever sees it. It decides
+// nothing: restrictions are the operator's own act.
 package claim
 
 import (

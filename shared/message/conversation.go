@@ -219,10 +219,10 @@ func (m Message) listed() bool {
 
 const inboxPages = 10
 
-// Conversations lists a channel's conversations, last activity first. The order is exact within a page, and by the
-// hour between pages. Each entry that is looked at takes one read of its conversation, some side by side; an entry of an
-// earlier hour of a conversation that was active since is passed over, and so is what is not wanted (nil: all is); a page may then have fewer conversations
-// than it has room for, and more after it.
+// Conversations lists a channel's conversations, last activity first. The order is exact within a page, and by the hour between
+// pages. Each entry that is looked at takes one read of its conversation, some side by side; an entry of an earlier hour of a
+// conversation that was active since is passed over, and so is what is not wanted (nil: all is); a page may then have fewer
+// conversations than it has room for, and more after it.
 func (s *Store) Conversations(ctx context.Context, accountID, channelID string, p attr.Page, wanted func(Conversation) bool) ([]Conversation, string, error) {
 	var list []Conversation
 	at := entries{}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 	"contactcenter/shared/seal"
 )
@@ -77,10 +78,8 @@ const (
 
 type item = map[string]types.AttributeValue
 
-func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
-func num(n int64) types.AttributeValue {
-	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
-}
+func str(s string) types.AttributeValue  { return attr.String(s) }
+func num(n int64) types.AttributeValue   { return attr.Int(n) }
 func binv(b []byte) types.AttributeValue { return &types.AttributeValueMemberB{Value: b} }
 
 func partition(accountID, conversation string) string { return accountID + "#" + conversation }
@@ -277,27 +276,8 @@ func problem(it item, name string) (*Problem, error) {
 	return &p, nil
 }
 
-func text(it item, name string) string {
-	if s, ok := it[name].(*types.AttributeValueMemberS); ok {
-		return s.Value
-	}
-	return ""
-}
-
-func number(it item, name string) int64 {
-	if n, ok := it[name].(*types.AttributeValueMemberN); ok {
-		v, err := strconv.ParseInt(n.Value, 10, 64)
-		if err == nil {
-			return v
-		}
-		// Some engines give numbers back in floating-point notation.
-		f, err := strconv.ParseFloat(n.Value, 64)
-		if err == nil {
-			return int64(f)
-		}
-	}
-	return 0
-}
+func text(it item, name string) string  { return attr.Text(it, name) }
+func number(it item, name string) int64 { return attr.Number(it, name) }
 
 func millis(it item, name string) time.Time {
 	if ms := number(it, name); ms != 0 {

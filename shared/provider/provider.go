@@ -1,6 +1,6 @@
-// Package provider knows what a Communication Provider is to the Contact Center: the contract that every adapter
-// keeps, the errors that say what to do next, and the registry of providers with the operator's switch and pool
-// of senders. What one provider's API looks like is known only by the package of that provider's name below.
+// Package provider knows what a Communication Provider is to the Contact Center: the contract that every adapter keeps, and the
+// errors that say what to do next. Package registry below knows the providers that there are, with the operator's switch and
+// pools of senders; what one provider's API looks like is known only by the package of that provider's name.
 package provider
 
 import (

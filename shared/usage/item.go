@@ -5,11 +5,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 )
 
@@ -49,10 +49,8 @@ const (
 
 type item = map[string]types.AttributeValue
 
-func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
-func num(n int64) types.AttributeValue {
-	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
-}
+func str(s string) types.AttributeValue { return attr.String(s) }
+func num(n int64) types.AttributeValue  { return attr.Int(n) }
 
 func gateKey(accountID string) item { return item{attrPK: str(accountID), attrSK: str(gateSort)} }
 
@@ -84,27 +82,8 @@ func DueTime(due string) (time.Time, bool) {
 	return t, err == nil
 }
 
-func text(it item, name string) string {
-	if s, ok := it[name].(*types.AttributeValueMemberS); ok {
-		return s.Value
-	}
-	return ""
-}
-
-func number(v types.AttributeValue) int64 {
-	n, ok := v.(*types.AttributeValueMemberN)
-	if !ok {
-		return 0
-	}
-	if i, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
-		return i
-	}
-	f, err := strconv.ParseFloat(n.Value, 64) // some engines give numbers back in floating-point notation
-	if err != nil {
-		return 0
-	}
-	return int64(f)
-}
+func text(it item, name string) string    { return attr.Text(it, name) }
+func number(v types.AttributeValue) int64 { return attr.NumberOf(v) }
 
 // members gives the members of a map. Some engines leave an empty map out of what they answer.
 func members(it item, name string) item {

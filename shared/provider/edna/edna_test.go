@@ -1,14 +1,12 @@
 package edna_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -81,28 +79,10 @@ func chosen() content.Content {
 	}}
 }
 
-// buffer is a log that many write to.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 //
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs := &buffer{}
+	logs := &providertest.Log{}
 	providertest.Run(t, providertest.Kit{
 		New: func(url string, timeout time.Duration) provider.Adapter { return adapter(url, timeout) },
 		Simulator: func(t *testing.T) providertest.Simulator {

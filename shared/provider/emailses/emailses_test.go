@@ -21,7 +21,6 @@ import (
 	"net/http"
 	"net/mail"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -208,24 +207,6 @@ func plainLetter(from, text string) string {
 		"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.StdEncoding.EncodeToString([]byte(text)) + "\r\n"
 }
 
-// buffer is a log that many write to.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // sent is the body of a send.
 type sent struct {
 	FromEmailAddress     string
@@ -326,7 +307,7 @@ func parts(body []byte) ([]string, error) {
 //
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs, sns, other := &buffer{}, fresh(t), fresh(t)
+	logs, sns, other := &providertest.Log{}, fresh(t), fresh(t)
 	change := func(name string, v any) func(*provider.Request) {
 		return func(r *provider.Request) {
 			var e map[string]any

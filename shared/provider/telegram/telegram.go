@@ -7,6 +7,7 @@ package telegram
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -62,18 +63,14 @@ var (
 
 // New makes an adapter. Make one per process: it holds connections.
 func New(c Config) *Adapter {
-	a := &Adapter{base: strings.TrimRight(c.BaseURL, "/"), now: c.Now}
-	if a.base == "" {
-		a.base = DefaultBaseURL
+	base := strings.TrimRight(cmp.Or(c.BaseURL, DefaultBaseURL), "/")
+	a := &Adapter{
+		base: base, now: c.Now,
+		caller: httpclient.Caller{HTTP: cmp.Or(c.HTTP, httpclient.New()), Base: base, Timeout: c.Timeout},
 	}
 	if a.now == nil {
 		a.now = time.Now
 	}
-	client := c.HTTP
-	if client == nil {
-		client = httpclient.New()
-	}
-	a.caller = httpclient.Caller{HTTP: client, Base: a.base, Timeout: c.Timeout}
 	return a
 }
 

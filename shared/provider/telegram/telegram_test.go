@@ -1,7 +1,6 @@
 package telegram_test
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,7 +13,6 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -66,24 +64,6 @@ func message(id, from, more string) string {
 		`"chat":{"id":%[2]s,"first_name":"Nic","type":"private"},"date":1454119029%s}}`, id, from, more)
 }
 
-// buffer is a log that many write to.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // started is a simulator in which the person has started the bot.
 func started(t *testing.T, log *slog.Logger) *sim.Simulator {
 	t.Helper()
@@ -106,7 +86,7 @@ func buttons() content.Content {
 // R-5.2, R-9.2.
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs := &buffer{}
+	logs := &providertest.Log{}
 	providertest.Run(t, providertest.Kit{
 		New: func(url string, timeout time.Duration) provider.Adapter { return adapter(url, timeout) },
 		Simulator: func(t *testing.T) providertest.Simulator {

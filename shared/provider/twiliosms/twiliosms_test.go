@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -84,28 +83,10 @@ func reply(id, from, text string, more ...string) *provider.Request {
 	return post("", form)
 }
 
-// buffer is a log that many write to.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 //
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs := &buffer{}
+	logs := &providertest.Log{}
 	providertest.Run(t, providertest.Kit{
 		New: func(url string, timeout time.Duration) provider.Adapter {
 			return twiliosms.New(twiliosms.Config{BaseURL: url, Timeout: timeout})

@@ -8,6 +8,7 @@ package whatsappcloud
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -76,9 +77,10 @@ var (
 
 // New makes an adapter. Make one per process: it holds connections.
 func New(c Config) *Adapter {
-	a := &Adapter{base: strings.TrimRight(c.BaseURL, "/"), many: c.ManyTimeout, now: c.Now}
-	if a.base == "" {
-		a.base = DefaultBaseURL
+	base := strings.TrimRight(cmp.Or(c.BaseURL, DefaultBaseURL), "/")
+	a := &Adapter{
+		base: base, many: c.ManyTimeout, now: c.Now,
+		caller: httpclient.Caller{HTTP: cmp.Or(c.HTTP, httpclient.New()), Base: base, Timeout: c.Timeout},
 	}
 	if a.many <= 0 {
 		a.many = 10 * time.Second
@@ -86,11 +88,6 @@ func New(c Config) *Adapter {
 	if a.now == nil {
 		a.now = time.Now
 	}
-	client := c.HTTP
-	if client == nil {
-		client = httpclient.New()
-	}
-	a.caller = httpclient.Caller{HTTP: client, Base: a.base, Timeout: c.Timeout}
 	return a
 }
 

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -114,24 +113,6 @@ func inbound(wamid, from, members string) string {
 
 func text(s string) string { return `"type":"text","text":{"body":` + quote(s) + `}` }
 
-// buffer is a log that many write to.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 func samples() map[string]content.Content {
 	template := func(name string, variables map[string]string) content.Content {
 		return content.Content{Type: content.TypeTemplate, Template: &content.Template{Name: name, Language: "en_US", Variables: variables}}
@@ -163,7 +144,7 @@ func samples() map[string]content.Content {
 // R-5.2, R-9.2.
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs := &buffer{}
+	logs := &providertest.Log{}
 	providertest.Run(t, providertest.Kit{
 		New: func(url string, timeout time.Duration) provider.Adapter { return adapter(url, timeout) },
 		Simulator: func(t *testing.T) providertest.Simulator {
