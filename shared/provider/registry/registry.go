@@ -154,8 +154,8 @@ type Sender struct {
 }
 
 // Rest is how long a sender that came free is given to nobody: a dispatcher may still send by it for the channel that had it, by what it
-// read of that up to 5 s before (channel.CacheAge).
-const Rest = 10 * time.Second
+// read of that up to 5 s before (channel.CacheAge), and a moment passes until the call begins. It is short enough for a user to wait.
+const Rest = 6 * time.Second
 
 // RestingError says that all free senders came free less than Rest ago. It is an ErrNoSender.
 type RestingError struct {
