@@ -16,6 +16,7 @@ import (
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/id"
+	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 	"contactcenter/shared/queue"
@@ -79,7 +80,10 @@ func TestABacklogLeavesAnothersMessageTheNextBatch(t *testing.T) {
 	b := newBench(t, 1_000_000, slow())
 	slowly := &after{scriptedProvider: b.provider, reached: make(chan struct{})}
 	b.d.Adapters[testProvider] = slowly
-	client := b.d.SQS.(*sqs.Client)
+	// Not all engines have fair queues.
+	fair := awstest.NewLocal(t)
+	client := fair.SQS
+	b.d.SQS, b.d.QueueURL = client, fair.Queue(t.Context(), nil)
 	refs := &queue.Queue{SQS: client, URL: b.d.QueueURL}
 	for range 50 {
 		var ten []queue.Delayed

@@ -96,7 +96,7 @@ func TestNoticeBindsNobodyWhoNeverAccepted(t *testing.T) {
 func TestAcceptanceByUseIsPaidOnce(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	s.send("warm")
+	s.dispatch(s.send("warm").ID) // there is a gate then
 	s.publish("2026-11-24", -time.Minute, rules.Notice)
 	s.counter.Reset()
 	s.send("the first under the new version")

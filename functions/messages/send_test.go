@@ -409,7 +409,7 @@ func TestNoContentAndNoAddressIsLogged(t *testing.T) {
 func TestWhatAcceptingAMessageCosts(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	s.send("warm")
+	s.dispatch(s.send("warm").ID) // there is a gate then
 	for _, c := range []struct {
 		name    string
 		headers []string
