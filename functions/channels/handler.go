@@ -227,11 +227,13 @@ func (h *Handler) create(r *http.Request) (channel.Channel, registry.Entry, erro
 	return h.subscribe(r, c, req.Credentials), e, nil
 }
 
-// takeSender takes a sender from the pool of a native provider. One that rests is waited for, which is no longer than registry.Rest.
+// takeSender takes a sender from the pool of a native provider. One that rests is waited for, and the next when others were faster, as long as
+// two senders rest one after the other.
 func (h *Handler) takeSender(r *http.Request, providerID, channelID string) (senderID, address string, err error) {
+	until := h.Now().Add(2 * registry.Rest)
 	sender, err := h.freeSender(r.Context(), providerID, channelID)
-	if resting := new(registry.RestingError); errors.As(err, &resting) {
-		if err = h.Wait(r.Context(), resting.Until.Sub(h.Now())); err == nil {
+	for resting := new(registry.RestingError); errors.As(err, &resting) && !resting.Until.After(until); {
+		if err = h.Wait(r.Context(), max(resting.Until.Sub(h.Now()), time.Millisecond)); err == nil {
 			sender, err = h.freeSender(r.Context(), providerID, channelID)
 		}
 	}

@@ -70,8 +70,9 @@ func (a *arranger) seen() []string {
 }
 
 type world struct {
-	// waited is how long requests waited.
+	// waited is how long requests waited; faster, if set, is what happens while they do.
 	waited time.Duration
+	faster func()
 	told   *eventtest.Recorder
 	*apitest.Server
 	clock     *apitest.Clock
@@ -144,7 +145,14 @@ func newWorld(t *testing.T, senders int) *world {
 		Accounts:    w.accounts, Rules: w.rules, Providers: w.providers, Channels: w.channels, Adapters: map[string]provider.Adapter{"edna": w.edna, "toy": w.toy},
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
 		IDs:  id.Source{Now: clock.Now, Random: rand.Reader}, Random: rand.Reader, Now: clock.Now,
-		Wait: func(_ context.Context, d time.Duration) error { w.waited += d; clock.Pass(d); return nil },
+		Wait: func(_ context.Context, d time.Duration) error {
+			w.waited += d
+			clock.Pass(d)
+			if w.faster != nil {
+				w.faster()
+			}
+			return nil
+		},
 	}
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.Server = apitest.NewServer(t, api.New(api.Config{Log: log, Now: clock.Now}, api.ChannelsRoutes(h)))
@@ -351,6 +359,28 @@ func TestASenderThatCameFreeIsNobodysForAWhile(t *testing.T) {
 	if w.create(t, other); w.waited != registry.Rest {
 		t.Errorf("a sender that has rested is waited for: %s", w.waited)
 	}
+}
+
+// Of several who wait for senders, each gets the one that has rested when its turn comes.
+func TestManyWaitForSendersThatRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	one, other := w.User("acct_1", "user_1"), w.User("acct_2", "user_2")
+	first, second := w.create(t, one), w.create(t, one)
+	one.Do("DELETE", "/v1/channels/"+first, "").Want(t, "delete", 204, "")
+	w.clock.Pass(time.Second)
+	one.Do("DELETE", "/v1/channels/"+second, "").Want(t, "delete", 204, "")
+	w.faster = func() { // somebody else, who waited too
+		w.faster = nil
+		if _, err := w.providers.TakeSender(t.Context(), "edna", "chn_faster"); err != nil {
+			t.Error(err)
+		}
+	}
+	w.create(t, other)
+	if w.waited != registry.Rest {
+		t.Errorf("it waited %s, want until the second has rested", w.waited)
+	}
+	other.Do("POST", "/v1/channels", `{"provider_id":"edna","name":"n"}`).Want(t, "with both in use", 409, "sender_unavailable")
 }
 
 func TestTheSameIdempotencyKeyMakesOneChannel(t *testing.T) {
