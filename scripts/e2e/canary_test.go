@@ -210,6 +210,7 @@ func TestContentAndAddressesStayOutOfLogsQueuesTablesAndErrors(t *testing.T) {
 	if _, err := a.try(http.MethodPost, "/v1/messages", order(ch, to, text("killed "+secret))); err != nil {
 		t.Logf("the killed intake: %v", err)
 	}
+	s.spare(t)
 
 	// Bad requests.
 	raw := func(s string) []byte { return []byte(s) }

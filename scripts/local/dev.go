@@ -25,6 +25,7 @@ func (s *stack) handler() http.Handler {
 	mux.HandleFunc("GET /dev/functions", s.showFunctions)
 	mux.HandleFunc("GET /dev/legal/{document}", showLegal)
 	mux.HandleFunc("POST /dev/kill", s.kill)
+	mux.HandleFunc("DELETE /dev/kill", s.spare)
 	mux.HandleFunc("POST /2015-03-31/functions/{function}/invocations", s.invocation)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if api := s.api.Load(); api != nil {
@@ -144,6 +145,15 @@ func (s *stack) kill(w http.ResponseWriter, r *http.Request) {
 	}
 	killed := f.Kill(time.Duration(in.AfterMS) * time.Millisecond)
 	writeJSON(w, http.StatusOK, map[string]any{"killed": killed, "armed": killed == 0})
+}
+
+// spare calls off the deaths that have been asked for and have not come yet.
+func (s *stack) spare(w http.ResponseWriter, _ *http.Request) {
+	spared := 0
+	for _, f := range s.functions {
+		spared += f.Spare()
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"spared": spared})
 }
 
 // find knows a function by its logical id, its physical name, its ARN or its folder.

@@ -244,6 +244,13 @@ func TestFunctionsCanBeKilledInTheMiddle(t *testing.T) {
 	if _, told := ask(t, "GET", s.apiURL()+"/dev/functions", "", ""); !strings.Contains(told, `"killed":2`) {
 		t.Errorf("it says %s", told)
 	}
+	ask(t, "POST", s.apiURL()+"/dev/kill", "", `{"function":"echo"}`)
+	if _, told := ask(t, "DELETE", s.apiURL()+"/dev/kill", "", ""); told != `{"spared":1}`+"\n" {
+		t.Errorf("it says %s", told)
+	}
+	if resp, _ := ask(t, "GET", s.apiURL()+"/public/a", "", ""); resp.StatusCode != 200 {
+		t.Errorf("the caller gets %d", resp.StatusCode)
+	}
 	if resp, told := ask(t, "POST", s.apiURL()+"/dev/kill", "", `{"function":"nothing"}`); resp.StatusCode != 400 {
 		t.Errorf("it says %d %s", resp.StatusCode, told)
 	}

@@ -79,9 +79,14 @@ type Function struct {
 	waiting   []*invocation
 	closed    bool
 	state     State
-	// armed are the deaths that the next invocations will meet, each so long after its start.
-	armed []time.Duration
+	// armed are the deaths that the next invocations will meet, each so long after its start; pending are those whose
+	// time runs.
+	armed   []time.Duration
+	pending map[*death]bool
 }
+
+// death is the end that a process will meet.
+type death struct{ timer *time.Timer }
 
 type invocation struct {
 	id       string
@@ -97,7 +102,7 @@ type result struct {
 }
 
 func newFunction(config Config, logs *Logs, s *starter) *Function {
-	return &Function{config: config, logs: logs, starter: s, processes: map[*process]bool{}}
+	return &Function{config: config, logs: logs, starter: s, processes: map[*process]bool{}, pending: map[*death]bool{}}
 }
 
 // Invoke runs the function on one event and waits for what it answers. It fails with a *FunctionError, which is logged,
@@ -191,7 +196,9 @@ func (f *Function) give(p *process, i *invocation) {
 		after := f.armed[0]
 		f.armed = f.armed[1:]
 		if after > 0 {
-			time.AfterFunc(after, func() { f.end(p) })
+			d := &death{}
+			f.pending[d] = true
+			d.timer = time.AfterFunc(after, func() { f.meet(p, d) })
 		} else {
 			p.doomed = true
 		}
@@ -199,14 +206,27 @@ func (f *Function) give(p *process, i *invocation) {
 	p.next <- i
 }
 
+// meet ends a process, unless its death was called off meanwhile.
+func (f *Function) meet(p *process, d *death) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pending[d] {
+		delete(f.pending, d)
+		f.endLocked(p)
+	}
+}
+
 func (f *Function) end(p *process) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p.phase == dead {
-		return
+	f.endLocked(p)
+}
+
+func (f *Function) endLocked(p *process) {
+	if p.phase != dead {
+		f.state.Killed++
+		p.kill()
 	}
-	f.state.Killed++
-	p.kill()
 }
 
 func (f *Function) overrun(p *process, i *invocation) {
@@ -290,6 +310,19 @@ func (f *Function) Kill(after time.Duration) int {
 		f.armed = append(f.armed, 0)
 	}
 	return killed
+}
+
+// Spare calls off every death that is still to come, and tells how many those were.
+func (f *Function) Spare() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	spared := len(f.armed) + len(f.pending)
+	for d := range f.pending {
+		d.timer.Stop()
+	}
+	clear(f.pending)
+	f.armed = nil
+	return spared
 }
 
 // State tells what the function is doing.

@@ -286,6 +286,30 @@ func TestTheNextInvocationCanBeKilled(t *testing.T) {
 	}
 }
 
+func TestADeathThatIsCalledOffDoesNotCome(t *testing.T) {
+	t.Parallel()
+	f, _ := start(t, nil)
+	if _, err := invoke(t, f, ""); err != nil {
+		t.Fatal(err)
+	}
+	// The first event begins the time of an hour; the other two deaths have nobody as yet.
+	f.Kill(time.Hour)
+	f.Kill(0)
+	f.Kill(time.Millisecond)
+	if _, err := invoke(t, f, ""); err != nil {
+		t.Fatal(err)
+	}
+	if spared := f.Spare(); spared != 3 {
+		t.Errorf("%d deaths were called off, want 3", spared)
+	}
+	if _, err := invoke(t, f, ""); err != nil {
+		t.Errorf("the invocation after it fails: %v", err)
+	}
+	if s := f.State(); s.Killed != 0 || s.Failures != 0 || f.Spare() != 0 {
+		t.Errorf("the state is %+v", s)
+	}
+}
+
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	f, _ := start(t, nil)
