@@ -17,6 +17,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/sign"
 	"contactcenter/shared/usage"
 )
 
@@ -70,7 +71,9 @@ type Handler struct {
 	Release    Release
 	Channels   Channels
 	Providers  Providers
-	Keys       *idempotency.Middleware
+	// Signers are the keys by which everybody verifies what is signed.
+	Signers sign.Keys
+	Keys    *idempotency.Middleware
 	IDs        id.Source
 	Now        func() time.Time
 }
