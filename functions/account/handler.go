@@ -74,8 +74,8 @@ type Handler struct {
 	// Signers are the keys by which everybody verifies what is signed.
 	Signers sign.Keys
 	Keys    *idempotency.Middleware
-	IDs        id.Source
-	Now        func() time.Time
+	IDs     id.Source
+	Now     func() time.Time
 }
 
 // GetAccount answers GET /v1/account.
