@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+
+	"contactcenter/shared/api"
+	"contactcenter/shared/evidence"
+	"contactcenter/shared/message"
+	"contactcenter/shared/rules"
+)
+
+// messageIn shows a message in a bundle, with the disclosure under which it was transferred. Neither its content nor its address was
+// opened: the address is the conversation's, which follows from the recipient.
+func (h *Handler) messageIn(ctx context.Context, m message.Message, address string, known disclosures) (evidence.Message, error) {
+	v := evidence.Message{
+		ID: m.ID.String(), ConversationID: m.ID.ConversationID(), ChannelID: m.ChannelID, ProviderID: m.ProviderID, Direction: string(m.Direction), Address: address,
+		Status: string(m.Status()), ContentSHA256: m.ContentSHA256, ClientReference: m.ClientReference, RulesVersion: m.RulesVersion, CreatedBy: m.CreatedBy,
+		CreatedAt: evidence.At(m.CreatedAt()), UpdatedAt: evidence.At(m.UpdatedAt()), ReplyTo: m.ReplyTo, Attempts: m.Attempts, ProviderMessageID: m.ProviderMessageID,
+		ErasedAt: evidence.Optional(m.ErasedAt), Timeline: []evidence.Step{},
+	}
+	if m.Scheduled(h.Now()) {
+		v.Status = string(message.Scheduled)
+	}
+	if e := m.Error(); e != nil {
+		v.Error = &evidence.MessageError{Code: e.Code, FaultDomain: e.FaultDomain, ProviderCode: e.ProviderCode, Permanent: e.Permanent}
+	}
+	for _, s := range m.Timeline() {
+		v.Timeline = append(v.Timeline, evidence.Step{Status: string(s.Status), At: evidence.At(s.At), Reason: s.Reason})
+	}
+	if m.ProviderVersion == 0 {
+		return v, nil // not handed over
+	}
+	entry, err := h.disclosed(ctx, m, known)
+	v.Transfer = &evidence.Transfer{
+		ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion, LegalEntity: entry.LegalEntity, TermsVersion: entry.TermsVersion,
+		Countries: entry.TransferCountries, CompletedAt: evidence.Optional(m.TransferCompletedAt),
+	}
+	return v, err
+}
+
+func acceptanceIn(a rules.Acceptance) evidence.Acceptance {
+	v := evidence.Acceptance{
+		ID: a.ID, RulesVersion: a.RulesVersion, Kind: string(a.Kind), Documents: []evidence.Document{}, Capacity: string(a.Capacity), LegalEntityName: a.LegalEntityName,
+		UserID: a.UserID, SourceIP: a.SourceIP, AcceptedAt: evidence.At(a.At),
+	}
+	for _, d := range a.Documents {
+		v.Documents = append(v.Documents, evidence.Document{ID: d.ID, Version: d.Version, SHA256: d.SHA256})
+	}
+	return v
+}
+
+// eventIn takes an event as the account is shown it.
+func eventIn(r api.AuditRecord) evidence.Event {
+	return evidence.Event{
+		ID: r.ID, At: evidence.At(r.At.Time), AccountID: r.AccountID, Actor: evidence.Actor{Kind: string(r.Actor.Kind), ID: r.Actor.ID}, Action: r.Action, Target: r.Target,
+		Before: r.Before, After: r.After, Reason: r.Reason, InstructionID: r.InstructionID, RequestID: r.RequestID, SourceIP: r.SourceIP, RulesVersion: r.RulesVersion,
+	}
+}
