@@ -34,6 +34,9 @@ func (h *Handler) cancel(ctx context.Context, r *http.Request, m message.Message
 	if !m.Status().Waiting() {
 		return m, notCancelable
 	}
+	if err := h.list(ctx, m); err != nil {
+		return m, api.TryAgain(r, err)
+	}
 	back := withdraw.Withdrawer{Messages: h.Messages, Gates: h.Gates, Accounts: h.Accounts, Now: h.Now, Random: h.Random, Note: api.Note}
 	m, err := back.Withdraw(ctx, m.AccountID, m.ID)
 	switch {
@@ -49,6 +52,16 @@ func (h *Handler) cancel(ctx context.Context, r *http.Request, m message.Message
 		return m, api.TryAgain(r, err)
 	}
 	return m, nil
+}
+
+// list puts the message's conversation into the channel's list. Else a dispatcher does that when it first looks at the message, but one
+// that is canceled before that it leaves alone.
+func (h *Handler) list(ctx context.Context, m message.Message) error {
+	listed, err := h.Messages.Listed(ctx, m)
+	if err != nil || listed {
+		return err
+	}
+	return h.Messages.Touch(ctx, m)
 }
 
 // canceled publishes that a message was canceled, for an account that listens. A dispatcher that finds it so tells it again.

@@ -306,6 +306,19 @@ func TestAWaitingMessageCanBeCanceled(t *testing.T) {
 	}
 }
 
+// no dispatcher has looked at the message, and none will.
+func TestTheConversationOfACanceledMessageIsListed(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	m := s.send("never mind")
+	for range 2 {
+		s.cancel(testAccount, m.ID)
+	}
+	if got := s.listed("channel_id="+s.channel.ID, 10); !slices.Equal(got, []string{testAddress}) {
+		t.Errorf("the channel's conversations are %v", got)
+	}
+}
+
 func TestAHeldMessageCanBeCanceled(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
