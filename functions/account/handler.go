@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/sign"
 	"contactcenter/shared/usage"
 )
 
@@ -72,9 +73,11 @@ type Handler struct {
 	Release    Release
 	Channels   Channels
 	Providers  Providers
-	Keys       *idempotency.Middleware
-	IDs        id.Source
-	Now        func() time.Time
+	// Signers are the keys by which everybody verifies what is signed.
+	Signers sign.Keys
+	Keys    *idempotency.Middleware
+	IDs     id.Source
+	Now     func() time.Time
 }
 
 // GetAccount answers GET /v1/account.

@@ -179,6 +179,11 @@ func (c *Client) GetErasure(ctx context.Context, id string) (api.Erasure, error)
 	return do[api.Erasure](ctx, c, request{method: http.MethodGet, path: "/v1/erasures/" + url.PathEscape(id)})
 }
 
+// GetEvidenceKeys: List the keys by which evidence bundles and certificates are verified.
+func (c *Client) GetEvidenceKeys(ctx context.Context) (api.EvidenceKeys, error) {
+	return do[api.EvidenceKeys](ctx, c, request{method: http.MethodGet, path: "/v1/evidence-keys"})
+}
+
 // GetEvidenceRequest: Read an evidence request, with the answers to it.
 func (c *Client) GetEvidenceRequest(ctx context.Context, id string) (api.EvidenceRequest, error) {
 	return do[api.EvidenceRequest](ctx, c, request{method: http.MethodGet, path: "/v1/evidence-requests/" + url.PathEscape(id)})

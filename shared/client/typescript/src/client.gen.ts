@@ -397,6 +397,16 @@ export class Client extends Transport {
     return this.call({ method: "GET", path: `/v1/erasures/${segment(id)}` }, options);
   }
 
+  /**
+   * List the keys by which evidence bundles and certificates are verified.
+   *
+   * A JWK set (RFC 7517) of Ed25519 keys (RFC 8037): the one that signs at present first, behind it those that signed before. A key's
+   * `kid` is its thumbprint (RFC 7638).
+   */
+  async getEvidenceKeys(options: CallOptions = {}): Promise<api.EvidenceKeys> {
+    return this.call({ method: "GET", path: "/v1/evidence-keys" }, options);
+  }
+
   /** Read an evidence request, with the answers to it. */
   async getEvidenceRequest(id: string, options: CallOptions = {}): Promise<api.EvidenceRequest> {
     return this.call({ method: "GET", path: `/v1/evidence-requests/${segment(id)}` }, options);

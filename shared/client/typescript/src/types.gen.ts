@@ -497,6 +497,20 @@ export interface EvidenceDocument {
   url: string;
 }
 
+export interface EvidenceKey {
+  alg: "EdDSA";
+  crv: "Ed25519";
+  kid: string;
+  kty: "OKP";
+  use: "sig";
+  /** The public key, base64url. */
+  x: string;
+}
+
+export interface EvidenceKeys {
+  keys: EvidenceKey[];
+}
+
 export interface EvidencePeriod {
   from: Time;
   to: Time;
