@@ -644,6 +644,9 @@ type AcceptedDocument struct {
 
 // Account defines model for Account.
 type Account struct {
+	// AllowedTransferCountries The countries to which data may go, as ISO 3166-1 alpha-2 codes; absent: to all.
+	AllowedTransferCountries []string `json:"allowed_transfer_countries,omitempty"`
+
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
@@ -2266,9 +2269,11 @@ type Transfer struct {
 	ProviderVersion int64    `json:"provider_version"`
 }
 
-// UpdateAccountRequest Example: {"retention_days":365}
+// UpdateAccountRequest Example: {"allowed_transfer_countries":["CY","DE","IE"],"retention_days":365}
 type UpdateAccountRequest struct {
-	RetentionDays int64 `json:"retention_days"`
+	// AllowedTransferCountries The countries to which data may go, as ISO 3166-1 alpha-2 codes, each at its own (`EU` is none); `null`: to all, as it is at first.
+	AllowedTransferCountries *CountryList `json:"allowed_transfer_countries,omitempty"`
+	RetentionDays            *int64       `json:"retention_days,omitempty"`
 }
 
 // UpdateChannelRequest Example: {"name":"Shop in Limassol"}
