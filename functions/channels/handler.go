@@ -174,7 +174,9 @@ func (h *Handler) CreateChannel(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.Header().Set("Location", "/v1/channels/"+c.ID)
-		api.WriteJSON(w, http.StatusCreated, h.show(r, c, e))
+		out := []api.Channel{h.show(r, c, e)}
+		h.addHealth(r.Context(), out)
+		api.WriteJSON(w, http.StatusCreated, out[0])
 	})(w, r)
 }
 

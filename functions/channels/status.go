@@ -107,11 +107,8 @@ func (h *Handler) addHealth(ctx context.Context, list []api.Channel) {
 		api.Note(ctx, err)
 		return
 	}
-	for i := range list {
-		worse := api.Health(states[subjects[2*i]].State)
-		if p := states[subjects[2*i+1]].State; p == health.Outage || p == health.Degraded && worse != api.Health(health.Outage) {
-			worse = api.Health(p)
-		}
-		list[i].Health = &worse
+	for i, c := range list {
+		state := api.Health(health.OfWay(states, c.ProviderID, c.ID))
+		list[i].Health = &state
 	}
 }

@@ -102,12 +102,12 @@ func (w *world) real() known {
 }
 
 // members is what the data of an event about each kind of resource consists of: what its GET shows, and no more. A channel is shown
-// without its health and what is left to do by hand.
+// without what is left to do by hand.
 func members() map[string]string {
 	return map[string]string{
 		"message": "attempts channel_id client_reference content content_sha256 conversation_id created_at created_by direction id provider_id " +
 			"rules_version status timeline to updated_at",
-		"channel":  "address callback_url confirmation_required confirmations created_at id name provider_id status type",
+		"channel":  "address callback_url confirmation_required confirmations created_at health id name provider_id status type",
 		"provider": "channel_types credential_fields documents health id legal_entity name onboarding since status terms_version transfer_countries website",
 		"rules":    "acceptance documents effective_at prohibited_uses version",
 		"account":  "clause from id kind reason scope",

@@ -142,7 +142,13 @@ func (v *views) channel(ctx context.Context, e event.Event) (any, error) {
 	if err != nil && !errors.Is(err, rules.ErrNoneInForce) {
 		return nil, err
 	}
-	return api.ChannelOf(c, entry, api.ChannelView{BaseURL: v.baseURL, RulesVersion: current.Version}), nil
+	states, err := v.health.States(ctx, health.OfChannel(c.ID), health.OfProvider(c.ProviderID))
+	if err != nil {
+		return nil, err
+	}
+	out, state := api.ChannelOf(c, entry, api.ChannelView{BaseURL: v.baseURL, RulesVersion: current.Version}), api.Health(health.OfWay(states, c.ProviderID, c.ID))
+	out.Health = &state
+	return out, nil
 }
 
 func (v *views) provider(ctx context.Context, providerID string) (any, error) {
@@ -155,13 +161,7 @@ func (v *views) provider(ctx context.Context, providerID string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r := states[of]; r.State != "" {
-		e.Health.State = registry.HealthState(r.State)
-		if !r.Since.IsZero() {
-			e.Health.Since = r.Since
-		}
-	}
-	return api.ProviderOf(e), nil
+	return api.ProviderOf(e.Working(registry.HealthState(states[of].State), states[of].Since)), nil
 }
 
 func (v *views) usage(ctx context.Context, accountID string) (any, error) {

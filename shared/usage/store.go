@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -175,10 +174,9 @@ func (s *Store) TakeOver(ctx context.Context, accountID string, terms Terms, e E
 		return Gate{}, err
 	}
 	lease, entry := w.ledger(e.Message)
-	w.sets = append(w.sets,
-		fmt.Sprintf("%s = %s + %s", lease, w.name(attrSeq), w.value("k0", num(1))),
-		fmt.Sprintf("%s = %s", entry, w.value("e0", packed)))
-	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", lease, w.value("old", num(e.Lease))))
+	w.lease(lease, 1)
+	w.Assign(entry, w.Value(packed))
+	w.Require(lease + " = " + w.Value(num(e.Lease)))
 	w.advance(1)
 	after, err := s.update(ctx, accountID, w)
 	if refused := new(Refused); errors.As(err, &refused) {
@@ -223,13 +221,12 @@ func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.D
 	span := length.Microseconds()
 	for range settleTries {
 		w := newWrite()
-		line := w.name(attrLine)
 		if g.Line.After(start) {
-			w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", line, line, w.value("span", num(span))))
-			w.conditions = append(w.conditions, fmt.Sprintf("%s > %s", line, w.value("start", num(start.UnixMicro()))))
+			w.Increase(attrLine, span)
+			w.Require(w.Is(attrLine, ">", num(start.UnixMicro())))
 		} else {
-			w.set(attrLine, num(start.UnixMicro()+span))
-			w.conditions = append(w.conditions, fmt.Sprintf("%s <= %s", line, w.value("start", num(start.UnixMicro()))))
+			w.Set(attrLine, num(start.UnixMicro()+span))
+			w.Require(w.Is(attrLine, "<=", num(start.UnixMicro())))
 		}
 		after, err := s.update(ctx, g.AccountID, w)
 		refused := new(Refused)
@@ -247,25 +244,16 @@ func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.D
 
 // update applies one conditional write to a gate.
 func (s *Store) update(ctx context.Context, accountID string, w *write) (Gate, error) {
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: gateKey(accountID),
-		UpdateExpression: aws.String(w.expression()), ConditionExpression: aws.String(strings.Join(w.conditions, " AND ")),
-		ExpressionAttributeNames: w.names, ExpressionAttributeValues: w.values,
-		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	refused := new(types.ConditionalCheckFailedException)
-	if errors.As(err, &refused) {
-		if len(refused.Item) == 0 {
-			return Gate{}, ErrNoGate
-		}
-		g, err := decodeGate(refused.Item)
-		if err != nil {
-			return Gate{}, err
-		}
+	it, applied, err := w.Apply(ctx, s.DB, s.Table, gateKey(accountID))
+	switch {
+	case err != nil:
+		return Gate{}, fmt.Errorf("update gate: %w", err)
+	case len(it) == 0:
+		return Gate{}, ErrNoGate
+	}
+	g, err := decodeGate(it)
+	if err == nil && !applied {
 		return Gate{}, &Refused{Gate: g}
 	}
-	if err != nil {
-		return Gate{}, fmt.Errorf("update gate: %w", err)
-	}
-	return decodeGate(out.Attributes)
+	return g, err
 }

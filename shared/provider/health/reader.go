@@ -80,3 +80,12 @@ func (r *Reader) States(ctx context.Context, of ...Subject) (map[Subject]Report,
 	}
 	return out, nil
 }
+
+// OfWay gives how well messages of a channel get through, by States of the channel and of its provider: the worse of the two.
+func OfWay(states map[Subject]Report, providerID, channelID string) State {
+	of := states[OfChannel(channelID)].State
+	if p := states[OfProvider(providerID)].State; p == Outage || p == Degraded && of != Outage {
+		return p
+	}
+	return of
+}
