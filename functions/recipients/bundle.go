@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 
 	"contactcenter/shared/api"
+	"contactcenter/shared/audit"
+	"contactcenter/shared/audit/chain"
 	"contactcenter/shared/evidence"
 	"contactcenter/shared/message"
 	"contactcenter/shared/rules"
@@ -49,10 +52,16 @@ func acceptanceIn(a rules.Acceptance) evidence.Acceptance {
 	return v
 }
 
-// eventIn takes an event as the account is shown it.
-func eventIn(r api.AuditRecord) evidence.Event {
-	return evidence.Event{
-		ID: r.ID, At: evidence.At(r.At.Time), AccountID: r.AccountID, Actor: evidence.Actor{Kind: string(r.Actor.Kind), ID: r.Actor.ID}, Action: r.Action, Target: r.Target,
-		Before: r.Before, After: r.After, Reason: r.Reason, InstructionID: r.InstructionID, RequestID: r.RequestID, SourceIP: r.SourceIP, RulesVersion: r.RulesVersion,
+// eventIn gives an event as the account is shown it, and whether it is shown at all: exactly as GET /v1/audit-events has it, for its hash is
+// over that.
+func eventIn(e audit.Event) (record chain.Record, shown bool, err error) {
+	view, shown := api.OwnAuditRecordOf(e)
+	if !shown {
+		return nil, false, nil
 	}
+	b, err := json.Marshal(view)
+	if err == nil {
+		err = json.Unmarshal(b, &record)
+	}
+	return record, true, err
 }

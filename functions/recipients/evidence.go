@@ -12,6 +12,7 @@ import (
 	"contactcenter/shared/api"
 	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/audit/chain"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/evidence"
 	"contactcenter/shared/id"
@@ -63,6 +64,8 @@ type cursor struct {
 	From      time.Time `json:"from,omitzero"`
 	To        time.Time `json:"to,omitzero"`
 	Generated time.Time `json:"generated"`
+	// Head is the place of the last audit event that may be in the bundle; 0: there is no chain.
+	Head int64 `json:"head,omitempty"`
 
 	// Messages come first, one conversation after the other, then audit events.
 	Conversation string `json:"conversation,omitempty"`
@@ -197,13 +200,13 @@ func (h *Handler) goOn(of recipient.Recipient, token string) (cursor, error) {
 func (h *Handler) part(ctx context.Context, of recipient.Recipient, c *cursor, size int) (evidence.Part, error) {
 	p := evidence.Part{
 		BundleID: c.Bundle, Part: c.Part, PreviousSHA256: c.Previous, AccountID: of.AccountID, RecipientID: of.ID, EvidenceRequestID: c.Request,
-		GeneratedAt: evidence.At(c.Generated), SignedAt: evidence.At(h.Now()), Messages: []evidence.Message{}, AuditEvents: []evidence.Event{},
+		GeneratedAt: evidence.At(c.Generated), SignedAt: evidence.At(h.Now()), Messages: []evidence.Message{}, AuditEvents: []chain.Record{},
 	}
 	if !c.To.IsZero() {
 		p.Period = &evidence.Period{From: evidence.At(c.From), To: evidence.At(c.To)}
 	}
 	if c.Part == 1 {
-		if err := h.standing(ctx, of, &p); err != nil {
+		if err := h.standing(ctx, of, c, &p); err != nil {
 			return p, err
 		}
 	}
@@ -222,7 +225,7 @@ func (h *Handler) part(ctx context.Context, of recipient.Recipient, c *cursor, s
 }
 
 // standing adds what holds for the recipient and the account at present.
-func (h *Handler) standing(ctx context.Context, of recipient.Recipient, p *evidence.Part) error {
+func (h *Handler) standing(ctx context.Context, of recipient.Recipient, c *cursor, p *evidence.Part) error {
 	consents, err := h.Recipients.Consents(ctx, of.AccountID, of.ID)
 	if err != nil {
 		return err
@@ -234,6 +237,14 @@ func (h *Handler) standing(ctx context.Context, of recipient.Recipient, p *evide
 	acceptances, _, err := h.Acceptances.Acceptances(ctx, of.AccountID, attr.Page{Size: mostAcceptances})
 	if err != nil {
 		return err
+	}
+	newest, _, err := h.Audit.Of(ctx, of.AccountID, attr.Page{Size: 1})
+	if err != nil {
+		return err
+	}
+	if len(newest) > 0 && newest[0].Sequence > 0 {
+		c.Head = newest[0].Sequence
+		p.AuditHead = &evidence.Head{Sequence: c.Head, Hash: newest[0].Hash}
 	}
 	p.Recipient = &evidence.Recipient{Addresses: of.Addresses, Source: string(of.Origin), CreatedAt: evidence.At(of.CreatedAt), UpdatedAt: evidence.At(of.UpdatedAt)}
 	for _, o := range consents {
@@ -328,8 +339,12 @@ func (h *Handler) addEvents(ctx context.Context, c *cursor, p *evidence.Part, qu
 			if !c.concerned(e) {
 				continue
 			}
-			if record, shown := api.OwnAuditRecordOf(e); shown {
-				p.AuditEvents = append(p.AuditEvents, eventIn(record))
+			record, shown, err := eventIn(e)
+			if err != nil {
+				return err
+			}
+			if shown {
+				p.AuditEvents = append(p.AuditEvents, record)
 				c.Totals.AuditEvents++
 			}
 		}
@@ -344,7 +359,7 @@ func (h *Handler) addEvents(ctx context.Context, c *cursor, p *evidence.Part, qu
 // concerned reports whether an audit event is part of the evidence: what was done about the recipient, its conversations and the channels
 // that carried its messages, the acceptance of Rules, and the evidence request. What came after the bundle was begun is not.
 func (c *cursor) concerned(e audit.Event) bool {
-	if e.At.After(c.Generated) {
+	if e.Sequence > c.Head || e.Sequence == 0 && e.At.After(c.Generated) {
 		return false
 	}
 	if e.Target == c.Recipient || e.Target == c.Request || e.Action == "rules.accepted" || slices.Contains(c.Channels, e.Target) || slices.Contains(c.Conversations, e.Target) {

@@ -86,7 +86,7 @@ func actions(parts []evidence.Part) []string {
 	var out []string
 	for _, p := range parts {
 		for _, e := range p.AuditEvents {
-			out = append(out, e.Action)
+			out = append(out, e["action"].(string))
 		}
 	}
 	slices.Sort(out)
@@ -132,6 +132,9 @@ func TestABundleHasAllEvidenceOfOneRecipient(t *testing.T) {
 	}
 	if len(p.Consents) != 1 || p.Consents[0].ProofReference != "crm/77" || p.Consents[0].Status != "given" || len(p.OptOuts) != 1 || p.OptOuts[0].Source != "account" {
 		t.Errorf("consents %+v, opt-outs %+v", p.Consents, p.OptOuts)
+	}
+	if p.AuditHead == nil || len(p.AuditHead.Hash) != 64 || p.AuditEvents[0]["sequence"] == nil {
+		t.Errorf("the chain of the audit is missing: %+v, %v", p.AuditHead, p.AuditEvents[0])
 	}
 	if len(p.Acceptances) != 1 || p.Acceptances[0].RulesVersion != "2026-11-01" || p.Acceptances[0].Documents[1].Version != "dpa-3" || p.Acceptances[0].UserID == "" {
 		t.Errorf("acceptances %+v", p.Acceptances)

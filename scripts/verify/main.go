@@ -209,10 +209,18 @@ func (b bundle) check(keys sign.Keys, out io.Writer) error {
 		"  signed with        "+strings.Join(b.kids, ", "),
 		fmt.Sprintf("  parts              %d, each signed and linked to the one before, none missing", len(parts)),
 		fmt.Sprintf("  messages           %d, each once, of the recipient's addresses%s", last.Totals.Messages, period(first)),
-		fmt.Sprintf("  audit events       %d, each once, of the account", last.Totals.AuditEvents),
+		fmt.Sprintf("  audit events       %d, each once, of the account%s", last.Totals.AuditEvents, chainOf(first)),
 		fmt.Sprintf("  consents, opt-outs, acceptances: %d, %d, %d", len(first.Consents), len(first.OptOuts), len(first.Acceptances)),
 		"  sha256             "+sign.Hash(signed[len(signed)-1]),
 	)
+}
+
+// chainOf says what was checked of the chain of audit events.
+func chainOf(p evidence.Part) string {
+	if p.AuditHead == nil {
+		return "; there was no chain of them yet"
+	}
+	return fmt.Sprintf(", each with its hash in the chain, which ended at %d, %s", p.AuditHead.Sequence, p.AuditHead.Hash)
 }
 
 func period(p evidence.Part) string {

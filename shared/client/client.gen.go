@@ -803,7 +803,7 @@ func (c *Client) UnassignConversation(ctx context.Context, id string) error {
 	return c.do(ctx, request{method: http.MethodDelete, path: "/v1/conversations/" + url.PathEscape(id) + "/assignee"}, nil)
 }
 
-// UpdateAccount: Set how long messages are kept. It holds for messages that are recorded from then on.
+// UpdateAccount: Set how long messages are kept, and to which countries data may go.
 func (c *Client) UpdateAccount(ctx context.Context, body api.UpdateAccountRequest) (api.Account, error) {
 	return do[api.Account](ctx, c, request{method: http.MethodPatch, path: "/v1/account", body: body})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"contactcenter/shared/audit/chain"
 	"contactcenter/shared/sign"
 )
 
@@ -71,8 +72,12 @@ type Part struct {
 	OptOuts     []OptOut     `json:"opt_outs,omitempty"`
 	Acceptances []Acceptance `json:"acceptances,omitempty"`
 
-	Messages    []Message `json:"messages"`
-	AuditEvents []Event   `json:"audit_events"`
+	// AuditHead is where the chain of the account's audit events ended; missing where there is no chain yet.
+	AuditHead *Head `json:"audit_head,omitempty"`
+
+	Messages []Message `json:"messages"`
+	// AuditEvents are as the account is shown them, so that their hashes can be checked.
+	AuditEvents []chain.Record `json:"audit_events"`
 
 	// Totals are of all parts, in the last one only.
 	Totals *Totals `json:"totals,omitempty"`
@@ -185,27 +190,11 @@ type Transfer struct {
 	CompletedAt     *Time    `json:"transfer_completed_at,omitempty"`
 }
 
-// Event is an audit event as the account sees it.
-type Event struct {
-	ID            string         `json:"id"`
-	At            Time           `json:"at"`
-	AccountID     string         `json:"account_id"`
-	Actor         Actor          `json:"actor"`
-	Action        string         `json:"action"`
-	Target        string         `json:"target"`
-	Before        map[string]any `json:"before,omitempty"`
-	After         map[string]any `json:"after,omitempty"`
-	Reason        string         `json:"reason,omitempty"`
-	InstructionID string         `json:"instruction_id,omitempty"`
-	RequestID     string         `json:"request_id,omitempty"`
-	SourceIP      string         `json:"source_ip,omitempty"`
-	RulesVersion  string         `json:"rules_version,omitempty"`
-}
-
-// Actor is who did something; of the operator's people the account does not learn who.
-type Actor struct {
-	Kind string `json:"kind"`
-	ID   string `json:"id,omitempty"`
+// Head is the newest place in the chain of an account's audit events (package chain). Whoever keeps it notices when anything before it is
+// changed later.
+type Head struct {
+	Sequence int64  `json:"sequence"`
+	Hash     string `json:"hash"`
 }
 
 // Erasure is the certificate that a recipient was erased. It names the request and neither the recipient nor an address.

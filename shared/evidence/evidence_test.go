@@ -3,10 +3,13 @@ package evidence_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	"contactcenter/shared/audit/chain"
 	"contactcenter/shared/evidence"
 	"contactcenter/shared/sign"
 	"contactcenter/shared/sign/signtest"
@@ -25,7 +28,7 @@ func parts(t *testing.T, change func(first, last *evidence.Part)) []string {
 	}
 	last := first
 	last.Part, last.Last, last.Recipient, last.Messages, last.Totals = 2, true, nil, nil, &evidence.Totals{Messages: 1, AuditEvents: 1}
-	last.AuditEvents = []evidence.Event{{ID: "aud_1", AccountID: "acct_1"}}
+	last.AuditEvents = []chain.Record{{"id": "aud_1", "account_id": "acct_1"}}
 	if change != nil {
 		change(&first, &last)
 	}
@@ -63,7 +66,7 @@ func TestABundleIsVerifiedAsAWhole(t *testing.T) {
 		"with a beginning that is missing":  {func(first, _ *evidence.Part) { first.Part = 2 }, evidence.ErrIncomplete},
 		"without its recipient":             {func(first, _ *evidence.Part) { first.Recipient = nil }, evidence.ErrContent},
 		"with a message too few":            {func(_, last *evidence.Part) { last.Totals.Messages = 2 }, evidence.ErrContent},
-		"with another account's event":      {func(_, last *evidence.Part) { last.AuditEvents[0].AccountID = "acct_2" }, evidence.ErrContent},
+		"with another account's event":      {func(_, last *evidence.Part) { last.AuditEvents[0]["account_id"] = "acct_2" }, evidence.ErrContent},
 		"with a message to somebody else":   {func(first, _ *evidence.Part) { first.Messages[0].Address = "x" }, evidence.ErrContent},
 		"with a message from later":         {func(first, _ *evidence.Part) { first.Messages[0].CreatedAt = evidence.At(start.Add(time.Minute)) }, evidence.ErrContent},
 		"with a message before its period":  {func(first, _ *evidence.Part) { first.Messages[0].CreatedAt = evidence.At(start.Add(-2 * time.Hour)) }, evidence.ErrContent},
@@ -74,6 +77,56 @@ func TestABundleIsVerifiedAsAWhole(t *testing.T) {
 		got, err := evidence.VerifyBundle(signtest.Keys("a"), parts(t, c.change)...)
 		if !errors.Is(err, c.want) || err == nil && len(got) != 2 {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// audit events in a bundle are those of the account's chain.
+func TestAuditEventsOfABundleFitTheirChain(t *testing.T) {
+	t.Parallel()
+	link := func(sequence int, previous string) chain.Record {
+		r := chain.Record{"id": fmt.Sprint("aud_", sequence), "account_id": "acct_1", "action": "x", "sequence": float64(sequence), "previous_hash": previous}
+		hash, err := chain.Hash(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r["hash"] = hash
+		return r
+	}
+	one := link(1, chain.Start)
+	two := link(2, one["hash"].(string))
+	four := link(4, strings.Repeat("1", 64))
+	head := &evidence.Head{Sequence: 4, Hash: four["hash"].(string)}
+	second := chain.Record{"id": "aud_other", "account_id": "acct_1", "sequence": float64(1), "previous_hash": chain.Start}
+	hash, err := chain.Hash(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second["hash"] = hash
+	changed := maps.Clone(two)
+	changed["action"] = "y"
+	cases := map[string]struct {
+		head   *evidence.Head
+		events []chain.Record
+		fits   bool
+	}{
+		"some of the chain":        {head, []chain.Record{four, two, one}, true},
+		"one from before it":       {head, []chain.Record{two, {"id": "aud_0", "account_id": "acct_1"}}, true},
+		"one that was changed":     {head, []chain.Record{changed, one}, false},
+		"one behind another":       {head, []chain.Record{link(2, strings.Repeat("2", 64)), one}, false},
+		"two of one place":         {head, []chain.Record{one, second}, false},
+		"one behind the end":       {&evidence.Head{Sequence: 2, Hash: two["hash"].(string)}, []chain.Record{four}, false},
+		"another end":              {&evidence.Head{Sequence: 4, Hash: one["hash"].(string)}, []chain.Record{four}, false},
+		"a chain that has no end":  {nil, []chain.Record{one}, false},
+		"no chain, and no events":  {nil, nil, true},
+		"a chain of other matters": {head, nil, true},
+	}
+	for name, c := range cases {
+		_, err := evidence.VerifyBundle(signtest.Keys("a"), parts(t, func(first, last *evidence.Part) {
+			first.AuditHead, last.AuditEvents, last.Totals.AuditEvents = c.head, c.events, len(c.events)
+		})...)
+		if (err == nil) != c.fits || err != nil && !errors.Is(err, evidence.ErrChain) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

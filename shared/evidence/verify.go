@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"contactcenter/shared/audit/chain"
 	"contactcenter/shared/sign"
 )
 
@@ -17,6 +18,8 @@ var (
 	ErrParts = errors.New("the parts do not belong together")
 	// ErrContent: a part says something that it can't have from its own account and recipient.
 	ErrContent = errors.New("the bundle contradicts itself")
+	// ErrChain: an audit event's hash is not that of the event, or of the one before it.
+	ErrChain = errors.New("an audit event does not fit its hash")
 )
 
 // VerifyBundle checks all parts of a bundle, in their order: each signature, that every part follows the one before, that none is
@@ -87,15 +90,43 @@ func consistent(parts []Part) error {
 			totals.Messages--
 		}
 		for _, e := range p.AuditEvents {
-			if seen[e.ID] || e.AccountID != first.AccountID {
-				return fmt.Errorf("%w: audit event %s", ErrContent, e.ID)
+			eventID, _ := e["id"].(string)
+			if seen[eventID] || e["account_id"] != first.AccountID {
+				return fmt.Errorf("%w: audit event %s", ErrContent, eventID)
 			}
-			seen[e.ID] = true
+			seen[eventID] = true
 			totals.AuditEvents--
 		}
 	}
 	if totals != (Totals{}) {
 		return fmt.Errorf("%w: it has not as many messages and audit events as it says", ErrContent)
+	}
+	return chained(parts)
+}
+
+// chained checks the hash of every audit event that has one, and that those which follow each other in the chain of the account are linked. A
+// bundle has some events of the chain; that none is missing between them only the whole chain tells.
+func chained(parts []Part) error {
+	links := map[int64]chain.Record{}
+	for _, p := range parts {
+		for _, e := range p.AuditEvents {
+			sequence, _ := e[chain.Sequence].(float64)
+			if sequence == 0 {
+				continue // older than the chain
+			}
+			hash, err := chain.Hash(e)
+			if err != nil || e[chain.HashMember] != hash || links[int64(sequence)] != nil {
+				return fmt.Errorf("%w: audit event %v", ErrChain, e["id"])
+			}
+			links[int64(sequence)] = e
+		}
+	}
+	head := parts[0].AuditHead
+	for sequence, e := range links {
+		next, known := links[sequence+1]
+		if known && next[chain.PreviousHash] != e[chain.HashMember] || head == nil || sequence > head.Sequence || sequence == head.Sequence && e[chain.HashMember] != head.Hash {
+			return fmt.Errorf("%w: audit event %v", ErrChain, e["id"])
+		}
 	}
 	return nil
 }

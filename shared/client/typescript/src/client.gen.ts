@@ -793,7 +793,14 @@ export class Client extends Transport {
     return this.call({ method: "DELETE", path: `/v1/conversations/${segment(id)}/assignee` }, options);
   }
 
-  /** Set how long messages are kept. It holds for messages that are recorded from then on. */
+  /**
+   * Set how long messages are kept, and to which countries data may go.
+   *
+   * `retention_days` holds for messages that are recorded from then on. `allowed_transfer_countries` holds for all that is sent from the
+   * answer on: by a provider whose `transfer_countries` are not all among them nothing is sent and no channel is activated
+   * (422 `transfer_country_not_allowed`), and what waits for it ends as `rejected` with that code when its turn comes. The same
+   * happens when a provider changes its countries. Channels stay as they are. `null` takes the list away.
+   */
   async updateAccount(body: api.UpdateAccountRequest, options: CallOptions = {}): Promise<api.Account> {
     return this.call({ method: "PATCH", path: "/v1/account", body }, options);
   }

@@ -36,6 +36,8 @@ export interface AcceptedDocument {
 }
 
 export interface Account {
+  /** The countries to which data may go, as ISO 3166-1 alpha-2 codes; absent: to all. */
+  allowed_transfer_countries?: string[];
   created_at?: Time;
   /** The version of the agreement on processing personal data (`dpa`) accepted with it. The sub-processors are those of `GET /v1/providers`. */
   dpa_accepted?: string;
@@ -123,14 +125,28 @@ export interface AuditRecord {
   /** What was changed, as it was; absent: it was not there. */
   before?: Record<string, unknown>;
   complaint_id?: string;
+  /**
+   * SHA-256, in hexadecimal digits, over the canonical form (RFC 8785) of this object without `hash`, `withheld_salt` and what an account is not
+   * shown: `complaint_id`, in `before` and `after` whatever has `complain` or `claim` in its name, and, unless `actor.kind` is `user`, `actor.id`,
+   * `request_id` and `source_ip`. An object that would then be empty is left out.
+   */
+  hash?: string;
   id: string;
   instruction_id?: string;
+  /** The `hash` of the event before, 64 zeros for the first. */
+  previous_hash?: string;
   reason?: string;
   request_id?: string;
   rules_version?: string;
+  /** The event's place in the chain of its account, or of the operator's own affairs; absent: it is older than the chain. */
+  sequence?: number;
   source_ip?: string;
   /** The id of what was changed. */
   target: string;
+  /** The same over an object of those members, if there are any, and `withheld_salt`. It stands for them under `hash`. */
+  withheld_hash?: string;
+  /** Thirty-two random hexadecimal digits. Only the operator sees them. */
+  withheld_salt?: string;
 }
 
 export interface AuditRecordList {
@@ -1284,7 +1300,9 @@ export interface Transfer {
 }
 
 export interface UpdateAccountRequest {
-  retention_days: number;
+  /** The countries to which data may go, as ISO 3166-1 alpha-2 codes, each at its own (`EU` is none); `null`: to all, as it is at first. */
+  allowed_transfer_countries?: string[] | null;
+  retention_days?: number;
 }
 
 export interface UpdateChannelRequest {
@@ -1444,6 +1462,7 @@ export type ProblemCode =
   | "request_too_large"
   | "rules_not_accepted"
   | "sender_unavailable"
+  | "transfer_country_not_allowed"
   | "try_again"
   | "unauthorized"
   | "unsupported_media_type"
