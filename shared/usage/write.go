@@ -113,7 +113,7 @@ func (w *write) claim(messages []id.Message, nonce uint32, now time.Time, period
 
 // rate moves the theoretical arrival time by n messages, on condition that the burst allows it. Expressions know no
 // maximum, so there is one form for a gate that was idle and one for a gate at work.
-func (w *write) rate(r Rate, g Gate, now time.Time, n int64, waited bool) {
+func (w *write) rate(r Rate, g Gate, now time.Time, n int64, turn Turn) {
 	if r.Limit <= 0 {
 		return
 	}
@@ -126,9 +126,17 @@ func (w *write) rate(r Rate, g Gate, now time.Time, n int64, waited bool) {
 		w.set(attrTAT, num(now.UnixMicro()+n*t))
 		w.conditions = append(w.conditions, fmt.Sprintf("%s <= %s", tat, nowText))
 	}
-	if !waited {
+	if !turn.Waited {
 		w.conditions = append(w.conditions, fmt.Sprintf("%s <= %s", w.name(attrLine), nowText))
+		if turn.Batch {
+			w.conditions = append(w.conditions, w.ended(attrBatchLine, nowText))
+		}
 	}
+}
+
+// ended is the condition that a line, if there is one, has ended at a time.
+func (w *write) ended(line, at string) string {
+	return fmt.Sprintf("(attribute_not_exists(%s) OR %s <= %s)", w.name(line), w.name(line), at)
 }
 
 func (w *write) expression() string {

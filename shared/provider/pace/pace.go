@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/usage"
 )
 
 // Items: pk "provider#<provider id>" or "provider#<provider id>#<channel id>", sk "rate". They lie in the table of the gates,
@@ -27,8 +28,10 @@ const (
 	attrSK  = "sk"
 	attrAt  = "t" // when the next slot is free, in microseconds
 	attrTTL = "ttl"
-	// attrLine, with the interval in microseconds, is the last place that was given in the line. Another rate begins another line.
-	attrLine = "l"
+	// attrLine, with the interval in microseconds, is the last place that was given in the line of single messages, attrBatchLine in that of
+	// messages that came in batches. Another rate begins other lines.
+	attrLine      = "l"
+	attrBatchLine = "b"
 
 	prefix   = "provider#"
 	rateSort = "rate"
@@ -88,9 +91,17 @@ type Store struct {
 
 // state is a subject's item. Both times only ever grow, so what was seen of them is their least.
 type state struct {
-	free     time.Time // the next slot
-	line     time.Time // the last place in the line
-	interval time.Duration
+	free        time.Time // the next slot
+	line, batch time.Time // the last place in the line of single messages, and in that of batches
+	interval    time.Duration
+}
+
+// behind is the last place in the line that messages of a batch, or single ones, stand in.
+func (st state) behind(batch bool) time.Time {
+	if batch {
+		return st.batch
+	}
+	return st.line
 }
 
 func (s *Store) known(of Subject, r Rate) state {
@@ -98,7 +109,7 @@ func (s *Store) known(of Subject, r Rate) state {
 	defer s.mu.Unlock()
 	st := s.seen[of]
 	if st.interval != r.interval() {
-		st.line = time.Time{}
+		st.line, st.batch = time.Time{}, time.Time{}
 	}
 	return st
 }
@@ -110,24 +121,26 @@ func (s *Store) remember(of Subject, st state) {
 		s.seen = map[Subject]state{}
 	}
 	if before := s.seen[of]; before.interval == st.interval { // answers may come in another order than they were made
-		st.free, st.line = later(before.free, st.free), later(before.line, st.line)
+		st.free, st.line, st.batch = later(before.free, st.free), later(before.line, st.line), later(before.batch, st.batch)
 	}
 	s.seen[of] = st
 }
 
 // Take takes the next slot, if it is free within the horizon, and says when it begins: the call may leave from then until
 // Guard later. Else taken is false, and at says when a slot is free at the earliest. Who did not wait yet goes behind the line,
-// where there is one. One request; none when it is known that it would be refused; two after a pause in which others took slots.
-func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Duration, waited bool) (at time.Time, taken bool, err error) {
-	interval, line := r.interval(), lineOf(r)
+// where there is one; messages of batches behind both. One request; none when it is known that it would be refused; two after a pause in which others took slots.
+func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Duration, turn usage.Turn) (at time.Time, taken bool, err error) {
+	interval := r.interval()
 	for range tries {
 		now, known := s.Now(), s.known(of, r)
 		idle, latest := now.Add(-r.credit()), now.Add(horizon)
 		switch {
 		case known.free.After(latest):
 			return known.free, false, nil
-		case !waited && known.line.After(latest):
+		case !turn.Waited && known.line.After(latest):
 			return known.line, false, nil
+		case !turn.Waited && turn.Batch && known.batch.After(latest):
+			return known.batch, false, nil
 		}
 		set, condition := "#t = :next", "(attribute_not_exists(#t) OR #t < :idle)"
 		values := attr.Item{":next": micro(idle.Add(interval)), ":idle": micro(idle)}
@@ -136,9 +149,13 @@ func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Durat
 			values = attr.Item{":interval": attr.Int(interval.Microseconds()), ":idle": micro(idle), ":latest": micro(latest)}
 		}
 		names := map[string]string{"#t": attrAt}
-		if !waited {
+		if !turn.Waited {
 			condition += " AND (attribute_not_exists(#l) OR #l <= :latest)"
-			names["#l"], values[":latest"] = line, micro(latest)
+			names["#l"], values[":latest"] = lineOf(r, false), micro(latest)
+			if turn.Batch {
+				condition += " AND (attribute_not_exists(#b) OR #b <= :latest)"
+				names["#b"] = lineOf(r, true)
+			}
 		}
 		st, applied, err := s.write(ctx, of, r, set, condition, names, values)
 		if err != nil {
@@ -151,15 +168,16 @@ func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Durat
 	return s.Now().Add(horizon), false, nil // it went back and forth between idle and busy, which only a clock that jumps explains
 }
 
-// Line gives the next place in the line: when to come back and Take, as one who waited. One request; two when the line was empty.
-func (s *Store) Line(ctx context.Context, of Subject, r Rate) (time.Time, error) {
-	names := map[string]string{"#l": lineOf(r)}
+// Line gives the next place in the line, of batches or of single messages: when to come back and Take, as one who waited. One request; two
+// when the line was empty.
+func (s *Store) Line(ctx context.Context, of Subject, r Rate, batch bool) (time.Time, error) {
+	names := map[string]string{"#l": lineOf(r, batch)}
 	for range tries {
 		known := s.known(of, r)
 		from := later(s.Now(), known.free)
 		set, condition := "#l = :from", "attribute_not_exists(#l) OR #l < :from"
 		values := attr.Item{":from": micro(from)}
-		if !known.line.Before(from) {
+		if !known.behind(batch).Before(from) {
 			set, condition = "#l = #l + :interval", "#l >= :from"
 			values[":interval"] = attr.Int(r.interval().Microseconds())
 		}
@@ -168,13 +186,19 @@ func (s *Store) Line(ctx context.Context, of Subject, r Rate) (time.Time, error)
 			return time.Time{}, err
 		}
 		if applied {
-			return st.line, nil
+			return st.behind(batch), nil
 		}
 	}
-	return later(s.Now(), s.known(of, r).line), nil // somebody is faster every time; that is a place as good as any
+	return later(s.Now(), s.known(of, r).behind(batch)), nil // somebody is faster every time; that is a place as good as any
 }
 
-func lineOf(r Rate) string { return attrLine + strconv.FormatInt(r.interval().Microseconds(), 10) }
+func lineOf(r Rate, batch bool) string {
+	line := attrLine
+	if batch {
+		line = attrBatchLine
+	}
+	return line + strconv.FormatInt(r.interval().Microseconds(), 10)
+}
 
 func micro(t time.Time) types.AttributeValue { return attr.Int(t.UnixMicro()) }
 
@@ -203,7 +227,7 @@ func (s *Store) write(ctx context.Context, of Subject, r Rate, set, condition st
 	default:
 		item, applied = out.Attributes, true
 	}
-	st = state{free: moment(item, attrAt), line: moment(item, lineOf(r)), interval: r.interval()}
+	st = state{free: moment(item, attrAt), line: moment(item, lineOf(r, false)), batch: moment(item, lineOf(r, true)), interval: r.interval()}
 	s.remember(of, st)
 	return st, applied, nil
 }
