@@ -12,6 +12,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
+	"contactcenter/shared/usage"
 )
 
 // campaign records messages as intake does with those of batches, each to a person of its own.
@@ -66,6 +67,10 @@ func TestASingleMessageDoesNotStandBehindItsAccountsCampaign(t *testing.T) {
 			note := b.provider.during
 			b.provider.during = func(mid string) {
 				if len(b.provider.calls) == 20 {
+					// Other dispatchers have given thousands of the campaign their places.
+					if _, err := b.gates.Queue(t.Context(), b.gate(), usage.Rate{Limit: 1, Window: time.Second}, 3600, true); err != nil {
+						t.Error(err)
+					}
 					single, asked = b.accept("+35799999999", nil), b.Now()
 					q.records = append(q.records, &record{message: single}) // the queue gives it out next, for its group is quiet
 				}
