@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
+	"contactcenter/shared/sign"
 	"contactcenter/shared/usage"
 )
 
@@ -26,6 +28,7 @@ type Accounts interface {
 	Standing(ctx context.Context, accountID string, fresh bool) (account.Standing, error)
 	Restriction(ctx context.Context, restrictionID string) (restriction.Restriction, error)
 	SetRetention(ctx context.Context, accountID string, days int64, e audit.Event) (account.Account, error)
+	SetCountries(ctx context.Context, accountID string, to account.Countries, e audit.Event) (account.Account, error)
 }
 
 // Gates knows what is used.
@@ -70,9 +73,11 @@ type Handler struct {
 	Release    Release
 	Channels   Channels
 	Providers  Providers
-	Keys       *idempotency.Middleware
-	IDs        id.Source
-	Now        func() time.Time
+	// Signers are the keys by which everybody verifies what is signed.
+	Signers sign.Keys
+	Keys    *idempotency.Middleware
+	IDs     id.Source
+	Now     func() time.Time
 }
 
 // GetAccount answers GET /v1/account.
@@ -88,23 +93,70 @@ func (h *Handler) GetAccount(w http.ResponseWriter, r *http.Request) {
 
 // UpdateAccount answers PATCH /v1/account.
 func (h *Handler) UpdateAccount(w http.ResponseWriter, r *http.Request) {
-	var req api.UpdateAccountRequest
-	if err := api.DecodeJSON(r, &req); err != nil {
+	a, err := h.update(r)
+	if err != nil {
 		api.WriteError(w, r, err)
 		return
 	}
-	if req.RetentionDays < 1 || req.RetentionDays > account.MaxRetentionDays {
-		var errs api.FieldErrors
-		errs.Add("retention_days", api.FieldInvalid, "must be a whole number from 1 to 3650")
-		api.WriteError(w, r, errs.Err())
-		return
-	}
-	a, err := h.Accounts.SetRetention(r.Context(), api.PrincipalFrom(r.Context()).AccountID, req.RetentionDays, api.AuditEvent(r.Context()))
-	if err != nil {
-		api.WriteError(w, r, accountProblem(r, err))
-		return
-	}
 	h.showAccount(w, r, a)
+}
+
+// update changes what a request names, each in a write of its own with its event.
+func (h *Handler) update(r *http.Request) (a account.Account, err error) {
+	ctx, accountID := r.Context(), api.PrincipalFrom(r.Context()).AccountID
+	var req api.UpdateAccountRequest
+	if err := api.DecodeJSON(r, &req); err != nil {
+		return a, err
+	}
+	if err := checkUpdate(req); err != nil {
+		return a, err
+	}
+	if req.RetentionDays != nil {
+		if a, err = h.Accounts.SetRetention(ctx, accountID, *req.RetentionDays, api.AuditEvent(ctx)); err != nil {
+			return a, accountProblem(r, err)
+		}
+	}
+	if req.AllowedTransferCountries == nil {
+		return a, nil
+	}
+	if a, err = h.Accounts.SetCountries(ctx, accountID, account.Countries(*req.AllowedTransferCountries), api.AuditEvent(ctx)); err != nil {
+		return a, accountProblem(r, err)
+	}
+	if err := h.bring(ctx, accountID); err != nil {
+		api.Note(ctx, err) // who reads the account anew follows within seconds all the same
+	}
+	return a, nil
+}
+
+func checkUpdate(req api.UpdateAccountRequest) error {
+	var errs api.FieldErrors
+	if req.RetentionDays == nil && req.AllowedTransferCountries == nil {
+		errs.Add("body", api.FieldRequired, "must have retention_days or allowed_transfer_countries")
+	}
+	if d := req.RetentionDays; d != nil && (*d < 1 || *d > account.MaxRetentionDays) {
+		errs.Add("retention_days", api.FieldInvalid, "must be a whole number from 1 to 3650")
+	}
+	if list := req.AllowedTransferCountries; list != nil {
+		checkCountries(*list, &errs)
+	}
+	return errs.Err()
+}
+
+func checkCountries(list api.CountryList, errs *api.FieldErrors) {
+	const field, most = "allowed_transfer_countries", 250
+	switch {
+	case list != nil && len(list) == 0:
+		errs.Add(field, api.FieldInvalid, "must name a country, or be null: then data may go to all")
+		return
+	case len(list) > most:
+		errs.Add(field, api.FieldInvalid, "must have at most 250 items")
+		return
+	}
+	for i, c := range list {
+		if !account.IsCountry(c) {
+			errs.Add(fmt.Sprintf("%s[%d]", field, i), api.FieldInvalid, "must be a country's code of ISO 3166-1 alpha-2, like CY")
+		}
+	}
 }
 
 func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, a account.Account) {
@@ -119,7 +171,7 @@ func (h *Handler) showAccount(w http.ResponseWriter, r *http.Request, a account.
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	out := api.Account{RetentionDays: int64(a.Retention() / (24 * time.Hour)), EvidenceRequestsOverdue: overdue, ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt), Restrictions: api.RestrictionsOf(a.Restrictions.ActiveAt(h.Now()))}
+	out := api.Account{AllowedTransferCountries: a.Countries, RetentionDays: int64(a.Retention() / (24 * time.Hour)), EvidenceRequestsOverdue: overdue, ID: a.ID, PlanID: a.PlanID, CreatedAt: api.OptionalTime(a.CreatedAt), Restrictions: api.RestrictionsOf(a.Restrictions.ActiveAt(h.Now()))}
 	if len(last) > 0 {
 		out.RulesAccepted, out.DpaAccepted = last[0].RulesVersion, dpaOf(last[0])
 	}

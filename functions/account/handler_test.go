@@ -31,6 +31,7 @@ import (
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
+	"contactcenter/shared/sign/signtest"
 	"contactcenter/shared/usage"
 )
 
@@ -83,7 +84,7 @@ func newWorld(t *testing.T) *world {
 		Appeals:    &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Audit: w.audit, Now: clock.Now},
 		Complaints: &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Now: clock.Now}, Evidence: w.evidence,
 		Sources:  &claim.Sources{DB: env.DynamoDB, Table: complaints, Key: []byte("key"), Now: clock.Now},
-		Accounts: w.accounts, Gates: w.gates, Messages: w.messages, Rules: w.rules, Audit: events,
+		Accounts: w.accounts, Gates: w.gates, Messages: w.messages, Rules: w.rules, Audit: events, Signers: signtest.Keys("new", "old"),
 		Keys: &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now}, Timeout: timeout},
 		IDs:  w.ids, Now: clock.Now,
 	}

@@ -25,6 +25,7 @@ import (
 	"contactcenter/shared/release"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
+	"contactcenter/shared/sign"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
@@ -56,6 +57,10 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	signers, err := sign.KeysFrom(getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
 	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
@@ -76,6 +81,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Messages:   &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
 		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},
 		Audit:      events,
+		Signers:    signers,
 		Keys:       &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
 		IDs:        ids,
 		Now:        now,

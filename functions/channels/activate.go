@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/event"
@@ -97,6 +98,9 @@ func (h *Handler) confirm(r *http.Request, c channel.Channel, current rules.Vers
 	if err := switchedOn(e); err != nil {
 		return c, none, err
 	}
+	if err := h.letsGo(r, c.AccountID, e); err != nil {
+		return c, none, err
+	}
 	if c, err = h.spokenFor(c, e); err != nil {
 		return c, none, err
 	}
@@ -105,6 +109,21 @@ func (h *Handler) confirm(r *http.Request, c channel.Channel, current rules.Vers
 		return c, none, outdated(inForce)
 	}
 	return c, inForce, nil
+}
+
+// letsGo refuses a provider that takes data where the account lets none go.
+func (h *Handler) letsGo(r *http.Request, accountID string, e registry.Entry) error {
+	a, err := h.Accounts.Find(r.Context(), accountID)
+	if errors.Is(err, account.ErrNotFound) {
+		return nil // not known yet, so it has no list
+	}
+	if err != nil {
+		return api.TryAgain(r, err)
+	}
+	if outside, no := a.Countries.Forbid(e.TransferCountries); no {
+		return api.CountryNotAllowed("transfer_countries", outside)
+	}
+	return nil
 }
 
 func outdated(inForce channel.Confirmation) error {

@@ -95,14 +95,18 @@ func (a *attempt) call(ctx context.Context, adapter provider.Adapter, account pr
 }
 
 // mayRepeat reports whether the provider may be called for the message once more at once. A repeat is a call like any other: what was
-// switched off or blocked meanwhile gets none, and a provider with limits is not called again at once.
+// switched off, blocked or forbidden meanwhile gets none, and a provider with limits is not called again at once.
 func (a *attempt) mayRepeat(ctx context.Context) (bool, error) {
 	var err error
 	if a.registered, err = a.provider(ctx, a.ch.ProviderID); err != nil {
 		return false, err
 	}
-	_, blocked, err := a.blocked(ctx)
-	return a.registered.Status == registry.Enabled && !blocked && a.registered.Limits.Same(registry.Limits{}), err
+	if _, blocked, err := a.blocked(ctx); blocked || err != nil {
+		return false, err
+	}
+	st, err := a.Accounts.Standing(ctx, a.accountID, false)
+	_, forbidden := st.Countries.Forbid(a.registered.TransferCountries)
+	return a.registered.Status == registry.Enabled && !forbidden && a.registered.Limits.Same(registry.Limits{}), err
 }
 
 // answered gives the provider's id of the message that this one answers, "" when it answers none. It returns

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider"
 )
@@ -19,6 +21,15 @@ func problemCredentials() message.Problem {
 
 func problemRemoved() message.Problem {
 	return message.Problem{Code: "provider_removed", Detail: "The channel's provider is no longer offered.", FaultDomain: string(provider.FaultPlatform), Permanent: true}
+}
+
+// problemCountry names the countries; none: the provider names none itself.
+func problemCountry(outside []string) message.Problem {
+	detail := "The channel's provider does not say to which countries it takes data."
+	if len(outside) > 0 {
+		detail = "The channel's provider takes data to " + strings.Join(outside, ", ") + ", where the account lets none go."
+	}
+	return message.Problem{Code: "transfer_country_not_allowed", Detail: detail, FaultDomain: string(provider.FaultCustomer), Permanent: true}
 }
 
 func problemNoAdapter() message.Problem {

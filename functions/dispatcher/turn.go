@@ -26,7 +26,7 @@ const (
 // in its conversation, nil: there is none.
 func (a *attempt) notNow(ctx context.Context, previous *message.Message) (*outcome, error) {
 	a.m.HeldBy = "" // of an earlier time
-	for _, look := range []func(context.Context) (*outcome, error){a.unwanted, a.noChannel, a.restricted, a.noProvider, a.noUnit} {
+	for _, look := range []func(context.Context) (*outcome, error){a.unwanted, a.noChannel, a.restricted, a.noProvider, a.forbidden, a.noUnit} {
 		if o, err := look(ctx); o != nil || err != nil {
 			return o, err
 		}
@@ -109,6 +109,28 @@ func (a *attempt) noProvider(ctx context.Context) (*outcome, error) {
 		return nil, err
 	}
 	return a.hold(ctx, message.HeldProviderDisabled, time.Time{})
+}
+
+// forbidden ends a message that would take data where its account lets none go. Both lists are looked at again before it does: what
+// has just been allowed is not turned away by what was read before.
+func (a *attempt) forbidden(ctx context.Context) (*outcome, error) {
+	st, err := a.Accounts.Standing(ctx, a.accountID, false)
+	if err != nil {
+		return nil, err
+	}
+	if _, no := st.Countries.Forbid(a.registered.TransferCountries); !no {
+		return nil, nil
+	}
+	if st, err = a.Accounts.Standing(ctx, a.accountID, true); err != nil {
+		return nil, err
+	}
+	if a.registered, err = a.Providers.Recent(ctx, a.registered.ID); err != nil {
+		return nil, err
+	}
+	if outside, no := st.Countries.Forbid(a.registered.TransferCountries); no {
+		return a.end(ctx, message.Rejected, problemCountry(outside), false)
+	}
+	return nil, nil
 }
 
 // noUnit rejects or holds a message that was claimed without a unit.

@@ -117,7 +117,9 @@ type Handler struct {
 	IDs           id.Source
 	Conversations id.ConversationKeyer
 	Now           func() time.Time
-	Random        func() uint32
+	// Wait waits, unless the context ends.
+	Wait   func(context.Context, time.Duration) error
+	Random func() uint32
 }
 
 var _ api.MessagesServer = (*Handler)(nil)

@@ -279,7 +279,31 @@ func (in *intake) channel(ctx context.Context, accountID, channelID string) (cha
 	case ch.Status != channel.Active:
 		return channel.Channel{}, api.NewProblem(api.CodeChannelInactive)
 	}
-	return ch, nil
+	return ch, in.countriesAllowed(ctx, p)
+}
+
+// countriesAllowed refuses what would take data where the account lets none go. The account's list is as the gate's version says.
+func (in *intake) countriesAllowed(ctx context.Context, p registry.Entry) error {
+	allowed := in.limits.standing.Countries
+	if _, no := allowed.Forbid(p.TransferCountries); !no {
+		return nil
+	}
+	p, err := in.Providers.Read(ctx, p.ID) // before saying no, look again
+	if err != nil {
+		return api.TryAgain(in.r, err)
+	}
+	if outside, no := allowed.Forbid(p.TransferCountries); no {
+		return api.CountryNotAllowed(in.chosenBy(), outside)
+	}
+	return nil
+}
+
+// chosenBy is the field that chose the channel.
+func (in *intake) chosenBy() string {
+	if in.req.ConversationID != nil {
+		return "conversation_id"
+	}
+	return "channel_id"
 }
 
 func channelNotFound() *api.Problem {

@@ -87,6 +87,6 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		Recipients:   &recipient.Store{DB: db, Table: env["RECIPIENTS_TABLE"], Keys: conversations, Seal: sealer, Open: opener, IDs: ids, Now: now},
 		OptOuts:      &recipient.Flags{DB: db, Table: env["RECIPIENTS_TABLE"]},
 		Capabilities: adapters.Capabilities(),
-		IDs:          ids, Conversations: conversations, Now: now, Random: mathrand.Uint32,
+		IDs:          ids, Conversations: conversations, Now: now, Wait: awsclient.Wait, Random: mathrand.Uint32,
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -306,6 +307,19 @@ func TestAWaitingMessageCanBeCanceled(t *testing.T) {
 	}
 }
 
+// no dispatcher has looked at the message, and none will.
+func TestTheConversationOfACanceledMessageIsListed(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	m := s.send("never mind")
+	for range 2 {
+		s.cancel(testAccount, m.ID)
+	}
+	if got := s.listed("channel_id="+s.channel.ID, 10); !slices.Equal(got, []string{testAddress}) {
+		t.Errorf("the channel's conversations are %v", got)
+	}
+}
+
 func TestAHeldMessageCanBeCanceled(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -316,6 +330,44 @@ func TestAHeldMessageCanBeCanceled(t *testing.T) {
 	s.must(err)
 	if a := s.cancel(testAccount, m.ID); a.status != 200 || s.get(m.ID).Status != message.Canceled {
 		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
+// a message shows that it is held before its dispatcher lets go of it.
+func TestACancelWaitsForTheDispatcherThatSetTheMessageAside(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		// meanwhile is what the dispatcher does while the cancel waits.
+		meanwhile func(s *stack, m message.Message, g usage.Gate, e usage.Entry)
+		status    int
+		code      api.Code
+		ends      message.Status
+	}{
+		"it lets go, and the message is canceled": {func(s *stack, _ message.Message, g usage.Gate, e usage.Entry) {
+			s.must(s.h.Gates.Settle(s.t.Context(), g, []usage.Settlement{{Entry: e, GiveBack: true}}))
+		}, 200, "", message.Canceled},
+		"it hands the message over after all": {func(s *stack, m message.Message, _ usage.Gate, e usage.Entry) {
+			_, err := s.h.Messages.Sent(s.t.Context(), testAccount, m.ID, e.Claim, message.Handover{At: s.clock(), Attempt: true})
+			s.must(err)
+		}, 409, api.CodeMessageNotCancelable, message.Sent},
+		"it takes its time, and the user is asked to try again": {func(*stack, message.Message, usage.Gate, usage.Entry) {}, 503, api.CodeTryAgain, message.Held},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t)
+			id := s.send("x").ID
+			g, e := s.reserve(id)
+			m, err := s.h.Messages.Get(t.Context(), testAccount, s.mid(id))
+			s.must(err)
+			_, err = s.h.Messages.Hold(t.Context(), m, e.Lease, s.clock(), message.HeldProviderDisabled, time.Time{})
+			s.must(err)
+			once := sync.OnceFunc(func() { tc.meanwhile(s, m, g, e) })
+			s.meanwhile = once
+			a := s.cancel(testAccount, id)
+			if a.status != tc.status || tc.code != "" && a.problem(t).Code != tc.code || s.get(id).Status != tc.ends || s.waited == 0 || s.waited > 2*time.Second {
+				t.Errorf("after %v: got %d %s, the message is %s", s.waited, a.status, a.body, s.get(id).Status)
+			}
+		})
 	}
 }
 

@@ -79,6 +79,10 @@ type stack struct {
 	told       *eventtest.Recorder
 	audit      *audit.Log
 	db         *dynamodb.Client
+
+	// meanwhile happens while the handler waits, for waited altogether.
+	meanwhile func()
+	waited    time.Duration
 }
 
 func newStack(t *testing.T) *stack {
@@ -108,7 +112,7 @@ func newStack(t *testing.T) *stack {
 		Messages: &message.Store{DB: s.writes, Table: messages, Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}, Gates: &usage.Store{DB: db, Table: gates, Now: s.clock},
 		Keys: &idempotency.Store{DB: db, Table: accounts, Now: s.clock}, Queue: s.queue, Rules: s.rules, Accounts: s.accounts, Channels: s.channels, Providers: s.registry,
 		Capabilities: map[string]provider.Capabilities{edna.ID: (*edna.Adapter)(nil).Capabilities()},
-		IDs:          id.Source{Now: s.clock, Random: rand.Reader}, Conversations: keyer, Now: s.clock, Random: mathrand.Uint32,
+		IDs:          id.Source{Now: s.clock, Random: rand.Reader}, Conversations: keyer, Now: s.clock, Random: mathrand.Uint32, Wait: s.wait,
 	}
 	s.health = &health.Store{DB: db, Table: gates}
 	s.h.Health = health.NewReader(s.health, s.clock)
@@ -124,6 +128,14 @@ func newStack(t *testing.T) *stack {
 	s.http = api.New(api.Config{Log: telemetry.NewLogger(s.log, "INFO"), Now: s.clock}, api.MessagesRoutes(s.h))
 	s.seed(ctx)
 	return s
+}
+
+func (s *stack) wait(_ context.Context, d time.Duration) error {
+	s.waited += d
+	if s.meanwhile != nil {
+		s.meanwhile()
+	}
+	return nil
 }
 
 func (s *stack) seed(ctx context.Context) {

@@ -213,6 +213,7 @@ func attempts() map[string]attempt {
 		"DELETE /v1/account/closure":            {path: at("/v1/account/closure"), body: noBody},
 		"GET /v1/openapi.json":                  {path: at("/v1/openapi.json"), body: noBody},
 		"GET /v1/rules/current":                 {path: at("/v1/rules/current"), body: noBody},
+		"GET /v1/evidence-keys":                 {path: at("/v1/evidence-keys"), body: noBody},
 		"GET /v1/rules":                         {path: at("/v1/rules"), body: noBody},
 		"GET /v1/rules/current/prohibited-uses": {path: at("/v1/rules/current/prohibited-uses"), body: noBody},
 		"GET /v1/rules/{version}":               {path: func(v *victim) string { return "/v1/rules/" + v.sent.RulesVersion }, body: noBody},

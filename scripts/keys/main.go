@@ -1,5 +1,5 @@
-// Command keys makes the keys under which content, credentials, complaints and webhook secrets are sealed, and prints them as the JSON
-// that the template expects of the secret SealSecretName.
+// Command keys makes the keys under which content, credentials, complaints and webhook secrets are sealed, and the key that signs
+// evidence, and prints them as the JSON that the template expects of the secret SealSecretName.
 //
 //	keys -kms-key ARN               every group, private keys encrypted by KMS: what a deployment needs
 //	keys -kms-key ARN -group content    one group: a new key, to rotate it
@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -22,6 +23,7 @@ import (
 
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/seal"
+	"contactcenter/shared/sign"
 )
 
 func main() {
@@ -34,11 +36,11 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("keys", flag.ContinueOnError)
 	keyID := flags.String("kms-key", "", "id or ARN of the KMS key that encrypts the private keys; without it they are printed in clear")
-	only := flags.String("group", "", "the one group to make keys for: content, credentials, complaints or webhooks")
+	only := flags.String("group", "", "the one group to make keys for: content, credentials, complaints, webhooks or evidence")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	groups := seal.Groups()
+	groups := append(seal.Groups(), sign.Group)
 	if *only != "" {
 		if !slices.Contains(groups, seal.Group(*only)) {
 			return fmt.Errorf("there is no group %q", *only)
@@ -66,21 +68,41 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 func makeKeys(ctx context.Context, groups []seal.Group, encrypt seal.Transform) (map[string]string, error) {
 	out := map[string]string{}
 	for _, g := range groups {
-		k, err := seal.Generate()
+		pair := sealing
+		if g == sign.Group {
+			pair = signing
+		}
+		public, private, err := pair(ctx, g, encrypt)
 		if err != nil {
 			return nil, err
 		}
-		out[string(g)+"_public"] = k.Public()
-		private, err := k.Local()
-		if encrypt != nil {
-			private, err = k.Wrap(ctx, g, encrypt)
-		}
-		if err != nil {
-			return nil, err
-		}
-		out[string(g)+"_private"] = private
+		out[string(g)+"_public"], out[string(g)+"_private"] = public, private
 	}
 	return out, nil
+}
+
+func sealing(ctx context.Context, g seal.Group, encrypt seal.Transform) (public, private string, err error) {
+	k, err := seal.Generate()
+	if err != nil {
+		return "", "", err
+	}
+	private, err = k.Local()
+	if encrypt != nil {
+		private, err = k.Wrap(ctx, g, encrypt)
+	}
+	return k.Public(), private, err
+}
+
+func signing(ctx context.Context, _ seal.Group, encrypt seal.Transform) (public, private string, err error) {
+	k, err := sign.Generate(rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	private = k.Local()
+	if encrypt != nil {
+		private, err = k.Wrap(ctx, encrypt)
+	}
+	return k.Public().Text(), private, err
 }
 
 type encrypter interface {

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"contactcenter/shared/seal"
+	"contactcenter/shared/sign"
 )
 
 // fakeKMS keeps what it is given, with its encryption context, as KMS does.
@@ -61,6 +62,33 @@ func TestTheKeysThatAreMadeFitAndAreEncryptedByKMS(t *testing.T) {
 	}
 	if _, err := seal.ParsePrivate(t.Context(), seal.Complaints, made["content_private"], f.decrypt); err == nil {
 		t.Error("the content's key was decrypted for complaints")
+	}
+}
+
+//
+func TestTheKeyThatSignsIsMadeAndIsEncryptedByKMS(t *testing.T) {
+	t.Parallel()
+	f := fakeKMS{}
+	for name, encrypt := range map[string]seal.Transform{"by KMS": encryptWith(f, "k"), "in clear": nil} {
+		made, err := makeKeys(t.Context(), []seal.Group{sign.Group}, encrypt)
+		if err != nil || len(made) != 2 {
+			t.Fatalf("%s: made %d, %v", name, len(made), err)
+		}
+		k, err := sign.ParsePrivate(t.Context(), made["evidence_private"], f.decrypt)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		keys, err := sign.ParsePublics(made["evidence_public"])
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		jws, err := k.Sign("x", []byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keys.Verify(jws); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

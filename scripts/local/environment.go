@@ -11,6 +11,7 @@ import (
 	"contactcenter/scripts/local/internal/template"
 	"contactcenter/scripts/simulator/simulators"
 	"contactcenter/shared/seal"
+	"contactcenter/shared/sign"
 )
 
 // secret is what CloudFormation fills in from Secrets Manager or the parameter store.
@@ -28,9 +29,9 @@ func providerSettings(p simulators.Simulator, simURL string) map[string]string {
 }
 
 // environment is what a function finds: what Lambda sets, what the template says, and where DynamoDB, SQS and the
-// providers are. SealKeys are the variables of the keys for sealing. A variable that the template names and that is set
+// providers are. Keys are the variables of the keys for sealing and signing. A variable that the template names and that is set
 // for this program wins.
-func (s *stack) environment(f template.Function, sealKeys map[string]string) map[string]string {
+func (s *stack) environment(f template.Function, keys map[string]string) map[string]string {
 	env := map[string]string{
 		"AWS_REGION": template.Region, "AWS_DEFAULT_REGION": template.Region,
 		"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": accessKey, "AWS_EC2_METADATA_DISABLED": "true",
@@ -53,7 +54,7 @@ func (s *stack) environment(f template.Function, sealKeys map[string]string) map
 	}
 	for name, value := range f.Environment {
 		env[name] = secret.ReplaceAllStringFunc(value, localSecret)
-		if key, ok := sealKeys[name]; ok {
+		if key, ok := keys[name]; ok {
 			env[name] = key
 		}
 		if set, ok := os.LookupEnv(name); ok {
@@ -71,9 +72,9 @@ func localSecret(reference string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// localSealKeys are the keys for sealing on one machine, by the variable that holds them: always the same, so that what
-// was stored by an earlier run opens.
-func localSealKeys() (map[string]string, error) {
+// localKeys are the keys for sealing and signing on one machine, by the variable that holds them: always the same, so that what
+// was stored by an earlier run opens, and what it signed verifies.
+func localKeys() (map[string]string, error) {
 	keys := map[string]string{}
 	for _, g := range seal.Groups() {
 		seed := sha256.Sum256([]byte("local/" + g))
@@ -87,5 +88,11 @@ func localSealKeys() (map[string]string, error) {
 		}
 		keys[seal.PublicVariable(g)], keys[seal.PrivateVariable(g)] = k.Public(), private
 	}
+	seed := sha256.Sum256([]byte("local/" + sign.Group))
+	k, err := sign.FromSeed(seed[:])
+	if err != nil {
+		return nil, err
+	}
+	keys[sign.PublicVariable], keys[sign.PrivateVariable] = k.Public().Text(), k.Local()
 	return keys, nil
 }

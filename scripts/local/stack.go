@@ -253,7 +253,7 @@ func (s *stack) makeIssuers(api template.API) error {
 
 // wire makes the functions and connects what invokes them.
 func (s *stack) wire(ctx context.Context, app *template.App, root string, programs map[string]string, queues map[string]queue) error {
-	sealKeys, err := localSealKeys()
+	keys, err := localKeys()
 	if err != nil {
 		return err
 	}
@@ -268,7 +268,7 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 		if err != nil {
 			return err
 		}
-		fn := s.addFunction(f, filepath.Base(dir), programs[f.LogicalID], sealKeys)
+		fn := s.addFunction(f, filepath.Base(dir), programs[f.LogicalID], keys)
 		for _, r := range f.Routes {
 			routes = append(routes, gateway.Route{Method: r.Method, Path: r.Path, Authorizer: authorizers[r.Authorizer], Scopes: r.Scopes, Timeout: r.Timeout, Function: fn.Invoke})
 		}
@@ -290,7 +290,7 @@ func (s *stack) wire(ctx context.Context, app *template.App, root string, progra
 	return nil
 }
 
-func (s *stack) addFunction(f template.Function, label, program string, sealKeys map[string]string) *function {
+func (s *stack) addFunction(f template.Function, label, program string, keys map[string]string) *function {
 	bound := maxProcesses
 	if len(f.Queues) > 0 {
 		bound = maxSlow
@@ -301,7 +301,7 @@ func (s *stack) addFunction(f template.Function, label, program string, sealKeys
 	fn := &function{logicalID: f.LogicalID, name: f.Name, folder: label}
 	fn.Function = s.pool.Add(runtime.Config{
 		Label: label, ARN: "arn:aws:lambda:" + template.Region + ":" + template.AccountID + ":function:" + f.Name,
-		Program: program, Environment: s.environment(f, sealKeys), Timeout: f.Timeout, MaxProcesses: bound,
+		Program: program, Environment: s.environment(f, keys), Timeout: f.Timeout, MaxProcesses: bound,
 	}, s.logs)
 	s.functions = append(s.functions, fn)
 	return fn

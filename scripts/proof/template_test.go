@@ -215,7 +215,7 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 func TestEveryRouteAsksForItsScope(t *testing.T) {
 	t.Parallel()
 	public := []string{
-		"GET /v1/rules", "GET /v1/rules/current", "GET /v1/rules/{version}", "GET /v1/rules/current/prohibited-uses", "POST /v1/complaints", "GET /v1/status", "GET /v1/openapi.json",
+		"GET /v1/rules", "GET /v1/rules/current", "GET /v1/rules/{version}", "GET /v1/rules/current/prohibited-uses", "POST /v1/complaints", "GET /v1/status", "GET /v1/openapi.json", "GET /v1/evidence-keys",
 		"GET /v1/callbacks/{provider_id}/{channel_id}", "HEAD /v1/callbacks/{provider_id}/{channel_id}", "POST /v1/callbacks/{provider_id}/{channel_id}",
 	}
 	n := 0

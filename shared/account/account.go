@@ -24,6 +24,8 @@ type Account struct {
 	CreatedAt time.Time
 	// RetentionDays is how long new messages of the account are kept; 0: DefaultRetentionDays.
 	RetentionDays int64
+	// Countries are those to which data may go.
+	Countries Countries
 	// Restrictions are those that were in force when one was made or lifted last; some may have ended since.
 	Restrictions restriction.Set
 	// Listens is what the account's webhook endpoints ask to be told of.
@@ -52,6 +54,8 @@ type Standing struct {
 	LimitedBy        restriction.Limits
 	// Restrictions are those in force.
 	Restrictions restriction.Set
+	// Countries are those to which the account lets data go.
+	Countries Countries
 	// Retention is how long a message is kept that is accepted now.
 	Retention time.Duration
 	// Listens is what the account's webhook endpoints ask to be told of: nothing else is published.
@@ -60,8 +64,10 @@ type Standing struct {
 
 // standing joins an account with its plan, as it is at a moment.
 func standing(a Account, p Plan, now time.Time) Standing {
-	st := Standing{PlanTerms: p.Terms(), Restrictions: a.Restrictions.ActiveAt(now), Retention: a.Retention(), Listens: a.Listens}
-	st.Terms, st.LimitedBy = st.Restrictions.Apply(st.PlanTerms)
+	st := Standing{PlanTerms: p.Terms(), Restrictions: a.Restrictions.ActiveAt(now), Countries: a.Countries, Retention: a.Retention(), Listens: a.Listens}
+	terms := st.PlanTerms
+	terms.Version += a.Countries.version()
+	st.Terms, st.LimitedBy = st.Restrictions.Apply(terms)
 	return st
 }
 

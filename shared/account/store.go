@@ -27,6 +27,7 @@ const (
 	attrSK        = "sk"
 	attrPlan      = "plan_id"
 	attrRetention = "retention_days"
+	attrCountries = "transfer_countries"
 	attrCreated   = "created_at"
 	attrVersion   = "version"
 	attrLimit     = "limit"
@@ -347,7 +348,7 @@ func memberKey(planID, accountID string) attr.Item {
 }
 
 func decodeAccount(it attr.Item) (Account, error) {
-	a := Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated), RetentionDays: attr.Number(it, attrRetention), Listens: event.Decode(attr.Text(it, ListensAttribute))}
+	a := Account{ID: attr.Text(it, attrPK), PlanID: attr.Text(it, attrPlan), CreatedAt: attr.Moment(it, attrCreated), RetentionDays: attr.Number(it, attrRetention), Countries: countriesFrom(attr.Text(it, attrCountries)), Listens: event.Decode(attr.Text(it, ListensAttribute))}
 	var err error
 	if a.Restrictions, err = restriction.Decode(attr.Text(it, attrRestrictions)); err != nil {
 		return Account{}, fmt.Errorf("account %s: %w", a.ID, err)

@@ -31,6 +31,8 @@ type AccountServer interface {
 	ListOwnAuditEvents(w http.ResponseWriter, r *http.Request)
 	// FileComplaint answers POST /v1/complaints.
 	FileComplaint(w http.ResponseWriter, r *http.Request)
+	// GetEvidenceKeys answers GET /v1/evidence-keys.
+	GetEvidenceKeys(w http.ResponseWriter, r *http.Request)
 	// ListEvidenceRequests answers GET /v1/evidence-requests.
 	ListEvidenceRequests(w http.ResponseWriter, r *http.Request)
 	// GetEvidenceRequest answers GET /v1/evidence-requests/{id}.
@@ -81,5 +83,6 @@ func AccountRoutes(s AccountServer) []Route {
 		{Method: "GET", Path: "/v1/evidence-requests", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListEvidenceRequests},
 		{Method: "GET", Path: "/v1/evidence-requests/{id}", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetEvidenceRequest},
 		{Method: "POST", Path: "/v1/evidence-requests/{id}/submissions", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.SubmitEvidence},
+		{Method: "GET", Path: "/v1/evidence-keys", Handle: s.GetEvidenceKeys},
 	}
 }

@@ -15,6 +15,9 @@ import (
 // maxURL bounds a URL of media, in bytes.
 const maxURL = 2048
 
+// CountryList is a list of countries in a request that null takes away: nil. Of no other field is null a value.
+type CountryList []string
+
 // bind puts a value into a Go value of the generated types.
 func bind(n *node, v reflect.Value, path string, errs *FieldErrors) {
 	switch p := v.Addr().Interface().(type) {
@@ -24,6 +27,11 @@ func bind(n *node, v reflect.Value, path string, errs *FieldErrors) {
 	case *Time:
 		bindTime(n, p, path, errs)
 		return
+	case *CountryList:
+		if n.kind == 'n' {
+			*p = nil
+			return
+		}
 	}
 	switch v.Kind() {
 	case reflect.Pointer:

@@ -33,6 +33,7 @@ const (
 	CodeProviderRemoved      Code = "provider_removed"
 	CodeProviderUnavailable  Code = "provider_unavailable"
 	CodeProviderRefused      Code = "provider_refused"
+	CodeCountryNotAllowed    Code = "transfer_country_not_allowed"
 	CodeContentNotSupported  Code = "content_not_supported"
 	CodeRecipientInvalid     Code = "recipient_invalid"
 	CodeRecipientOptedOut    Code = "recipient_opted_out"
@@ -69,6 +70,7 @@ func Codes() []Code {
 		CodeProviderRemoved,
 		CodeProviderUnavailable,
 		CodeProviderRefused,
+		CodeCountryNotAllowed,
 		CodeContentNotSupported,
 		CodeRecipientInvalid,
 		CodeRecipientOptedOut,
@@ -139,6 +141,8 @@ func kindOf(c Code) kind {
 		return kind{503, FaultProvider, "The provider does not answer", "Try again later."}
 	case CodeProviderRefused:
 		return kind{409, FaultProvider, "The provider refused", "See the detail, and the provider's documentation."}
+	case CodeCountryNotAllowed:
+		return kind{422, FaultCustomer, "The account does not let data go there", "The provider takes data to countries that are not in the account's allowed_transfer_countries. Use a channel of another provider, or change the list with PATCH /v1/account."}
 	case CodeContentNotSupported:
 		return kind{422, FaultCustomer, "The channel can't carry this content", "Send content that the channel carries exactly; nothing is converted or shortened."}
 	case CodeRecipientInvalid:

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"time"
 
 	"contactcenter/shared/account"
@@ -100,6 +101,16 @@ func Restricted(r restriction.Restriction) *Problem {
 	p.RestrictionID = r.ID
 	p.Detail = "Clause " + r.Clause + ": " + r.Reason
 	return p
+}
+
+// CountryNotAllowed is the answer where a provider takes data to countries outside an account's list; none: it does not say where. Field
+// is what of the request chose the provider.
+func CountryNotAllowed(field string, outside []string) *Problem {
+	p := NewProblem(CodeCountryNotAllowed)
+	if len(outside) == 0 {
+		return p.WithField(field, "the provider does not say to which countries it takes data")
+	}
+	return p.WithField(field, "the provider takes data to "+strings.Join(outside, ", "))
 }
 
 // AppealOf shows an appeal, without its text.

@@ -230,6 +230,66 @@ func (e EvidenceDecision) Valid() bool {
 	}
 }
 
+// Defines values for EvidenceKeyAlg.
+const (
+	EvidenceKeyAlgEdDSA EvidenceKeyAlg = "EdDSA"
+)
+
+// Valid indicates whether the value is a known member of the EvidenceKeyAlg enum.
+func (e EvidenceKeyAlg) Valid() bool {
+	switch e {
+	case EvidenceKeyAlgEdDSA:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EvidenceKeyCrv.
+const (
+	EvidenceKeyCrvEd25519 EvidenceKeyCrv = "Ed25519"
+)
+
+// Valid indicates whether the value is a known member of the EvidenceKeyCrv enum.
+func (e EvidenceKeyCrv) Valid() bool {
+	switch e {
+	case EvidenceKeyCrvEd25519:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EvidenceKeyKty.
+const (
+	EvidenceKeyKtyOKP EvidenceKeyKty = "OKP"
+)
+
+// Valid indicates whether the value is a known member of the EvidenceKeyKty enum.
+func (e EvidenceKeyKty) Valid() bool {
+	switch e {
+	case EvidenceKeyKtyOKP:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EvidenceKeyUse.
+const (
+	EvidenceKeyUseSig EvidenceKeyUse = "sig"
+)
+
+// Valid indicates whether the value is a known member of the EvidenceKeyUse enum.
+func (e EvidenceKeyUse) Valid() bool {
+	switch e {
+	case EvidenceKeyUseSig:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EvidenceStatus.
 const (
 	EvidenceStatusAccepted  EvidenceStatus = "accepted"
@@ -584,6 +644,9 @@ type AcceptedDocument struct {
 
 // Account defines model for Account.
 type Account struct {
+	// AllowedTransferCountries The countries to which data may go, as ISO 3166-1 alpha-2 codes; absent: to all.
+	AllowedTransferCountries []string `json:"allowed_transfer_countries,omitempty"`
+
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
@@ -1183,6 +1246,35 @@ type EvidenceDocument struct {
 	Sha256 string `json:"sha256,omitempty"`
 	Title  string `json:"title"`
 	URL    string `json:"url"`
+}
+
+// EvidenceKey defines model for EvidenceKey.
+type EvidenceKey struct {
+	Alg EvidenceKeyAlg `json:"alg"`
+	Crv EvidenceKeyCrv `json:"crv"`
+	Kid string         `json:"kid"`
+	Kty EvidenceKeyKty `json:"kty"`
+	Use EvidenceKeyUse `json:"use"`
+
+	// X The public key, base64url.
+	X string `json:"x"`
+}
+
+// EvidenceKeyAlg defines model for EvidenceKey.Alg.
+type EvidenceKeyAlg string
+
+// EvidenceKeyCrv defines model for EvidenceKey.Crv.
+type EvidenceKeyCrv string
+
+// EvidenceKeyKty defines model for EvidenceKey.Kty.
+type EvidenceKeyKty string
+
+// EvidenceKeyUse defines model for EvidenceKey.Use.
+type EvidenceKeyUse string
+
+// EvidenceKeys defines model for EvidenceKeys.
+type EvidenceKeys struct {
+	Keys []EvidenceKey `json:"keys"`
 }
 
 // EvidencePeriod defines model for EvidencePeriod.
@@ -2177,9 +2269,11 @@ type Transfer struct {
 	ProviderVersion int64    `json:"provider_version"`
 }
 
-// UpdateAccountRequest Example: {"retention_days":365}
+// UpdateAccountRequest Example: {"allowed_transfer_countries":["CY","DE","IE"],"retention_days":365}
 type UpdateAccountRequest struct {
-	RetentionDays int64 `json:"retention_days"`
+	// AllowedTransferCountries The countries to which data may go, as ISO 3166-1 alpha-2 codes, each at its own (`EU` is none); `null`: to all, as it is at first.
+	AllowedTransferCountries *CountryList `json:"allowed_transfer_countries,omitempty"`
+	RetentionDays            *int64       `json:"retention_days,omitempty"`
 }
 
 // UpdateChannelRequest Example: {"name":"Shop in Limassol"}

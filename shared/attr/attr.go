@@ -1,5 +1,5 @@
-// Package attr knows how plain Go values are written as DynamoDB attributes and read back, and how the place where a
-// list was cut becomes a page token. It knows no table.
+// Package attr knows how plain Go values are written as DynamoDB attributes and read back, how a conditional update is
+// put into expressions, and how the place where a list was cut becomes a page token. It knows no table.
 package attr
 
 import (

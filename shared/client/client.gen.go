@@ -179,6 +179,11 @@ func (c *Client) GetErasure(ctx context.Context, id string) (api.Erasure, error)
 	return do[api.Erasure](ctx, c, request{method: http.MethodGet, path: "/v1/erasures/" + url.PathEscape(id)})
 }
 
+// GetEvidenceKeys: List the keys by which evidence bundles and certificates are verified.
+func (c *Client) GetEvidenceKeys(ctx context.Context) (api.EvidenceKeys, error) {
+	return do[api.EvidenceKeys](ctx, c, request{method: http.MethodGet, path: "/v1/evidence-keys"})
+}
+
 // GetEvidenceRequest: Read an evidence request, with the answers to it.
 func (c *Client) GetEvidenceRequest(ctx context.Context, id string) (api.EvidenceRequest, error) {
 	return do[api.EvidenceRequest](ctx, c, request{method: http.MethodGet, path: "/v1/evidence-requests/" + url.PathEscape(id)})
@@ -792,7 +797,7 @@ func (c *Client) UnassignConversation(ctx context.Context, id string) error {
 	return c.do(ctx, request{method: http.MethodDelete, path: "/v1/conversations/" + url.PathEscape(id) + "/assignee"}, nil)
 }
 
-// UpdateAccount: Set how long messages are kept. It holds for messages that are recorded from then on.
+// UpdateAccount: Set how long messages are kept, and to which countries data may go.
 func (c *Client) UpdateAccount(ctx context.Context, body api.UpdateAccountRequest) (api.Account, error) {
 	return do[api.Account](ctx, c, request{method: http.MethodPatch, path: "/v1/account", body: body})
 }

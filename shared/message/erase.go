@@ -86,10 +86,10 @@ func personal() []string {
 // and codes, and what it counted. It does nothing to a message that is not final or is erased already; Applied says which.
 func (s *Store) Erase(ctx context.Context, m Message, at time.Time) (Written, error) {
 	w := newWrite()
-	w.set(attrErased, num(at.UnixMilli()))
-	w.remove(personal()...)
+	w.Set(attrErased, num(at.UnixMilli()))
+	w.Remove(personal()...)
 	w.outcome(Failed, Unknown, Expired, Sent, Canceled, Rejected, Received)
-	w.conditions = append(w.conditions, fmt.Sprintf("attribute_not_exists(%s)", w.name(attrErased)))
+	w.Require(w.Absent(attrErased))
 	return s.update(ctx, m.AccountID, m.ID, w)
 }
 
@@ -100,8 +100,8 @@ func (s *Store) Scrub(ctx context.Context, m Message) error {
 		return nil
 	}
 	w := newWrite()
-	w.set(attrErased, num(m.ErasedAt.UnixMilli()))
-	w.remove(attrProviderID)
+	w.Set(attrErased, num(m.ErasedAt.UnixMilli()))
+	w.Remove(attrProviderID)
 	worded := m.ProviderMessageID != ""
 	for name, p := range map[string]*Problem{attrError: m.OutcomeError, attrReportErr: m.ReportedError} {
 		if p == nil || p.Detail == "" {

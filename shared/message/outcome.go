@@ -3,7 +3,6 @@ package message
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -15,9 +14,9 @@ import (
 // badly. It is refused when a later lease has fenced the message, or when it is final.
 func (s *Store) Fence(ctx context.Context, accountID string, mid id.Message, lease int64) (Written, error) {
 	w := newWrite()
-	w.set(attrFence, num(lease))
+	w.Set(attrFence, num(lease))
 	w.outcome(Queued, Held)
-	w.conditions = append(w.conditions, fmt.Sprintf("(attribute_not_exists(%s) OR %s <= %s)", w.name(attrFence), w.name(attrFence), w.value(attrFence, num(lease))))
+	w.fence(lease)
 	return s.update(ctx, accountID, mid, w)
 }
 
@@ -36,20 +35,20 @@ type Handover struct {
 // message was canceled or rejected.
 func (s *Store) Sent(ctx context.Context, accountID string, mid id.Message, claim int64, h Handover) (Written, error) {
 	w := newWrite()
-	w.set(attrOutcome, str(string(Sent)))
-	w.set(attrClaim, num(claim))
-	w.set(attrTransfer, num(h.At.UnixMilli()))
+	w.Set(attrOutcome, str(string(Sent)))
+	w.Set(attrClaim, num(claim))
+	w.Set(attrTransfer, num(h.At.UnixMilli()))
 	if h.Attempt {
-		w.count(attrAttempts)
+		w.Add(attrAttempts, 1)
 	}
 	if h.ProviderVersion != 0 {
-		w.set(attrRegistry, num(h.ProviderVersion))
+		w.Set(attrRegistry, num(h.ProviderVersion))
 	}
 	if h.ProviderMessageID != "" {
-		w.set(attrProviderID, str(h.ProviderMessageID))
+		w.Set(attrProviderID, str(h.ProviderMessageID))
 	}
 	w.step(Step{Status: Sent, At: h.At})
-	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore, attrError, attrShard, attrDue)
+	w.Remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore, attrError, attrShard, attrDue)
 	w.outcome(Queued, Held, Unknown, Failed)
 	return s.update(ctx, accountID, mid, w)
 }
@@ -70,15 +69,15 @@ type Ending struct {
 // provider reported having it.
 func (s *Store) End(ctx context.Context, accountID string, mid id.Message, lease int64, e Ending) (Written, error) {
 	w := newWrite()
-	w.set(attrOutcome, str(string(e.Status)))
+	w.Set(attrOutcome, str(string(e.Status)))
 	if e.Claim != 0 {
-		w.set(attrClaim, num(e.Claim))
+		w.Set(attrClaim, num(e.Claim))
 	}
 	if e.Attempt {
-		w.count(attrAttempts)
+		w.Add(attrAttempts, 1)
 	}
 	if e.ProviderVersion != 0 {
-		w.set(attrRegistry, num(e.ProviderVersion))
+		w.Set(attrRegistry, num(e.ProviderVersion))
 	}
 	reason := ""
 	if e.Problem != nil {
@@ -88,7 +87,7 @@ func (s *Store) End(ctx context.Context, accountID string, mid id.Message, lease
 		return Written{}, err
 	}
 	w.step(Step{Status: e.Status, At: e.At, Reason: reason})
-	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore, attrShard, attrDue)
+	w.Remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrRelease, attrNotBefore, attrShard, attrDue)
 	w.waiting(lease)
 	return s.update(ctx, accountID, mid, w)
 }
@@ -96,20 +95,20 @@ func (s *Store) End(ctx context.Context, accountID string, mid id.Message, lease
 // Hold puts a message aside until it is released. ReleaseAt may be zero: not known. The conditions are those of End.
 func (s *Store) Hold(ctx context.Context, m Message, lease int64, at time.Time, reason string, releaseAt time.Time) (Written, error) {
 	w := newWrite()
-	w.set(attrOutcome, str(string(Held)))
-	w.set(attrHeld, str(reason))
-	w.set(attrHeldLease, num(lease))
-	w.set(attrHeldKey, str(m.AccountID))
-	w.set(attrHeldSort, str(m.ID.Unique+m.ID.Conversation))
+	w.Set(attrOutcome, str(string(Held)))
+	w.Set(attrHeld, str(reason))
+	w.Set(attrHeldLease, num(lease))
+	w.Set(attrHeldKey, str(m.AccountID))
+	w.Set(attrHeldSort, str(m.ID.Unique+m.ID.Conversation))
 	if releaseAt.IsZero() {
-		w.remove(attrRelease)
+		w.Remove(attrRelease)
 	} else {
-		w.set(attrRelease, num(releaseAt.UnixMilli()))
+		w.Set(attrRelease, num(releaseAt.UnixMilli()))
 	}
 	if m.HeldBy == "" {
-		w.remove(attrHeldBy)
+		w.Remove(attrHeldBy)
 	} else {
-		w.set(attrHeldBy, str(m.HeldBy))
+		w.Set(attrHeldBy, str(m.HeldBy))
 	}
 	if m.Outcome != Held || m.HeldReason != reason {
 		w.step(Step{Status: Held, At: at, Reason: reason})
@@ -124,11 +123,11 @@ func (s *Store) Hold(ctx context.Context, m Message, lease int64, at time.Time, 
 // release is refused, or else the message would wait for ever.
 func (s *Store) Release(ctx context.Context, m Message, at time.Time) (Written, error) {
 	w := newWrite()
-	w.set(attrOutcome, str(string(Queued)))
+	w.Set(attrOutcome, str(string(Queued)))
 	w.step(Step{Status: Queued, At: at, Reason: StepReleased})
-	w.remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrHeldBy, attrRelease)
+	w.Remove(attrHeldKey, attrHeldSort, attrHeld, attrHeldLease, attrHeldBy, attrRelease)
 	w.outcome(Held)
-	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrHeldLease), w.value("seen", num(m.HeldLease))))
+	w.Require(w.Is(attrHeldLease, "=", num(m.HeldLease)))
 	return s.update(ctx, m.AccountID, m.ID, w)
 }
 
@@ -136,8 +135,8 @@ func (s *Store) Release(ctx context.Context, m Message, at time.Time) (Written, 
 // of End.
 func (s *Store) Retry(ctx context.Context, accountID string, mid id.Message, lease int64, at time.Time, reason string, notBefore time.Time) (Written, error) {
 	w := newWrite()
-	w.count(attrAttempts)
-	w.set(attrNotBefore, num(notBefore.UnixMilli()))
+	w.Add(attrAttempts, 1)
+	w.Set(attrNotBefore, num(notBefore.UnixMilli()))
 	w.step(Step{Status: Queued, At: at, Reason: reason})
 	w.waiting(lease)
 	return s.update(ctx, accountID, mid, w)
@@ -147,9 +146,9 @@ func (s *Store) Retry(ctx context.Context, accountID string, mid id.Message, lea
 // has the first. The message is given as the caller saw it.
 func (s *Store) Spare(ctx context.Context, m Message, lease int64, at time.Time, reason string, notBefore time.Time) (Written, error) {
 	w := newWrite()
-	w.count(attrAttempts)
-	w.count(attrSpared)
-	w.set(attrNotBefore, num(notBefore.UnixMilli()))
+	w.Add(attrAttempts, 1)
+	w.Add(attrSpared, 1)
+	w.Set(attrNotBefore, num(notBefore.UnixMilli()))
 	if m.Spared == 0 {
 		w.step(Step{Status: Queued, At: at, Reason: reason})
 	}
@@ -160,7 +159,7 @@ func (s *Store) Spare(ctx context.Context, m Message, lease int64, at time.Time,
 // Await records that the message waits for its sender's turn, and until when. No attempt was made. The conditions are those of End.
 func (s *Store) Await(ctx context.Context, m Message, lease int64, at, notBefore time.Time) (Written, error) {
 	w := newWrite()
-	w.set(attrNotBefore, num(notBefore.UnixMilli()))
+	w.Set(attrNotBefore, num(notBefore.UnixMilli()))
 	w.step(Step{Status: Queued, At: at, Reason: StepLined})
 	w.waiting(lease)
 	return s.update(ctx, m.AccountID, m.ID, w)
@@ -196,9 +195,9 @@ func (s *Store) Report(ctx context.Context, accountID, channelID string, mid id.
 		}
 	}
 	w := newWrite()
-	w.set(attrReport, str(string(r.Status)))
+	w.Set(attrReport, str(string(r.Status)))
 	if r.ProviderMessageID != "" {
-		w.set(attrProviderID, str(r.ProviderMessageID))
+		w.Set(attrProviderID, str(r.ProviderMessageID))
 	}
 	if err := w.problem(attrReportErr, r.Problem); err != nil {
 		return Written{}, err
@@ -225,15 +224,11 @@ func (s *Store) Report(ctx context.Context, accountID, channelID string, mid id.
 	if r.Status != Sent {
 		w.outcome(Queued, Held, Unknown, Failed, Expired, Sent)
 	}
-	condition := fmt.Sprintf("attribute_not_exists(%s)", w.name(attrReport))
+	forward := w.Absent(attrReport)
 	if len(from) > 0 {
-		list := make([]string, len(from))
-		for i, f := range from {
-			list[i] = w.value("was"+string(f), str(string(f)))
-		}
-		condition = fmt.Sprintf("(%s OR %s IN (%s))", condition, w.name(attrReport), strings.Join(list, ", "))
+		forward = w.Either(forward, w.oneOf(attrReport, from...))
 	}
-	w.conditions = append(w.conditions, condition, fmt.Sprintf("%s = %s", w.name(attrChannel), w.value(attrChannel, str(channelID))))
+	w.Require(forward, w.Is(attrChannel, "=", str(channelID)))
 	written, err := s.update(ctx, accountID, mid, w)
 	if err == nil && written.Message.ChannelID != channelID {
 		return Written{}, ErrNotFound

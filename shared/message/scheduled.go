@@ -70,8 +70,8 @@ func (s *Store) Due(ctx context.Context, shard string, before time.Time, p attr.
 // message was moved to another time meanwhile: then that time brings it again.
 func (s *Store) OnItsWay(ctx context.Context, d Due) error {
 	w := newWrite()
-	w.remove(attrShard, attrDue)
-	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrDue), w.value(attrDue, str(dueKey(d.SendAt, d.ID)))))
+	w.Remove(attrShard, attrDue)
+	w.Require(w.Is(attrDue, "=", str(dueKey(d.SendAt, d.ID))))
 	_, err := s.write(ctx, d.AccountID, d.ID, w)
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -83,10 +83,10 @@ func (s *Store) OnItsWay(ctx context.Context, d Due) error {
 // its way, or it is final.
 func (s *Store) Reschedule(ctx context.Context, m Message, at time.Time) (Written, error) {
 	w := newWrite()
-	w.set(attrSendAt, num(at.UnixMilli()))
-	w.set(attrNotBefore, num(at.UnixMilli()))
-	w.set(attrDue, str(dueKey(at, m.ID)))
+	w.Set(attrSendAt, num(at.UnixMilli()))
+	w.Set(attrNotBefore, num(at.UnixMilli()))
+	w.Set(attrDue, str(dueKey(at, m.ID)))
 	w.outcome(Queued)
-	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrDue), w.value("seen", str(dueKey(m.SendAt, m.ID)))))
+	w.Require(w.Is(attrDue, "=", str(dueKey(m.SendAt, m.ID))))
 	return s.update(ctx, m.AccountID, m.ID, w)
 }

@@ -49,8 +49,11 @@ func (k PrivateKey) Local() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("write key: %w", err)
 	}
-	return localForm + encode(b), nil
+	return LocalText(b), nil
 }
+
+// LocalText is the bytes of a private key as text, for one machine.
+func LocalText(key []byte) string { return localForm + encode(key) }
 
 // Wrap is the private key as text that only KMS can read: encrypt is given the key and the encryption context.
 func (k PrivateKey) Wrap(ctx context.Context, g Group, encrypt Transform) (string, error) {
@@ -58,7 +61,12 @@ func (k PrivateKey) Wrap(ctx context.Context, g Group, encrypt Transform) (strin
 	if err != nil {
 		return "", fmt.Errorf("write key: %w", err)
 	}
-	wrapped, err := encrypt(ctx, b, encryptionContext(g))
+	return WrapText(ctx, g, b, encrypt)
+}
+
+// WrapText is the bytes of a private key as text that only KMS can read: encrypt is given them and the encryption context.
+func WrapText(ctx context.Context, g Group, key []byte, encrypt Transform) (string, error) {
+	wrapped, err := encrypt(ctx, key, encryptionContext(g))
 	if err != nil {
 		return "", fmt.Errorf("wrap key of %s: %w", g, err)
 	}
@@ -87,18 +95,24 @@ func ParsePrivate(ctx context.Context, g Group, keyset string, decrypt Transform
 	return keys, nil
 }
 
-func parsePrivate(ctx context.Context, g Group, text string, decrypt Transform) (PrivateKey, error) {
-	var b []byte
-	var err error
+// ReadText gives the bytes of a private key that LocalText or WrapText wrote. Decrypt may be nil when it is not wrapped.
+func ReadText(ctx context.Context, g Group, text string, decrypt Transform) ([]byte, error) {
 	if local, ok := strings.CutPrefix(text, localForm); ok {
-		b, err = decode(local)
-	} else if wrapped, ok := strings.CutPrefix(text, kmsForm); ok && decrypt != nil {
-		if b, err = decode(wrapped); err == nil {
-			b, err = decrypt(ctx, b, encryptionContext(g))
-		}
-	} else {
-		err = errForm
+		return decode(local)
 	}
+	wrapped, ok := strings.CutPrefix(text, kmsForm)
+	if !ok || decrypt == nil {
+		return nil, errForm
+	}
+	b, err := decode(wrapped)
+	if err != nil {
+		return nil, err
+	}
+	return decrypt(ctx, b, encryptionContext(g))
+}
+
+func parsePrivate(ctx context.Context, g Group, text string, decrypt Transform) (PrivateKey, error) {
+	b, err := ReadText(ctx, g, text, decrypt)
 	if err != nil {
 		return PrivateKey{}, err
 	}

@@ -40,10 +40,8 @@ func (s *Store) Due(ctx context.Context, shard string, limit int32, after string
 // made the gate due, since the caller saw it.
 func (s *Store) Postpone(ctx context.Context, g Gate, to time.Time) error {
 	w := newWrite()
-	w.set(attrDue, str(dueText(to)))
-	w.conditions = append(w.conditions,
-		fmt.Sprintf("%s = %s", w.name(attrDue), w.value("seen", str(g.Due))),
-		fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))))
+	w.Set(attrDue, str(dueText(to)))
+	w.Require(w.Is(attrDue, "=", str(g.Due)), w.Is(attrPeriod, "=", str(g.Period)))
 	_, err := s.update(ctx, g.AccountID, w)
 	if refused := new(Refused); errors.As(err, &refused) {
 		return nil
@@ -54,7 +52,7 @@ func (s *Store) Postpone(ctx context.Context, g Gate, to time.Time) error {
 // Wake makes the scheduled reset look at an account's gate as soon as it runs. It does nothing when there is no gate.
 func (s *Store) Wake(ctx context.Context, accountID string) error {
 	w := newWrite()
-	w.set(attrDue, str(dueText(s.Now())))
+	w.Set(attrDue, str(dueText(s.Now())))
 	_, err := s.update(ctx, accountID, w)
 	if errors.Is(err, ErrNoGate) {
 		return nil

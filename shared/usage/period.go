@@ -43,18 +43,16 @@ func (s *Store) Bring(ctx context.Context, accountID string, terms Terms) error 
 func (s *Store) AdoptTerms(ctx context.Context, g Gate, terms Terms) (Gate, error) {
 	w := newWrite()
 	w.terms(terms)
-	w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", w.name(attrRemaining), w.name(attrRemaining), w.value("delta", num(terms.Limit-g.Limit))))
+	w.Increase(attrRemaining, terms.Limit-g.Limit)
 	before := restrictions(g.Version)
 	due, known := DueTime(g.Due)
 	switch {
 	case terms.Limit > g.Limit, before != "" && before != restrictions(terms.Version):
-		w.set(attrDue, str(dueText(s.Now()))) // there is room for held messages now, or may be
+		w.Set(attrDue, str(dueText(s.Now()))) // there is room for held messages now, or may be
 	case known && terms.before(due).Before(due):
-		w.set(attrDue, str(dueText(terms.Changes))) // a restriction ends then
+		w.Set(attrDue, str(dueText(terms.Changes))) // a restriction ends then
 	}
-	w.conditions = append(w.conditions,
-		fmt.Sprintf("%s = %s", w.name(attrVersion), w.value("seen", str(g.Version))),
-		fmt.Sprintf("%s = %s", w.name(attrLimit), w.value("seenlimit", num(g.Limit))))
+	w.Require(w.Is(attrVersion, "=", str(g.Version)), w.Is(attrLimit, "=", num(g.Limit)))
 	return s.update(ctx, g.AccountID, w)
 }
 
@@ -70,17 +68,15 @@ func (s *Store) Roll(ctx context.Context, g Gate, terms Terms) (Gate, error) {
 		return g, nil
 	}
 	w := newWrite()
-	w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(attrPrevUsed), w.name(attrUsed)))
+	w.Assign(w.Name(attrPrevUsed), w.Name(attrUsed))
 	w.moveReached(g.Reached)
-	w.set(attrPrev, str(g.Period))
-	w.set(attrPeriod, str(period))
+	w.Set(attrPrev, str(g.Period))
+	w.Set(attrPeriod, str(period))
 	w.terms(terms)
-	w.set(attrRemaining, num(terms.Limit))
-	w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(attrUsed), w.value("none", num(0))))
-	w.set(attrDue, str(dueText(now))) // the closed period is to be exported, and held messages have room
-	w.conditions = append(w.conditions,
-		fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("seen", str(g.Period))),
-		fmt.Sprintf("attribute_not_exists(%s)", w.name(attrPrev)))
+	w.Set(attrRemaining, num(terms.Limit))
+	w.Set(attrUsed, num(0))
+	w.Set(attrDue, str(dueText(now))) // the closed period is to be exported, and held messages have room
+	w.Require(w.Is(attrPeriod, "=", str(g.Period)), w.Absent(attrPrev))
 	return s.update(ctx, g.AccountID, w)
 }
 
@@ -125,10 +121,8 @@ func (s *Store) Export(ctx context.Context, g Gate) (Gate, error) {
 		return g, fmt.Errorf("export period %s: %w", g.Previous, err)
 	}
 	w := newWrite()
-	w.removes = append(w.removes, w.name(attrPrev), w.name(attrPrevUsed), w.name(attrPrevNear), w.name(attrPrevFull))
-	w.conditions = append(w.conditions,
-		fmt.Sprintf("%s = %s", w.name(attrPrev), w.value("seen", str(g.Previous))),
-		fmt.Sprintf("%s = %s", w.name(attrPrevUsed), w.value("count", num(g.PreviousUsed))))
+	w.Remove(attrPrev, attrPrevUsed, attrPrevNear, attrPrevFull)
+	w.Require(w.Is(attrPrev, "=", str(g.Previous)), w.Is(attrPrevUsed, "=", num(g.PreviousUsed)))
 	return s.update(ctx, g.AccountID, w)
 }
 
@@ -164,9 +158,8 @@ func (s *Store) Cross(ctx context.Context, g Gate) (near, full bool, err error) 
 			return false, nil
 		}
 		w := newWrite()
-		w.set(attr, num(s.Now().UnixMilli()))
-		w.conditions = append(w.conditions,
-			fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(over.Period))), fmt.Sprintf("attribute_not_exists(%s)", w.name(attr)))
+		w.Set(attr, num(s.Now().UnixMilli()))
+		w.Require(w.Is(attrPeriod, "=", str(over.Period)), w.Absent(attr))
 		_, err := s.update(ctx, over.AccountID, w)
 		if refused := new(Refused); errors.As(err, &refused) {
 			return false, nil // somebody else noted it, or the period is over

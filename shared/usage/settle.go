@@ -66,10 +66,11 @@ func (s *Store) settle(ctx context.Context, g Gate, list []Settlement) (Gate, er
 	w := newWrite()
 	var back, backPrevious int64
 	giveBack := false
-	for i, st := range list {
+	for _, st := range list {
 		lease, entry := w.ledger(st.Entry.Message)
-		w.removes = append(w.removes, lease, entry)
-		w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", lease, w.value(fmt.Sprintf("l%d", i), num(st.Entry.Lease))))
+		w.RemovePath(lease)
+		w.RemovePath(entry)
+		w.Require(lease + " = " + w.Value(num(st.Entry.Lease)))
 		giveBack = giveBack || st.GiveBack && st.Entry.Counts()
 		switch {
 		case !st.GiveBack || !st.Entry.Counts():
@@ -80,16 +81,15 @@ func (s *Store) settle(ctx context.Context, g Gate, list []Settlement) (Gate, er
 		}
 	}
 	if giveBack { // also with an entry of neither period: then the view of the gate is old, and is refused here
-		w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))))
+		w.Require(w.Is(attrPeriod, "=", str(g.Period)))
 	}
 	if back > 0 {
-		w.sets = append(w.sets,
-			fmt.Sprintf("%s = %s - %s", w.name(attrUsed), w.name(attrUsed), w.value("b", num(back))),
-			fmt.Sprintf("%s = %s + :b", w.name(attrRemaining), w.name(attrRemaining)))
+		w.Increase(attrUsed, -back)
+		w.Increase(attrRemaining, back)
 	}
 	if backPrevious > 0 {
-		w.sets = append(w.sets, fmt.Sprintf("%s = %s - %s", w.name(attrPrevUsed), w.name(attrPrevUsed), w.value("bp", num(backPrevious))))
-		w.conditions = append(w.conditions, fmt.Sprintf("attribute_exists(%s)", w.name(attrPrev)))
+		w.Increase(attrPrevUsed, -backPrevious)
+		w.Require(w.Exists(attrPrev))
 	}
 	return s.update(ctx, g.AccountID, w)
 }

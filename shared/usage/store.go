@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -175,10 +174,9 @@ func (s *Store) TakeOver(ctx context.Context, accountID string, terms Terms, e E
 		return Gate{}, err
 	}
 	lease, entry := w.ledger(e.Message)
-	w.sets = append(w.sets,
-		fmt.Sprintf("%s = %s + %s", lease, w.name(attrSeq), w.value("k0", num(1))),
-		fmt.Sprintf("%s = %s", entry, w.value("e0", packed)))
-	w.conditions = append(w.conditions, fmt.Sprintf("%s = %s", lease, w.value("old", num(e.Lease))))
+	w.lease(lease, 1)
+	w.Assign(entry, w.Value(packed))
+	w.Require(lease + " = " + w.Value(num(e.Lease)))
 	w.advance(1)
 	after, err := s.update(ctx, accountID, w)
 	if refused := new(Refused); errors.As(err, &refused) {
@@ -227,13 +225,12 @@ func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.D
 	}
 	for range settleTries {
 		w := newWrite()
-		line, from := w.name(attribute), w.value("start", num(start.UnixMicro()))
 		if g.Behind(batch).After(start) {
-			w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", line, line, w.value("span", num(span))))
-			w.conditions = append(w.conditions, fmt.Sprintf("%s > %s", line, from))
+			w.Increase(attribute, span)
+			w.Require(w.Is(attribute, ">", num(start.UnixMicro())))
 		} else {
-			w.set(attribute, num(start.UnixMicro()+span))
-			w.conditions = append(w.conditions, w.ended(attribute, from))
+			w.Set(attribute, num(start.UnixMicro()+span))
+			w.Require(w.ended(attribute, start))
 		}
 		after, err := s.update(ctx, g.AccountID, w)
 		refused := new(Refused)
@@ -251,12 +248,9 @@ func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.D
 
 // update applies one conditional write to a gate.
 func (s *Store) update(ctx context.Context, accountID string, w *write) (Gate, error) {
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: gateKey(accountID),
-		UpdateExpression: aws.String(w.expression()), ConditionExpression: aws.String(strings.Join(w.conditions, " AND ")),
-		ExpressionAttributeNames: w.names, ExpressionAttributeValues: w.values,
-		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
+	in := w.Input(s.Table, gateKey(accountID))
+	in.ReturnValues, in.ReturnValuesOnConditionCheckFailure = types.ReturnValueAllNew, types.ReturnValuesOnConditionCheckFailureAllOld
+	out, err := s.DB.UpdateItem(ctx, in)
 	refused := new(types.ConditionalCheckFailedException)
 	if errors.As(err, &refused) {
 		if len(refused.Item) == 0 {

@@ -53,7 +53,7 @@ func (r Rate) interval() time.Duration {
 // Terms are the limits that hold for an account: its Service Plan, at one version, under the restrictions in force.
 type Terms struct {
 	PlanID string
-	// Version names the terms: another plan, a changed plan and another set of restrictions have another version. What
+	// Version names the terms: another plan, a changed plan, other countries and another set of restrictions have another version. What
 	// stands behind a "+" names the restrictions, of every scope; without any there is none.
 	Version string
 	// Limit is the number of messages in a period.

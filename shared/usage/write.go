@@ -1,50 +1,30 @@
 package usage
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
+	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
 )
 
-// write collects one update expression of a gate.
-type write struct {
-	sets, removes, conditions []string
-	names                     map[string]string
-	values                    item
-	ledgerNames               int
-}
+// write is one conditional update of a gate.
+type write struct{ attr.Update }
 
 func newWrite() *write {
-	return &write{names: map[string]string{"#pk": attrPK}, values: item{}, conditions: []string{"attribute_exists(#pk)"}}
-}
-
-func (w *write) name(attr string) string {
-	w.names["#"+attr] = attr
-	return "#" + attr
-}
-
-func (w *write) value(name string, v types.AttributeValue) string {
-	w.values[":"+name] = v
-	return ":" + name
-}
-
-func (w *write) set(attr string, v types.AttributeValue) {
-	w.sets = append(w.sets, w.name(attr)+" = "+w.value("new"+attr, v))
+	w := new(write)
+	w.Require(w.Exists(attrPK))
+	return w
 }
 
 // terms makes terms hold. Block and version go together, so that whoever names the version knows of the block.
 func (w *write) terms(t Terms) {
-	w.set(attrPlan, str(t.PlanID))
-	w.set(attrVersion, str(t.Version))
-	w.set(attrLimit, num(t.Limit))
+	w.Set(attrPlan, str(t.PlanID))
+	w.Set(attrVersion, str(t.Version))
+	w.Set(attrLimit, num(t.Limit))
 	if t.Blocked {
-		w.set(attrBlocked, num(1))
+		w.Set(attrBlocked, num(1))
 	} else {
-		w.removes = append(w.removes, w.name(attrBlocked))
+		w.Remove(attrBlocked)
 	}
 }
 
@@ -55,46 +35,46 @@ func (w *write) moveReached(r Reached) {
 		at        time.Time
 	}{{attrNear, attrPrevNear, r.Near}, {attrFull, attrPrevFull, r.Full}} {
 		if m.at.IsZero() {
-			w.conditions = append(w.conditions, fmt.Sprintf("attribute_not_exists(%s)", w.name(m.now)))
+			w.Require(w.Absent(m.now))
 			continue
 		}
-		w.sets = append(w.sets, fmt.Sprintf("%s = %s", w.name(m.then), w.name(m.now)))
-		w.removes = append(w.removes, w.name(m.now))
-		w.conditions = append(w.conditions, fmt.Sprintf("attribute_exists(%s)", w.name(m.now)))
+		w.Assign(w.Name(m.then), w.Name(m.now))
+		w.Remove(m.now)
+		w.Require(w.Exists(m.now))
 	}
 }
 
-// advance moves the gate's sequence. It comes after the leases that are taken from the sequence: DynamoDB gives every
-// right-hand side the item as it was before, but engines exist that go through the list in order.
-func (w *write) advance(n int64) {
-	w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", w.name(attrSeq), w.name(attrSeq), w.value("seq", num(n))))
+// lease gives the ledger's entry at a path a lease: the nth that the gate's own sequence gives in this write.
+func (w *write) lease(path string, n int64) {
+	w.Assign(path, w.Name(attrSeq)+" + "+w.Value(num(n)))
 }
+
+// advance moves the gate's sequence. It comes after the leases that are taken from the sequence, for engines that go
+// through the list in order.
+func (w *write) advance(n int64) { w.Increase(attrSeq, n) }
 
 // take takes n units of the period that g is in, on condition that they are left and the account may send.
 func (w *write) take(terms Terms, g Gate, n int64) {
-	w.sets = append(w.sets,
-		fmt.Sprintf("%s = %s - %s", w.name(attrRemaining), w.name(attrRemaining), w.value("n", num(n))),
-		fmt.Sprintf("%s = %s + :n", w.name(attrUsed), w.name(attrUsed)))
-	w.conditions = append(w.conditions,
-		fmt.Sprintf("%s = %s", w.name(attrPeriod), w.value("p", str(g.Period))),
-		fmt.Sprintf("%s = %s", w.name(attrVersion), w.value("v", str(terms.Version))),
-		fmt.Sprintf("%s >= :n", w.name(attrRemaining)),
-		fmt.Sprintf("attribute_not_exists(%s)", w.name(attrBlocked)))
+	w.Increase(attrRemaining, -n)
+	w.Increase(attrUsed, n)
+	w.Require(
+		w.Is(attrPeriod, "=", str(g.Period)),
+		w.Is(attrVersion, "=", str(terms.Version)),
+		w.Is(attrRemaining, ">=", num(n)),
+		w.Absent(attrBlocked))
 }
 
 // ledger gives the two paths of a message's entry.
 func (w *write) ledger(m id.Message) (lease, entry string) {
-	n := fmt.Sprintf("#m%d", w.ledgerNames)
-	w.ledgerNames++
-	w.names[n] = m.Unique
-	return w.name(attrLeases) + "." + n, w.name(attrEntries) + "." + n
+	key := w.Key(m.Unique)
+	return w.Name(attrLeases) + "." + key, w.Name(attrEntries) + "." + key
 }
 
 // claim adds a ledger entry for each message, under leases that the gate's own sequence gives. Bound is the size of
 // the ledger; 0 leaves it open, for claims that end a message.
 func (w *write) claim(messages []id.Message, nonce uint32, now time.Time, period uint16, bound int) error {
 	if bound > 0 {
-		w.conditions = append(w.conditions, fmt.Sprintf("size(%s) <= %s", w.name(attrLeases), w.value("room", num(int64(bound-len(messages))))))
+		w.Require("size(" + w.Name(attrLeases) + ") <= " + w.Value(num(int64(bound-len(messages)))))
 	}
 	for i, m := range messages {
 		packed, err := pack(Entry{Message: m, Nonce: nonce, Expires: expiry(now), period: period})
@@ -102,10 +82,9 @@ func (w *write) claim(messages []id.Message, nonce uint32, now time.Time, period
 			return err
 		}
 		lease, entry := w.ledger(m)
-		w.sets = append(w.sets,
-			fmt.Sprintf("%s = %s + %s", lease, w.name(attrSeq), w.value(fmt.Sprintf("k%d", i), num(int64(i+1)))),
-			fmt.Sprintf("%s = %s", entry, w.value(fmt.Sprintf("e%d", i), packed)))
-		w.conditions = append(w.conditions, fmt.Sprintf("attribute_not_exists(%s)", lease))
+		w.lease(lease, int64(i+1))
+		w.Assign(entry, w.Value(packed))
+		w.Require("attribute_not_exists(" + lease + ")")
 	}
 	w.advance(int64(len(messages)))
 	return nil
@@ -118,34 +97,23 @@ func (w *write) rate(r Rate, g Gate, now time.Time, n int64, turn Turn) {
 		return
 	}
 	t := r.interval().Microseconds()
-	tat, nowText := w.name(attrTAT), w.value("now", num(now.UnixMicro()))
+	at := num(now.UnixMicro())
 	if g.NextFree.After(now) {
-		w.sets = append(w.sets, fmt.Sprintf("%s = %s + %s", tat, tat, w.value("span", num(n*t))))
-		w.conditions = append(w.conditions, fmt.Sprintf("%s > %s", tat, nowText), fmt.Sprintf("%s <= %s", tat, w.value("bound", num(now.UnixMicro()+(r.Burst-n)*t))))
+		w.Increase(attrTAT, n*t)
+		w.Require(w.Is(attrTAT, ">", at), w.Is(attrTAT, "<=", num(now.UnixMicro()+(r.Burst-n)*t)))
 	} else {
-		w.set(attrTAT, num(now.UnixMicro()+n*t))
-		w.conditions = append(w.conditions, fmt.Sprintf("%s <= %s", tat, nowText))
+		w.Set(attrTAT, num(now.UnixMicro()+n*t))
+		w.Require(w.Is(attrTAT, "<=", at))
 	}
 	if !turn.Waited {
-		w.conditions = append(w.conditions, fmt.Sprintf("%s <= %s", w.name(attrLine), nowText))
+		w.Require(w.Is(attrLine, "<=", at))
 		if turn.Batch {
-			w.conditions = append(w.conditions, w.ended(attrBatchLine, nowText))
+			w.Require(w.ended(attrBatchLine, now))
 		}
 	}
 }
 
 // ended is the condition that a line, if there is one, has ended at a time.
-func (w *write) ended(line, at string) string {
-	return fmt.Sprintf("(attribute_not_exists(%s) OR %s <= %s)", w.name(line), w.name(line), at)
-}
-
-func (w *write) expression() string {
-	var parts []string
-	if len(w.sets) > 0 {
-		parts = append(parts, "SET "+strings.Join(w.sets, ", "))
-	}
-	if len(w.removes) > 0 {
-		parts = append(parts, "REMOVE "+strings.Join(w.removes, ", "))
-	}
-	return strings.Join(parts, " ")
+func (w *write) ended(line string, at time.Time) string {
+	return w.Either(w.Absent(line), w.Is(line, "<=", num(at.UnixMicro())))
 }

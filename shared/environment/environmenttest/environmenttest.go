@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"contactcenter/shared/seal"
+	"contactcenter/shared/sign"
 )
 
 // Function is a function as its template and its code have it.
@@ -59,7 +60,7 @@ func Check(t *testing.T, f Function) {
 // needed reports whether a function can't do without a variable. It can do without what one provider is reached by: the others
 // go on.
 func needed(name string) bool {
-	for _, end := range []string{"_TABLE", "_QUEUE_URL", "_SEAL_PUBLIC", "_SEAL_PRIVATE"} {
+	for _, end := range []string{"_TABLE", "_QUEUE_URL", "_SEAL_PUBLIC", "_SEAL_PRIVATE", "_SIGN_PUBLIC", "_SIGN_PRIVATE"} {
 		if strings.HasSuffix(name, end) {
 			return true
 		}
@@ -107,7 +108,15 @@ func valueOf(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	signer, err := sign.FromSeed(seed[:])
+	if err != nil {
+		t.Fatal(err)
+	}
 	switch {
+	case name == sign.PublicVariable:
+		return signer.Public().Text()
+	case name == sign.PrivateVariable:
+		return signer.Local()
 	case strings.HasSuffix(name, "_SEAL_PUBLIC"):
 		return key.Public()
 	case strings.HasSuffix(name, "_SEAL_PRIVATE"):

@@ -397,6 +397,16 @@ export class Client extends Transport {
     return this.call({ method: "GET", path: `/v1/erasures/${segment(id)}` }, options);
   }
 
+  /**
+   * List the keys by which evidence bundles and certificates are verified.
+   *
+   * A JWK set (RFC 7517) of Ed25519 keys (RFC 8037): the one that signs at present first, behind it those that signed before. A key's
+   * `kid` is its thumbprint (RFC 7638).
+   */
+  async getEvidenceKeys(options: CallOptions = {}): Promise<api.EvidenceKeys> {
+    return this.call({ method: "GET", path: "/v1/evidence-keys" }, options);
+  }
+
   /** Read an evidence request, with the answers to it. */
   async getEvidenceRequest(id: string, options: CallOptions = {}): Promise<api.EvidenceRequest> {
     return this.call({ method: "GET", path: `/v1/evidence-requests/${segment(id)}` }, options);
@@ -769,7 +779,14 @@ export class Client extends Transport {
     return this.call({ method: "DELETE", path: `/v1/conversations/${segment(id)}/assignee` }, options);
   }
 
-  /** Set how long messages are kept. It holds for messages that are recorded from then on. */
+  /**
+   * Set how long messages are kept, and to which countries data may go.
+   *
+   * `retention_days` holds for messages that are recorded from then on. `allowed_transfer_countries` holds for all that is sent from the
+   * answer on: by a provider whose `transfer_countries` are not all among them nothing is sent and no channel is activated
+   * (422 `transfer_country_not_allowed`), and what waits for it ends as `rejected` with that code when its turn comes. The same
+   * happens when a provider changes its countries. Channels stay as they are. `null` takes the list away.
+   */
   async updateAccount(body: api.UpdateAccountRequest, options: CallOptions = {}): Promise<api.Account> {
     return this.call({ method: "PATCH", path: "/v1/account", body }, options);
   }

@@ -36,6 +36,8 @@ export interface AcceptedDocument {
 }
 
 export interface Account {
+  /** The countries to which data may go, as ISO 3166-1 alpha-2 codes; absent: to all. */
+  allowed_transfer_countries?: string[];
   created_at?: Time;
   /** The version of the agreement on processing personal data (`dpa`) accepted with it. The sub-processors are those of `GET /v1/providers`. */
   dpa_accepted?: string;
@@ -493,6 +495,20 @@ export interface EvidenceDocument {
   sha256?: string;
   title: string;
   url: string;
+}
+
+export interface EvidenceKey {
+  alg: "EdDSA";
+  crv: "Ed25519";
+  kid: string;
+  kty: "OKP";
+  use: "sig";
+  /** The public key, base64url. */
+  x: string;
+}
+
+export interface EvidenceKeys {
+  keys: EvidenceKey[];
 }
 
 export interface EvidencePeriod {
@@ -1246,7 +1262,9 @@ export interface Transfer {
 }
 
 export interface UpdateAccountRequest {
-  retention_days: number;
+  /** The countries to which data may go, as ISO 3166-1 alpha-2 codes, each at its own (`EU` is none); `null`: to all, as it is at first. */
+  allowed_transfer_countries?: string[] | null;
+  retention_days?: number;
 }
 
 export interface UpdateChannelRequest {
@@ -1406,6 +1424,7 @@ export type ProblemCode =
   | "request_too_large"
   | "rules_not_accepted"
   | "sender_unavailable"
+  | "transfer_country_not_allowed"
   | "try_again"
   | "unauthorized"
   | "unsupported_media_type"
