@@ -230,7 +230,7 @@ func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.D
 			w.Require(w.Is(attribute, ">", num(start.UnixMicro())))
 		} else {
 			w.Set(attribute, num(start.UnixMicro()+span))
-			w.Require(w.ended(attribute, start))
+			w.Require(w.AbsentOr(attribute, "<=", num(start.UnixMicro())))
 		}
 		after, err := s.update(ctx, g.AccountID, w)
 		refused := new(Refused)
@@ -248,22 +248,16 @@ func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.D
 
 // update applies one conditional write to a gate.
 func (s *Store) update(ctx context.Context, accountID string, w *write) (Gate, error) {
-	in := w.Input(s.Table, gateKey(accountID))
-	in.ReturnValues, in.ReturnValuesOnConditionCheckFailure = types.ReturnValueAllNew, types.ReturnValuesOnConditionCheckFailureAllOld
-	out, err := s.DB.UpdateItem(ctx, in)
-	refused := new(types.ConditionalCheckFailedException)
-	if errors.As(err, &refused) {
-		if len(refused.Item) == 0 {
-			return Gate{}, ErrNoGate
-		}
-		g, err := decodeGate(refused.Item)
-		if err != nil {
-			return Gate{}, err
-		}
+	it, applied, err := w.Apply(ctx, s.DB, s.Table, gateKey(accountID))
+	switch {
+	case err != nil:
+		return Gate{}, fmt.Errorf("update gate: %w", err)
+	case len(it) == 0:
+		return Gate{}, ErrNoGate
+	}
+	g, err := decodeGate(it)
+	if err == nil && !applied {
 		return Gate{}, &Refused{Gate: g}
 	}
-	if err != nil {
-		return Gate{}, fmt.Errorf("update gate: %w", err)
-	}
-	return decodeGate(out.Attributes)
+	return g, err
 }

@@ -108,12 +108,7 @@ func (w *write) rate(r Rate, g Gate, now time.Time, n int64, turn Turn) {
 	if !turn.Waited {
 		w.Require(w.Is(attrLine, "<=", at))
 		if turn.Batch {
-			w.Require(w.ended(attrBatchLine, now))
+			w.Require(w.AbsentOr(attrBatchLine, "<=", at))
 		}
 	}
-}
-
-// ended is the condition that a line, if there is one, has ended at a time.
-func (w *write) ended(line string, at time.Time) string {
-	return w.Either(w.Absent(line), w.Is(line, "<=", num(at.UnixMicro())))
 }

@@ -7,13 +7,11 @@ package pace
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -89,7 +87,7 @@ type Store struct {
 	seen map[Subject]state
 }
 
-// state is a subject's item. Both times only ever grow, so what was seen of them is their least.
+// state is a subject's item. All its times only ever grow, so what was seen of them is their least.
 type state struct {
 	free        time.Time // the next slot
 	line, batch time.Time // the last place in the line of single messages, and in that of batches
@@ -128,7 +126,8 @@ func (s *Store) remember(of Subject, st state) {
 
 // Take takes the next slot, if it is free within the horizon, and says when it begins: the call may leave from then until
 // Guard later. Else taken is false, and at says when a slot is free at the earliest. Who did not wait yet goes behind the line,
-// where there is one; messages of batches behind both. One request; none when it is known that it would be refused; two after a pause in which others took slots.
+// where there is one; messages of batches behind both lines. One request; none when it is known that it would be refused; two after a
+// pause in which others took slots.
 func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Duration, turn usage.Turn) (at time.Time, taken bool, err error) {
 	interval := r.interval()
 	for range tries {
@@ -142,22 +141,21 @@ func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Durat
 		case !turn.Waited && turn.Batch && known.batch.After(latest):
 			return known.batch, false, nil
 		}
-		set, condition := "#t = :next", "(attribute_not_exists(#t) OR #t < :idle)"
-		values := attr.Item{":next": micro(idle.Add(interval)), ":idle": micro(idle)}
-		if !known.free.Before(idle) { // in demand, as far as is known
-			set, condition = "#t = #t + :interval", "#t >= :idle AND #t <= :latest"
-			values = attr.Item{":interval": attr.Int(interval.Microseconds()), ":idle": micro(idle), ":latest": micro(latest)}
+		u := new(attr.Update)
+		if known.free.Before(idle) {
+			u.Set(attrAt, micro(idle.Add(interval)))
+			u.Require(u.AbsentOr(attrAt, "<", micro(idle)))
+		} else { // in demand, as far as is known
+			u.Increase(attrAt, interval.Microseconds())
+			u.Require(u.Is(attrAt, ">=", micro(idle)), u.Is(attrAt, "<=", micro(latest)))
 		}
-		names := map[string]string{"#t": attrAt}
 		if !turn.Waited {
-			condition += " AND (attribute_not_exists(#l) OR #l <= :latest)"
-			names["#l"], values[":latest"] = lineOf(r, false), micro(latest)
+			u.Require(u.AbsentOr(lineOf(r, false), "<=", micro(latest)))
 			if turn.Batch {
-				condition += " AND (attribute_not_exists(#b) OR #b <= :latest)"
-				names["#b"] = lineOf(r, true)
+				u.Require(u.AbsentOr(lineOf(r, true), "<=", micro(latest)))
 			}
 		}
-		st, applied, err := s.write(ctx, of, r, set, condition, names, values)
+		st, applied, err := s.write(ctx, of, r, u)
 		if err != nil {
 			return time.Time{}, false, err
 		}
@@ -171,17 +169,19 @@ func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Durat
 // Line gives the next place in the line, of batches or of single messages: when to come back and Take, as one who waited. One request; two
 // when the line was empty.
 func (s *Store) Line(ctx context.Context, of Subject, r Rate, batch bool) (time.Time, error) {
-	names := map[string]string{"#l": lineOf(r, batch)}
+	line := lineOf(r, batch)
 	for range tries {
 		known := s.known(of, r)
 		from := later(s.Now(), known.free)
-		set, condition := "#l = :from", "attribute_not_exists(#l) OR #l < :from"
-		values := attr.Item{":from": micro(from)}
-		if !known.behind(batch).Before(from) {
-			set, condition = "#l = #l + :interval", "#l >= :from"
-			values[":interval"] = attr.Int(r.interval().Microseconds())
+		u := new(attr.Update)
+		if known.behind(batch).Before(from) {
+			u.Set(line, micro(from))
+			u.Require(u.AbsentOr(line, "<", micro(from)))
+		} else {
+			u.Increase(line, r.interval().Microseconds())
+			u.Require(u.Is(line, ">=", micro(from)))
 		}
-		st, applied, err := s.write(ctx, of, r, set, condition, names, values)
+		st, applied, err := s.write(ctx, of, r, u)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -210,22 +210,11 @@ func later(a, b time.Time) time.Time {
 }
 
 // write makes one conditional write, and remembers the item as it is now.
-func (s *Store) write(ctx context.Context, of Subject, r Rate, set, condition string, names map[string]string, values attr.Item) (st state, applied bool, err error) {
-	names["#ttl"], values[":ttl"] = attrTTL, attr.Int(s.Now().Add(keep).Unix())
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: of.key(), UpdateExpression: aws.String("SET " + set + ", #ttl = :ttl"), ConditionExpression: &condition,
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values, ReturnValues: types.ReturnValueAllNew,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	refused := new(types.ConditionalCheckFailedException)
-	var item attr.Item
-	switch {
-	case errors.As(err, &refused):
-		item = refused.Item
-	case err != nil:
+func (s *Store) write(ctx context.Context, of Subject, r Rate, u *attr.Update) (st state, applied bool, err error) {
+	u.Set(attrTTL, attr.Int(s.Now().Add(keep).Unix()))
+	item, applied, err := u.Apply(ctx, s.DB, s.Table, of.key())
+	if err != nil {
 		return state{}, false, fmt.Errorf("pace of provider %s: %w", of.ProviderID, err)
-	default:
-		item, applied = out.Attributes, true
 	}
 	st = state{free: moment(item, attrAt), line: moment(item, lineOf(r, false)), batch: moment(item, lineOf(r, true)), interval: r.interval()}
 	s.remember(of, st)
