@@ -779,17 +779,34 @@ type AuditRecord struct {
 	At Time `json:"at"`
 
 	// Before What was changed, as it was; absent: it was not there.
-	Before        map[string]interface{} `json:"before,omitempty"`
-	ComplaintID   string                 `json:"complaint_id,omitempty"`
-	ID            string                 `json:"id"`
-	InstructionID string                 `json:"instruction_id,omitempty"`
-	Reason        string                 `json:"reason,omitempty"`
-	RequestID     string                 `json:"request_id,omitempty"`
-	RulesVersion  string                 `json:"rules_version,omitempty"`
-	SourceIP      string                 `json:"source_ip,omitempty"`
+	Before      map[string]interface{} `json:"before,omitempty"`
+	ComplaintID string                 `json:"complaint_id,omitempty"`
+
+	// Hash SHA-256, in hexadecimal digits, over the canonical form (RFC 8785) of this object without `hash`, `withheld_salt` and what an account is not
+	// shown: `complaint_id`, in `before` and `after` whatever has `complain` or `claim` in its name, and, unless `actor.kind` is `user`, `actor.id`,
+	// `request_id` and `source_ip`. An object that would then be empty is left out.
+	Hash          string `json:"hash,omitempty"`
+	ID            string `json:"id"`
+	InstructionID string `json:"instruction_id,omitempty"`
+
+	// PreviousHash The `hash` of the event before, 64 zeros for the first.
+	PreviousHash string `json:"previous_hash,omitempty"`
+	Reason       string `json:"reason,omitempty"`
+	RequestID    string `json:"request_id,omitempty"`
+	RulesVersion string `json:"rules_version,omitempty"`
+
+	// Sequence The event's place in the chain of its account, or of the operator's own affairs; absent: it is older than the chain.
+	Sequence int64  `json:"sequence,omitempty"`
+	SourceIP string `json:"source_ip,omitempty"`
 
 	// Target The id of what was changed.
 	Target string `json:"target"`
+
+	// WithheldHash The same over an object of those members, if there are any, and `withheld_salt`. It stands for them under `hash`.
+	WithheldHash string `json:"withheld_hash,omitempty"`
+
+	// WithheldSalt Thirty-two random hexadecimal digits. Only the operator sees them.
+	WithheldSalt string `json:"withheld_salt,omitempty"`
 }
 
 // AuditRecordList defines model for AuditRecordList.
