@@ -3,18 +3,20 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/chain"
 	"contactcenter/shared/evidence"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
 )
 
 // messageIn shows a message in a bundle, with the disclosure under which it was transferred. Neither its content nor its address was
 // opened: the address is the conversation's, which follows from the recipient.
-func (h *Handler) messageIn(ctx context.Context, m message.Message, address string, known disclosures) (evidence.Message, error) {
+func (h *Handler) messageIn(ctx context.Context, m message.Message, address string) (evidence.Message, error) {
 	v := evidence.Message{
 		ID: m.ID.String(), ConversationID: m.ID.ConversationID(), ChannelID: m.ChannelID, ProviderID: m.ProviderID, Direction: string(m.Direction), Address: address,
 		Status: string(m.Status()), ContentSHA256: m.ContentSHA256, ClientReference: m.ClientReference, RulesVersion: m.RulesVersion, CreatedBy: m.CreatedBy,
@@ -33,12 +35,15 @@ func (h *Handler) messageIn(ctx context.Context, m message.Message, address stri
 	if m.ProviderVersion == 0 {
 		return v, nil // not handed over
 	}
-	entry, err := h.disclosed(ctx, m, known)
-	v.Transfer = &evidence.Transfer{
-		ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion, LegalEntity: entry.LegalEntity, TermsVersion: entry.TermsVersion,
-		Countries: entry.TransferCountries, CompletedAt: evidence.Optional(m.TransferCompletedAt),
+	c, err := h.Providers.Version(ctx, m.ProviderID, m.ProviderVersion)
+	if err != nil && !errors.Is(err, registry.ErrNotFound) { // an entry from before versions were kept
+		return v, err
 	}
-	return v, err
+	v.Transfer = &evidence.Transfer{
+		ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion, LegalEntity: c.Entry.LegalEntity, TermsVersion: c.Entry.TermsVersion,
+		Countries: c.Entry.TransferCountries, CompletedAt: evidence.Optional(m.TransferCompletedAt),
+	}
+	return v, nil
 }
 
 func acceptanceIn(a rules.Acceptance) evidence.Acceptance {

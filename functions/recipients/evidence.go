@@ -274,7 +274,6 @@ func (h *Handler) addMessages(ctx context.Context, of recipient.Recipient, c *cu
 	if !c.To.IsZero() && c.To.Before(before) {
 		before = c.To
 	}
-	known := disclosures{}
 	at, _ := slices.BinarySearchFunc(list, c.Conversation, func(v conversation, key string) int { return strings.Compare(v.key, key) })
 	for ; at < len(list) && len(p.Messages) < size && *queries > 0; *queries-- {
 		in := list[at]
@@ -283,7 +282,7 @@ func (h *Handler) addMessages(ctx context.Context, of recipient.Recipient, c *cu
 			return err
 		}
 		for _, m := range some {
-			shown, err := h.messageIn(ctx, m, in.address, known)
+			shown, err := h.messageIn(ctx, m, in.address)
 			if err != nil {
 				return err
 			}

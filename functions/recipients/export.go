@@ -13,7 +13,6 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
-	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 )
 
@@ -152,43 +151,15 @@ func parseToken(token string, conversations []string) (at int, inner string, err
 // exported shows messages, each with the disclosure under which it was transferred: the version of the provider's entry, with
 // its countries, of then.
 func (h *Handler) exported(ctx context.Context, list []message.Message) ([]api.Message, error) {
-	known := disclosures{}
 	views := make([]api.Message, len(list))
 	for i, m := range list {
 		views[i] = api.MessageOf(m, api.InLine)
-		if m.ProviderVersion == 0 {
-			continue // not handed over
-		}
-		entry, err := h.disclosed(ctx, m, known)
-		if err != nil {
+		var err error
+		if views[i].Transfer, err = api.TransferOf(ctx, m, h.Providers); err != nil {
 			return nil, err
 		}
-		views[i].Transfer = &api.Transfer{ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion, Countries: entry.TransferCountries}
 	}
 	return views, nil
-}
-
-// disclosures are providers' entries by the version that messages were handed over under.
-type disclosures map[disclosure]registry.Entry
-
-type disclosure struct {
-	provider string
-	version  int64
-}
-
-// disclosed gives what a message's provider said when the message was handed over; nothing when that is not known any more.
-func (h *Handler) disclosed(ctx context.Context, m message.Message, known disclosures) (registry.Entry, error) {
-	d := disclosure{m.ProviderID, m.ProviderVersion}
-	entry, ok := known[d]
-	if ok {
-		return entry, nil
-	}
-	c, err := h.Providers.Version(ctx, d.provider, d.version)
-	if err != nil && !errors.Is(err, registry.ErrNotFound) {
-		return registry.Entry{}, err
-	}
-	known[d] = c.Entry
-	return c.Entry, nil
 }
 
 // EraseRecipient answers POST /v1/recipients/{id}/erase. The reference goes to the queue first: a job that was answered 202
