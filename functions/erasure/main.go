@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/telemetry"
 	"contactcenter/shared/templates"
 	"contactcenter/shared/usage"
@@ -45,6 +46,10 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err != nil {
 		return nil, fmt.Errorf("read AWS configuration: %w", err)
 	}
+	signer, err := openers.Signer(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	messages := &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention}
 	accounts := &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"]}
@@ -61,6 +66,6 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 			Accounts: accounts,
 			Note:     func(ctx context.Context, err error) { log.WarnContext(ctx, "entry not settled", "error", err.Error()) },
 		},
-		SQS: awsclient.NewSQS(cfg), QueueURL: env["ERASURE_QUEUE_URL"], Log: log, Now: now,
+		Signer: signer, SQS: awsclient.NewSQS(cfg), QueueURL: env["ERASURE_QUEUE_URL"], Log: log, Now: now,
 	}, nil
 }
