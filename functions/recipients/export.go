@@ -13,7 +13,6 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
-	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 )
 
@@ -141,28 +140,13 @@ func parseToken(token string, conversations []string) (at int, inner string, err
 // exported shows messages, each with the disclosure under which it was transferred: the version of the provider's entry, with
 // its countries, of then.
 func (h *Handler) exported(ctx context.Context, list []message.Message) ([]api.Message, error) {
-	type version struct {
-		provider string
-		number   int64
-	}
-	known := map[version][]string{}
 	views := make([]api.Message, len(list))
 	for i, m := range list {
 		views[i] = api.MessageOf(m, api.InLine)
-		if m.ProviderVersion == 0 {
-			continue // not handed over
+		var err error
+		if views[i].Transfer, err = api.TransferOf(ctx, m, h.Providers); err != nil {
+			return nil, err
 		}
-		v := version{m.ProviderID, m.ProviderVersion}
-		countries, ok := known[v]
-		if !ok {
-			c, err := h.Providers.Version(ctx, v.provider, v.number)
-			if err != nil && !errors.Is(err, registry.ErrNotFound) {
-				return nil, err
-			}
-			countries = c.Entry.TransferCountries
-			known[v] = countries
-		}
-		views[i].Transfer = &api.Transfer{ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion, Countries: countries}
 	}
 	return views, nil
 }

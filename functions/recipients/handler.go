@@ -18,7 +18,6 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
-	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/restriction"
 )
@@ -28,11 +27,6 @@ type Channels interface {
 	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
 	// Ever gives every channel that an account has or had.
 	Ever(ctx context.Context, accountID string) ([]channel.Channel, error)
-}
-
-// Providers knows what was said of a provider when a message was handed over.
-type Providers interface {
-	Version(ctx context.Context, providerID string, version int64) (registry.Change, error)
 }
 
 // Accounts knows the restrictions of accounts.
@@ -47,7 +41,7 @@ type Handler struct {
 	Accounts      Accounts
 	Messages      *message.Store
 	Channels      Channels
-	Providers     Providers
+	Providers     api.ProviderVersions
 	Queue         *recipient.Queue
 	Keys          *idempotency.Middleware
 	IDs           id.Source
