@@ -779,17 +779,34 @@ type AuditRecord struct {
 	At Time `json:"at"`
 
 	// Before What was changed, as it was; absent: it was not there.
-	Before        map[string]interface{} `json:"before,omitempty"`
-	ComplaintID   string                 `json:"complaint_id,omitempty"`
-	ID            string                 `json:"id"`
-	InstructionID string                 `json:"instruction_id,omitempty"`
-	Reason        string                 `json:"reason,omitempty"`
-	RequestID     string                 `json:"request_id,omitempty"`
-	RulesVersion  string                 `json:"rules_version,omitempty"`
-	SourceIP      string                 `json:"source_ip,omitempty"`
+	Before      map[string]interface{} `json:"before,omitempty"`
+	ComplaintID string                 `json:"complaint_id,omitempty"`
+
+	// Hash SHA-256, in hexadecimal digits, over the canonical form (RFC 8785) of this object without `hash`, `withheld_salt` and what an account is not
+	// shown: `complaint_id`, in `before` and `after` whatever has `complain` or `claim` in its name, and, unless `actor.kind` is `user`, `actor.id`,
+	// `request_id` and `source_ip`. An object that would then be empty is left out.
+	Hash          string `json:"hash,omitempty"`
+	ID            string `json:"id"`
+	InstructionID string `json:"instruction_id,omitempty"`
+
+	// PreviousHash The `hash` of the event before, 64 zeros for the first.
+	PreviousHash string `json:"previous_hash,omitempty"`
+	Reason       string `json:"reason,omitempty"`
+	RequestID    string `json:"request_id,omitempty"`
+	RulesVersion string `json:"rules_version,omitempty"`
+
+	// Sequence The event's place in the chain of its account, or of the operator's own affairs; absent: it is older than the chain.
+	Sequence int64  `json:"sequence,omitempty"`
+	SourceIP string `json:"source_ip,omitempty"`
 
 	// Target The id of what was changed.
 	Target string `json:"target"`
+
+	// WithheldHash The same over an object of those members, if there are any, and `withheld_salt`. It stands for them under `hash`.
+	WithheldHash string `json:"withheld_hash,omitempty"`
+
+	// WithheldSalt Thirty-two random hexadecimal digits. Only the operator sees them.
+	WithheldSalt string `json:"withheld_salt,omitempty"`
 }
 
 // AuditRecordList defines model for AuditRecordList.
@@ -933,6 +950,19 @@ type Closure struct {
 
 // ClosureStatus defines model for ClosureStatus.
 type ClosureStatus string
+
+// CollectEvidenceRequest Example: {"period":{"from":"2026-11-01T00:00:00.000Z","to":"2026-12-01T00:00:00.000Z"}}
+type CollectEvidenceRequest struct {
+	// EvidenceRequestID The operator's request that it answers. Its period holds where none is given.
+	EvidenceRequestID *string `json:"evidence_request_id,omitempty"`
+
+	// PageSize How many messages a part has at most.
+	PageSize *int `json:"page_size,omitempty"`
+
+	// PageToken For the next part, with no `period` and no `evidence_request_id`.
+	PageToken *string         `json:"page_token,omitempty"`
+	Period    *EvidencePeriod `json:"period,omitempty"`
+}
 
 // Complaint defines model for Complaint.
 type Complaint struct {
@@ -1237,6 +1267,25 @@ type Erasure struct {
 
 // ErasureStatus defines model for ErasureStatus.
 type ErasureStatus string
+
+// EvidenceBundle defines model for EvidenceBundle.
+type EvidenceBundle struct {
+	// ID Of the bundle; its parts have the same.
+	ID string `json:"id"`
+
+	// Jws The signed part: a compact JWS (RFC 7515), EdDSA over Ed25519 (RFC 8037).
+	Jws  string `json:"jws"`
+	Last bool   `json:"last"`
+
+	// NextPageToken Absent on the last part.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// Part Counts from 1.
+	Part int `json:"part"`
+
+	// Sha256 Of `jws`, as it is written. The last part's stands for all, because each names the one before.
+	Sha256 string `json:"sha256"`
+}
 
 // EvidenceDecision defines model for EvidenceDecision.
 type EvidenceDecision string

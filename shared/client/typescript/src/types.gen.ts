@@ -125,14 +125,28 @@ export interface AuditRecord {
   /** What was changed, as it was; absent: it was not there. */
   before?: Record<string, unknown>;
   complaint_id?: string;
+  /**
+   * SHA-256, in hexadecimal digits, over the canonical form (RFC 8785) of this object without `hash`, `withheld_salt` and what an account is not
+   * shown: `complaint_id`, in `before` and `after` whatever has `complain` or `claim` in its name, and, unless `actor.kind` is `user`, `actor.id`,
+   * `request_id` and `source_ip`. An object that would then be empty is left out.
+   */
+  hash?: string;
   id: string;
   instruction_id?: string;
+  /** The `hash` of the event before, 64 zeros for the first. */
+  previous_hash?: string;
   reason?: string;
   request_id?: string;
   rules_version?: string;
+  /** The event's place in the chain of its account, or of the operator's own affairs; absent: it is older than the chain. */
+  sequence?: number;
   source_ip?: string;
   /** The id of what was changed. */
   target: string;
+  /** The same over an object of those members, if there are any, and `withheld_salt`. It stands for them under `hash`. */
+  withheld_hash?: string;
+  /** Thirty-two random hexadecimal digits. Only the operator sees them. */
+  withheld_salt?: string;
 }
 
 export interface AuditRecordList {
@@ -226,6 +240,16 @@ export interface Closure {
 }
 
 export type ClosureStatus = "closing" | "purging" | "closed" | "canceled";
+
+export interface CollectEvidenceRequest {
+  /** The operator's request that it answers. Its period holds where none is given. */
+  evidence_request_id?: string;
+  /** How many messages a part has at most. */
+  page_size?: number;
+  /** For the next part, with no `period` and no `evidence_request_id`. */
+  page_token?: string;
+  period?: EvidencePeriod;
+}
 
 export interface Complaint {
   /** The account that the operator found it to be about. */
@@ -488,6 +512,20 @@ export interface Erasure {
 }
 
 export type ErasureStatus = "running" | "done";
+
+export interface EvidenceBundle {
+  /** Of the bundle; its parts have the same. */
+  id: string;
+  /** The signed part: a compact JWS (RFC 7515), EdDSA over Ed25519 (RFC 8037). */
+  jws: string;
+  last: boolean;
+  /** Absent on the last part. */
+  next_page_token?: string;
+  /** Counts from 1. */
+  part: number;
+  /** Of `jws`, as it is written. The last part's stands for all, because each names the one before. */
+  sha256: string;
+}
 
 export type EvidenceDecision = "accepted" | "rejected";
 
