@@ -773,6 +773,9 @@ export class Client extends Transport {
    * request. What stands against all of them, for example Rules that are not accepted, is the answer to the request
    * itself. A message whose problem is `try_again` was not accepted; send it again by itself or in another batch. The
    * body may have 1 MiB. With the same Idempotency-Key and payload the same results come again.
+   *
+   * The account's single messages don't stand behind its batches, whatever these wait for. So a campaign goes in batches,
+   * and an agent's answer by `POST /v1/messages`.
    */
   async sendBatch(body: api.SendBatchRequest, options: KeyedOptions = {}): Promise<api.BatchResults> {
     return this.call({ method: "POST", path: "/v1/messages/batch", body, keyed: true }, options);
