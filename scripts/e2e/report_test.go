@@ -9,28 +9,34 @@ import (
 	"time"
 )
 
+type available struct {
+	ProviderID        string   `json:"provider_id"`
+	Availability      *float64 `json:"availability"`
+	Outages           int      `json:"outages"`
+	OutageMinutes     float64  `json:"outage_minutes"`
+	Degradations      int      `json:"degradations"`
+	DegradedMinutes   float64  `json:"degraded_minutes"`
+	ObservedMinutes   float64  `json:"observed_minutes"`
+	UnobservedMinutes float64  `json:"unobserved_minutes"`
+}
+
 type monthlyReport struct {
-	Month         string     `json:"month"`
-	Complete      bool       `json:"complete"`
-	RecordedSince *timestamp `json:"recorded_since"`
-	Platform      struct {
-		Availability      *float64 `json:"availability"`
-		Outages           int      `json:"outages"`
-		UnobservedMinutes float64  `json:"unobserved_minutes"`
-	} `json:"platform"`
-	Providers []struct {
-		ProviderID    string  `json:"provider_id"`
-		Outages       int     `json:"outages"`
-		OutageMinutes float64 `json:"outage_minutes"`
-		Degradations  int     `json:"degradations"`
-	} `json:"providers"`
-	Items []struct {
+	Month         string      `json:"month"`
+	Since         timestamp   `json:"since"`
+	Until         timestamp   `json:"until"`
+	Complete      bool        `json:"complete"`
+	RecordedSince *timestamp  `json:"recorded_since"`
+	Platform      available   `json:"platform"`
+	Providers     []available `json:"providers"`
+	Items         []struct {
 		FaultDomain string     `json:"fault_domain"`
 		ProviderID  string     `json:"provider_id"`
 		State       string     `json:"state"`
+		Reason      string     `json:"reason"`
 		Since       timestamp  `json:"since"`
 		Until       *timestamp `json:"until"`
 	} `json:"items"`
+	NextPageToken string `json:"next_page_token"`
 }
 
 // R-12.1: edna answers 503 for a while. The report of the month shows that as edna's outage, goes on while it does, and has its end; the platform had
@@ -45,7 +51,7 @@ func TestAnOutageIsInTheReportOfTheMonth(t *testing.T) {
 		return decode[monthlyReport](t, a.call(t, http.MethodGet, path, nil), http.StatusOK)
 	}
 	s.reset(t)
-	if r := report(); r.RecordedSince == nil || r.Platform.Availability == nil || len(r.Items) != 0 || r.Complete {
+	if r := report(); r.RecordedSince == nil || len(r.Items) != 0 || r.Complete {
 		t.Errorf("at first it is %+v", r)
 	}
 	s.behave(t, ch.sender(t), map[string]any{"fail_status": 503})
@@ -76,7 +82,7 @@ func TestAnOutageIsInTheReportOfTheMonth(t *testing.T) {
 			t.Errorf("of %s it says %+v", p.ProviderID, p)
 		}
 	}
-	if r.Platform.Outages != 0 || *r.Platform.Availability != 1 || r.Platform.UnobservedMinutes <= 0 {
+	if r.Platform.Outages != 0 || r.Platform.Availability != nil && *r.Platform.Availability != 1 || r.Platform.UnobservedMinutes <= 0 {
 		t.Errorf("of the platform it says %+v", r.Platform)
 	}
 	operators := decode[monthlyReport](t, s.operator(t).call(t, http.MethodGet, "/v1/operator/reports/"+r.Month, nil), http.StatusOK)

@@ -1783,7 +1783,7 @@ type Plan struct {
 
 // PlatformAvailability defines model for PlatformAvailability.
 type PlatformAvailability struct {
-	// Availability The share of the observed time that was no outage, rounded down. Absent where nothing was observed.
+	// Availability The share of the observed time that was no outage, rounded down. Absent where not even a minute was observed.
 	Availability    *float64 `json:"availability,omitempty"`
 	ObservedMinutes float64  `json:"observed_minutes"`
 	OutageMinutes   float64  `json:"outage_minutes"`
@@ -1861,7 +1861,7 @@ type Provider struct {
 
 // ProviderAvailability defines model for ProviderAvailability.
 type ProviderAvailability struct {
-	// Availability The share of the observed time that was no outage, rounded down; degraded time is none. Absent where nothing was observed.
+	// Availability The share of the observed time that was no outage, rounded down; degraded time is none. Absent where not even a minute was observed.
 	Availability    *float64 `json:"availability,omitempty"`
 	Degradations    int      `json:"degradations"`
 	DegradedMinutes float64  `json:"degraded_minutes"`

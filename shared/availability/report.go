@@ -47,9 +47,10 @@ type Summary struct {
 	Degradations         int
 }
 
-// Available gives the share of the observed time that was no outage; known is false where nothing was observed. Degraded time is no outage.
+// Available gives the share of the observed time that was no outage; known is false where not even a minute was observed. Degraded time is no
+// outage.
 func (s Summary) Available() (share float64, known bool) {
-	if s.Observed <= 0 {
+	if s.Observed < time.Minute {
 		return 0, false
 	}
 	return 1 - float64(s.Outage)/float64(s.Observed), true

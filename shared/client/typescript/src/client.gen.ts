@@ -510,7 +510,7 @@ export class Client extends Transport {
    * it counts as working. A provider that the operator has switched off is no outage. The two are counted apart, and each has its `fault_domain`.
    *
    * The figures cover `observed_minutes`: what was before `recorded_since`, before a provider was added, or while the platform could observe nobody is in
-   * `unobserved_minutes` and not in `availability`, which is absent where nothing was observed. Errors of single requests, and faults between you and the
+   * `unobserved_minutes` and not in `availability`, which is absent where not even a minute was observed. Errors of single requests, and faults between you and the
    * schedule's sight, are not in it. A finished month's report does not change; of the current month it goes up to now.
    *
    * It is a record of what was, and warrants nothing: neither that messages are delivered nor that anything is available. Outages that reach over the end of a

@@ -843,7 +843,7 @@ export interface Plan {
 }
 
 export interface PlatformAvailability {
-  /** The share of the observed time that was no outage, rounded down. Absent where nothing was observed. */
+  /** The share of the observed time that was no outage, rounded down. Absent where not even a minute was observed. */
   availability?: number;
   observed_minutes: number;
   outage_minutes: number;
@@ -929,7 +929,7 @@ export interface Provider {
 }
 
 export interface ProviderAvailability {
-  /** The share of the observed time that was no outage, rounded down; degraded time is none. Absent where nothing was observed. */
+  /** The share of the observed time that was no outage, rounded down; degraded time is none. Absent where not even a minute was observed. */
   availability?: number;
   degradations: number;
   degraded_minutes: number;
