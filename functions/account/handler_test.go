@@ -128,7 +128,7 @@ func (w *world) reserve(t *testing.T, n int) []id.Message {
 	terms := func(_ context.Context, fresh bool) (usage.Terms, error) {
 		return w.accounts.Terms(t.Context(), "acct_1", fresh)
 	}
-	a, err := w.gates.Admit(t.Context(), "acct_1", terms, list, usage.Gate{}, 1, true)
+	a, err := w.gates.Admit(t.Context(), "acct_1", terms, list, usage.Gate{}, 1, usage.Turn{Waited: true})
 	if err != nil || len(a.Granted) != n {
 		t.Fatalf("reserve: %d granted, %v", len(a.Granted), err)
 	}

@@ -60,7 +60,7 @@ func (r *round) mayNap(ctx context.Context, list []id.Message, napped time.Durat
 // freed tells after what time one more message may come back, where the ledger is full and bounds the account more than its rate does.
 func (r *round) freed() (step time.Duration, bound bool) {
 	perSecond := r.Hints.Pace(r.accountID, r.Now())
-	if perSecond <= 0 || len(r.gate.Entries) < r.terms.InFlight {
+	if perSecond <= 0 || len(r.gate.Entries) < r.terms.For(r.turn).InFlight {
 		return 0, false
 	}
 	perSecond = max(perSecond, float64(r.terms.InFlight)/unhurried.Seconds())
@@ -71,7 +71,7 @@ func (r *round) freed() (step time.Duration, bound bool) {
 // place gives messages their places in the line for the ledger's.
 func (r *round) place(ctx context.Context, list []id.Message, step time.Duration) error {
 	now := r.Now()
-	first, err := r.Gates.Place(ctx, r.gate, step, int64(len(list)), longestLine)
+	first, err := r.Gates.Place(ctx, r.gate, step, int64(len(list)), longestLine, r.turn.Batch)
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,9 @@ func (b *bench) crowd() (settle func(n int)) {
 	for i := range account.InFlight {
 		list = append(list, b.accept(fmt.Sprintf("+3579910%04d", i), nil))
 	}
-	a, err := b.gates.Admit(b.t.Context(), testAccount, b.d.terms(testAccount), list, usage.Gate{}, 999, true)
+	a, err := b.gates.Admit(b.t.Context(), testAccount, b.d.terms(testAccount), list, usage.Gate{}, 999, usage.Turn{Waited: true})
 	for err == nil && len(a.Granted) < len(list) {
-		a, err = b.gates.Admit(b.t.Context(), testAccount, b.d.terms(testAccount), list, a.Gate, 999, true)
+		a, err = b.gates.Admit(b.t.Context(), testAccount, b.d.terms(testAccount), list, a.Gate, 999, usage.Turn{Waited: true})
 	}
 	if err != nil || len(b.gate().Entries) != account.InFlight {
 		b.t.Fatalf("%d entries, %v", len(b.gate().Entries), err)
@@ -80,7 +80,7 @@ func TestABacklogGetsPlacesInLineForTheLedger(t *testing.T) {
 			t.Fatalf("batch %d comes back after %v, want %v", i, d, want)
 		}
 	}
-	if _, err := b.gates.Place(t.Context(), b.gate(), time.Second, 80, longestLine); err != nil {
+	if _, err := b.gates.Place(t.Context(), b.gate(), time.Second, 80, longestLine, false); err != nil {
 		t.Fatal(err)
 	}
 	end := b.gate().Line

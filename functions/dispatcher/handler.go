@@ -31,12 +31,12 @@ import (
 
 // Gates is what the dispatcher does to an account's gate.
 type Gates interface {
-	Admit(ctx context.Context, accountID string, terms usage.TermsOf, messages []id.Message, hint usage.Gate, nonce uint32, waited bool) (usage.Admission, error)
+	Admit(ctx context.Context, accountID string, terms usage.TermsOf, messages []id.Message, hint usage.Gate, nonce uint32, turn usage.Turn) (usage.Admission, error)
 	Take(ctx context.Context, accountID string, messages []id.Message, nonce uint32) (usage.Gate, error)
 	TakeOver(ctx context.Context, accountID string, terms usage.Terms, e usage.Entry, g usage.Gate, nonce uint32, counts bool) (usage.Gate, error)
 	Settle(ctx context.Context, g usage.Gate, list []usage.Settlement) error
-	Queue(ctx context.Context, g usage.Gate, rate usage.Rate, n int64) (time.Time, error)
-	Place(ctx context.Context, g usage.Gate, step time.Duration, n int64, most time.Duration) (time.Time, error)
+	Queue(ctx context.Context, g usage.Gate, rate usage.Rate, n int64, batch bool) (time.Time, error)
+	Place(ctx context.Context, g usage.Gate, step time.Duration, n int64, most time.Duration, batch bool) (time.Time, error)
 	Read(ctx context.Context, accountID string, consistent bool) (usage.Gate, error)
 	Cross(ctx context.Context, g usage.Gate) (near, full bool, err error)
 }
@@ -107,8 +107,8 @@ type Waiting interface {
 
 // Pace gives slots of a provider that bounds what it takes, of all accounts together or of one sender, and places in the line for them.
 type Pace interface {
-	Take(ctx context.Context, of pace.Subject, r pace.Rate, horizon time.Duration, waited bool) (at time.Time, taken bool, err error)
-	Line(ctx context.Context, of pace.Subject, r pace.Rate) (time.Time, error)
+	Take(ctx context.Context, of pace.Subject, r pace.Rate, horizon time.Duration, turn usage.Turn) (at time.Time, taken bool, err error)
+	Line(ctx context.Context, of pace.Subject, r pace.Rate, batch bool) (time.Time, error)
 }
 
 // Health knows which providers and channels are better left alone for a while, and learns it from calls.
@@ -166,6 +166,12 @@ type delivery struct {
 	queuedAt          time.Time
 }
 
+// sender is whose messages wait for room together: an account's single messages, or those of its batches.
+type sender struct {
+	accountID string
+	batches   bool
+}
+
 // verdict is what SQS is told of a record: done, or to come again after a time.
 type verdict struct {
 	done  bool
@@ -187,7 +193,7 @@ const maxVisibility = 11 * 60 * 60
 // Handle dispatches one batch. Records that are to come again are reported as failures, after their visibility was set; there is never
 // an error.
 func (d *Dispatcher) Handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
-	byAccount := map[string][]delivery{}
+	queues := map[sender][]delivery{}
 	for _, r := range event.Records {
 		accountID, m, err := queue.Parse(r.Body)
 		if err != nil {
@@ -195,7 +201,8 @@ func (d *Dispatcher) Handle(ctx context.Context, event events.SQSEvent) (events.
 			d.Log.ErrorContext(ctx, "unreadable reference dropped", "sqs_message_id", r.MessageId, "bytes", len(r.Body))
 			continue
 		}
-		byAccount[accountID] = append(byAccount[accountID], delivery{
+		from := sender{accountID, m.OfBatch()}
+		queues[from] = append(queues[from], delivery{
 			recordID: r.MessageId, receipt: r.ReceiptHandle, message: m, receives: attribute(r, "ApproximateReceiveCount"), queuedAt: time.UnixMilli(int64(attribute(r, "SentTimestamp"))),
 		})
 	}
@@ -204,16 +211,16 @@ func (d *Dispatcher) Handle(ctx context.Context, event events.SQSEvent) (events.
 		mu       sync.Mutex
 		verdicts = map[string]verdict{}
 	)
-	for accountID, list := range byAccount {
+	for from, list := range queues {
 		accounts.Go(func() {
-			of := d.account(ctx, accountID, list)
+			of := d.dispatch(ctx, from, list)
 			mu.Lock()
 			defer mu.Unlock()
 			maps.Copy(verdicts, of)
 		})
 	}
 	accounts.Wait()
-	out := d.respond(ctx, byAccount, verdicts)
+	out := d.respond(ctx, queues, verdicts)
 	d.Health.Flush(ctx)
 	return out, nil
 }
@@ -227,10 +234,10 @@ func attribute(r events.SQSMessage, name string) int {
 }
 
 // respond sets the visibility of the records that are to come again, and reports them.
-func (d *Dispatcher) respond(ctx context.Context, byAccount map[string][]delivery, verdicts map[string]verdict) events.SQSEventResponse {
+func (d *Dispatcher) respond(ctx context.Context, queues map[sender][]delivery, verdicts map[string]verdict) events.SQSEventResponse {
 	var out events.SQSEventResponse
 	in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &d.QueueURL}
-	for _, list := range byAccount {
+	for _, list := range queues {
 		for _, dl := range list {
 			v := verdicts[dl.recordID]
 			if v.done {
@@ -258,9 +265,10 @@ func (d *Dispatcher) change(ctx context.Context, in *sqs.ChangeMessageVisibility
 	}
 }
 
-// account dispatches the records of one account.
-func (d *Dispatcher) account(ctx context.Context, accountID string, list []delivery) map[string]verdict {
-	r := &round{Dispatcher: d, accountID: accountID, nonce: uint32(d.Random()), verdicts: map[id.Message]verdict{}, byMessage: map[id.Message]delivery{}}
+// dispatch dispatches the records of one account's single messages or of its batches.
+func (d *Dispatcher) dispatch(ctx context.Context, from sender, list []delivery) map[string]verdict {
+	accountID := from.accountID
+	r := &round{Dispatcher: d, accountID: accountID, turn: usage.Turn{Batch: from.batches}, nonce: uint32(d.Random()), verdicts: map[id.Message]verdict{}, byMessage: map[id.Message]delivery{}}
 	for _, dl := range list {
 		if _, twice := r.byMessage[dl.message]; !twice || dl.receives > r.byMessage[dl.message].receives {
 			r.byMessage[dl.message] = dl

@@ -546,7 +546,7 @@ func TestADeadHoldersMessageIsTakenOverWhenItsLeaseIsOver(t *testing.T) {
 			b := newBench(t, 10, slow())
 			b.provider.repeatSafe = tc.repeatSafe
 			m := b.accept("+35799000071", nil)
-			if _, err := b.gates.Admit(t.Context(), testAccount, b.d.terms(testAccount), []id.Message{m}, usage.Gate{}, 1<<30, false); err != nil {
+			if _, err := b.gates.Admit(t.Context(), testAccount, b.d.terms(testAccount), []id.Message{m}, usage.Gate{}, 1<<30, usage.Turn{}); err != nil {
 				t.Fatal(err)
 			}
 			if tc.sent {

@@ -71,7 +71,7 @@ func (q *played) verdictsOf(due []id.Message) map[id.Message]verdict {
 	for _, m := range due {
 		list = append(list, delivery{recordID: m.String(), message: m, receives: q.receives[m] + 1, queuedAt: q.queued[m]})
 	}
-	byRecord := q.d.account(q.t.Context(), testAccount, list)
+	byRecord := q.d.dispatch(q.t.Context(), sender{accountID: testAccount}, list)
 	q.d.Health.Flush(q.t.Context())
 	out := map[id.Message]verdict{}
 	for _, m := range due {

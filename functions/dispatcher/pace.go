@@ -8,6 +8,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/pace"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/usage"
 )
 
 // lookAround is for how long at a time a message stays away that has its place in a sender's line.
@@ -29,7 +30,7 @@ func (a *attempt) slot(ctx context.Context) (*outcome, error) {
 			continue
 		}
 		waited := !b.lines || a.behind || a.resumed || lined(a.m)
-		at, taken, err := a.Pace.Take(ctx, b.of, b.pace(), horizon, waited)
+		at, taken, err := a.Pace.Take(ctx, b.of, b.pace(), horizon, usage.Turn{Batch: a.m.ID.OfBatch(), Waited: waited})
 		switch {
 		case err != nil:
 			return nil, err
@@ -79,7 +80,7 @@ func lined(m message.Message) bool {
 
 // lineUp gives the message a place in its sender's line, once, and keeps it there: whoever comes after it in its conversation waits as long.
 func (a *attempt) lineUp(ctx context.Context, b bound) (*outcome, error) {
-	place, err := a.Pace.Line(ctx, b.of, b.pace())
+	place, err := a.Pace.Line(ctx, b.of, b.pace(), a.m.ID.OfBatch())
 	if err != nil {
 		return nil, err
 	}

@@ -35,10 +35,11 @@ const (
 	settlerEvery = 5
 )
 
-// round is the dispatching of one account's records of a batch.
+// round is the dispatching of one account's records of a batch: of its single messages, or of those that came in batches.
 type round struct {
 	*Dispatcher
 	accountID string
+	turn      usage.Turn
 	nonce     uint32
 	byMessage map[id.Message]delivery
 
@@ -61,11 +62,11 @@ func (r *round) decide(m id.Message, v verdict) {
 // run admits the messages and works on what was admitted, until every record has its verdict or must come again.
 func (r *round) run(ctx context.Context) error {
 	pending := slices.SortedFunc(maps.Keys(r.byMessage), func(a, b id.Message) int { return cmp.Compare(a.Unique, b.Unique) })
-	waited := slices.ContainsFunc(pending, func(m id.Message) bool { return r.byMessage[m].receives > 1 })
+	r.turn.Waited = slices.ContainsFunc(pending, func(m id.Message) bool { return r.byMessage[m].receives > 1 })
 	napped, cleared := time.Duration(0), false
 	r.gate = r.Hints.Gate(r.accountID)
 	for len(pending) > 0 {
-		a, err := r.Gates.Admit(ctx, r.accountID, r.Dispatcher.terms(r.accountID), pending, r.gate, r.nonce, waited)
+		a, err := r.Gates.Admit(ctx, r.accountID, r.Dispatcher.terms(r.accountID), pending, r.gate, r.nonce, r.turn)
 		if err != nil && len(a.Granted) == 0 {
 			return err
 		}
@@ -109,7 +110,7 @@ func (r *round) run(ctx context.Context) error {
 			}
 		case len(a.Delayed) > 0:
 			wait := max(a.Wait, time.Millisecond)
-			if wait <= maxNap && napped+wait <= napBudget && r.timeFor(ctx, wait+callTime) && (waited || !r.gate.Line.After(r.Now())) {
+			if wait <= maxNap && napped+wait <= napBudget && r.timeFor(ctx, wait+callTime) && (r.turn.Waited || !r.gate.Behind(r.turn.Batch).After(r.Now())) {
 				napped += wait
 				if err := r.Sleep(ctx, wait); err != nil {
 					return err
@@ -147,7 +148,7 @@ func (r *round) timeFor(ctx context.Context, d time.Duration) bool {
 
 // line gives messages that found the frequency used up their places in the line.
 func (r *round) line(ctx context.Context, list []id.Message) error {
-	first, err := r.Gates.Queue(ctx, r.gate, r.terms.Rate, int64(len(list)))
+	first, err := r.Gates.Queue(ctx, r.gate, r.terms.For(r.turn).Rate, int64(len(list)), r.turn.Batch)
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func inbound(m *message.Message) {
 func (w *world) admit(mid id.Message) (usage.Gate, usage.Entry) {
 	w.t.Helper()
 	terms := func(ctx context.Context, fresh bool) (usage.Terms, error) { return w.accounts.Terms(ctx, acct, fresh) }
-	a, err := w.gates.Admit(w.t.Context(), acct, terms, []id.Message{mid}, usage.Gate{}, mathrand.Uint32(), true)
+	a, err := w.gates.Admit(w.t.Context(), acct, terms, []id.Message{mid}, usage.Gate{}, mathrand.Uint32(), usage.Turn{Waited: true})
 	w.must(err)
 	if len(a.Granted) != 1 {
 		w.t.Fatalf("not granted: %+v", a)

@@ -63,9 +63,9 @@ type Health interface {
 
 // Providers gives entries of the registry, at most 5 s old by Get and as they are by Read, and what one said at a version.
 type Providers interface {
+	api.ProviderVersions
 	Get(ctx context.Context, providerID string) (registry.Entry, error)
 	Read(ctx context.Context, providerID string) (registry.Entry, error)
-	Version(ctx context.Context, providerID string, version int64) (registry.Change, error)
 }
 
 // Queue makes messages known to the dispatcher.

@@ -41,28 +41,12 @@ func (h *Handler) GetMessage(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
-	v := api.MessageOf(m, where(m))
-	v.Latency = api.LatencyOf(m)
-	if v.Transfer, err = h.transfer(ctx, m); err != nil {
+	v, err := api.WholeMessageOf(ctx, m, where(m), h.Providers)
+	if err != nil {
 		api.WriteError(w, r, api.TryAgain(r, err))
 		return
 	}
 	api.WriteJSON(w, http.StatusOK, v)
-}
-
-// transfer says to whom a message was handed over, and to which countries that provider took data by its entry of then. It
-// is nil before the hand-over.
-func (h *Handler) transfer(ctx context.Context, m message.Message) (*api.Transfer, error) {
-	if m.ProviderVersion == 0 {
-		return nil, nil
-	}
-	t := &api.Transfer{ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion}
-	c, err := h.Providers.Version(ctx, m.ProviderID, m.ProviderVersion)
-	if errors.Is(err, registry.ErrNotFound) {
-		return t, nil // an entry from before versions were kept
-	}
-	t.Countries = c.Entry.TransferCountries
-	return t, err
 }
 
 // find reads the message that the path names.

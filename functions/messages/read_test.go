@@ -438,7 +438,7 @@ func TestCancelAndDispatchAtOnceEndInOne(t *testing.T) {
 		s.must(err)
 		sent := make(chan bool)
 		go func() {
-			a, err := s.h.Gates.Admit(context.WithoutCancel(t.Context()), testAccount, func(context.Context, bool) (usage.Terms, error) { return terms, nil }, []id.Message{mid}, usage.Gate{}, 7, true)
+			a, err := s.h.Gates.Admit(context.WithoutCancel(t.Context()), testAccount, func(context.Context, bool) (usage.Terms, error) { return terms, nil }, []id.Message{mid}, usage.Gate{}, 7, usage.Turn{Waited: true})
 			if err != nil || len(a.Granted) == 0 {
 				sent <- false
 				return

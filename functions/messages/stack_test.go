@@ -308,7 +308,7 @@ func (s *stack) reserve(messageID string) (usage.Gate, usage.Entry) {
 	terms, err := s.accounts.Terms(s.t.Context(), testAccount, true)
 	s.must(err)
 	mid := s.mid(messageID)
-	a, err := s.h.Gates.Admit(s.t.Context(), testAccount, func(context.Context, bool) (usage.Terms, error) { return terms, nil }, []id.Message{mid}, usage.Gate{}, mathrand.Uint32(), true)
+	a, err := s.h.Gates.Admit(s.t.Context(), testAccount, func(context.Context, bool) (usage.Terms, error) { return terms, nil }, []id.Message{mid}, usage.Gate{}, mathrand.Uint32(), usage.Turn{Waited: true})
 	s.must(err)
 	if len(a.Granted) != 1 {
 		s.t.Fatalf("not granted: %+v", a)

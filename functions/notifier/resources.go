@@ -30,8 +30,8 @@ type views struct {
 		Lookup(ctx context.Context, channelID string) (channel.Channel, error)
 	}
 	providers interface {
+		api.ProviderVersions
 		Read(ctx context.Context, providerID string) (registry.Entry, error)
-		Version(ctx context.Context, providerID string, version int64) (registry.Change, error)
 	}
 	health interface {
 		States(ctx context.Context, of ...health.Subject) (map[health.Subject]health.Report, error)
@@ -109,18 +109,7 @@ func (v *views) message(ctx context.Context, e event.Event) (any, error) {
 	if m.Scheduled(v.now()) {
 		place = api.NotDue
 	}
-	out := api.MessageOf(m, place)
-	out.Latency = api.LatencyOf(m)
-	if m.ProviderVersion == 0 {
-		return out, nil
-	}
-	out.Transfer = &api.Transfer{ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion}
-	c, err := v.providers.Version(ctx, m.ProviderID, m.ProviderVersion)
-	if err != nil && !errors.Is(err, registry.ErrNotFound) {
-		return nil, err
-	}
-	out.Transfer.Countries = c.Entry.TransferCountries
-	return out, nil
+	return api.WholeMessageOf(ctx, m, place, v.providers)
 }
 
 func (v *views) channel(ctx context.Context, e event.Event) (any, error) {

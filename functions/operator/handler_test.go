@@ -127,7 +127,7 @@ func (w *world) send(t *testing.T, accountID string, n int) usage.Admission {
 	terms := func(ctx context.Context, fresh bool) (usage.Terms, error) {
 		return w.accounts.Terms(ctx, accountID, fresh)
 	}
-	a, err := w.gates.Admit(t.Context(), accountID, terms, list, usage.Gate{}, 1, true)
+	a, err := w.gates.Admit(t.Context(), accountID, terms, list, usage.Gate{}, 1, usage.Turn{Waited: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -240,7 +240,7 @@ func (d *dispatch) run(ctx context.Context) (bool, error) {
 	terms := func(ctx context.Context, fresh bool) (usage.Terms, error) {
 		return d.w.plans.Terms(ctx, d.account, fresh)
 	}
-	a, err := d.gates.Admit(ctx, d.account, terms, []id.Message{d.mid}, usage.Gate{}, d.nonce, true)
+	a, err := d.gates.Admit(ctx, d.account, terms, []id.Message{d.mid}, usage.Gate{}, d.nonce, usage.Turn{Waited: true})
 	switch {
 	case err != nil:
 		return false, err

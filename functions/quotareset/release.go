@@ -39,9 +39,9 @@ type releasing struct {
 	restrictions restriction.Set
 	sum          *ShardSummary
 
-	// room is how many units are free; start and interval spread the released messages at the plan's rate.
-	room            int64
-	start, interval time.Duration
+	// room is how many units are free; start, of single messages and of those of batches, and interval spread the released messages at the plan's rate.
+	room                            int64
+	start, startOfBatches, interval time.Duration
 	// turns are when the next message of a conversation may come, of those that have been released already.
 	turns map[string]time.Duration
 	// stuck are conversations with a message that stays held: the later ones stay behind it.
@@ -86,6 +86,7 @@ func (rel *releasing) run(ctx, work context.Context) error {
 	if rate := rel.terms.Rate; rate.Limit > 0 {
 		rel.interval = rate.Window / time.Duration(rate.Limit)
 		rel.start = max(rel.gate.Wait(now, rate, 1), rel.gate.Line.Sub(now), 0)
+		rel.startOfBatches = max(rel.start, rel.gate.BatchLine.Sub(now))
 	}
 	page := attr.Page{Size: heldPage}
 	for scanned := 0; ; {
@@ -192,7 +193,11 @@ func (rel *releasing) restricted(m message.Message) bool {
 
 // delay is when a message is to become visible: at the plan's rate, and after the one before it to the same person.
 func (rel *releasing) delay(m message.Message) time.Duration {
-	return max(rel.start+time.Duration(rel.count)*rel.interval, rel.turns[m.ID.Conversation])
+	start := rel.start
+	if m.ID.OfBatch() {
+		start = rel.startOfBatches
+	}
+	return max(start+time.Duration(rel.count)*rel.interval, rel.turns[m.ID.Conversation])
 }
 
 func (rel *releasing) obstacle(ctx context.Context, channelID string) (string, error) {

@@ -18,9 +18,9 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
-	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/restriction"
+	"contactcenter/shared/sign"
 )
 
 // Channels knows the channels that an account has and had.
@@ -28,11 +28,6 @@ type Channels interface {
 	Lookup(ctx context.Context, channelID string) (channel.Channel, error)
 	// Ever gives every channel that an account has or had.
 	Ever(ctx context.Context, accountID string) ([]channel.Channel, error)
-}
-
-// Providers knows what was said of a provider when a message was handed over.
-type Providers interface {
-	Version(ctx context.Context, providerID string, version int64) (registry.Change, error)
 }
 
 // Accounts knows the restrictions of accounts.
@@ -43,11 +38,16 @@ type Accounts interface {
 // Handler answers the routes of recipients. A blocked account may use all of them: they are about people, not about
 // sending. A recipient that is restricted itself keeps its addresses while that holds: they are what it is known by.
 type Handler struct {
-	Recipients    *recipient.Store
-	Accounts      Accounts
-	Messages      *message.Store
-	Channels      Channels
-	Providers     Providers
+	Recipients  *recipient.Store
+	Accounts    Accounts
+	Messages    *message.Store
+	Channels    Channels
+	Providers   api.ProviderVersions
+	Audit       Audit
+	Acceptances Acceptances
+	Requests    Requests
+	// Signer signs evidence.
+	Signer        sign.Key
 	Queue         *recipient.Queue
 	Keys          *idempotency.Middleware
 	IDs           id.Source

@@ -143,7 +143,7 @@ func (s *Store) Reopen(ctx context.Context, c Closure, by string, e audit.Event)
 		return err
 	}
 	c.Status = Reopened
-	update, err := s.closureUpdate(c, Closing)
+	update, err := closureUpdate(c, Closing)
 	if err != nil {
 		return err
 	}
@@ -153,42 +153,37 @@ func (s *Store) Reopen(ctx context.Context, c Closure, by string, e audit.Event)
 			err = ErrClosureChanged
 		}
 		return without(set, c.RestrictionID), err
-	}, lifted, types.TransactWriteItem{Update: update})
+	}, lifted, types.TransactWriteItem{Update: update.Part(s.Table, closureKey(c.AccountID))})
 }
 
 // Advance records how far the purge of an account is; c.Status is what it is from now on, was what it was. It returns
 // ErrClosureChanged when somebody else works on it.
 func (s *Store) Advance(ctx context.Context, c *Closure, was ClosureStatus) error {
-	u, err := s.closureUpdate(*c, was)
+	u, err := closureUpdate(*c, was)
 	if err != nil {
 		return err
 	}
-	_, err = s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: u.TableName, Key: u.Key, UpdateExpression: u.UpdateExpression, ConditionExpression: u.ConditionExpression,
-		ExpressionAttributeNames: u.ExpressionAttributeNames, ExpressionAttributeValues: u.ExpressionAttributeValues,
-	})
-	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
-		return ErrClosureChanged
-	}
+	_, applied, err := u.Apply(ctx, s.DB, s.Table, closureKey(c.AccountID))
 	if err != nil {
 		return fmt.Errorf("record closure: %w", err)
+	}
+	if !applied {
+		return ErrClosureChanged
 	}
 	c.step++
 	return nil
 }
 
 // closureUpdate writes a closure over what was read.
-func (s *Store) closureUpdate(c Closure, was ClosureStatus) (*types.Update, error) {
+func closureUpdate(c Closure, was ClosureStatus) (*attr.Update, error) {
 	body, err := attr.JSON(c)
 	if err != nil {
 		return nil, err
 	}
-	return &types.Update{
-		TableName: &s.Table, Key: closureKey(c.AccountID), UpdateExpression: aws.String("SET #body = :body, #step = :next, #status = :status"),
-		ConditionExpression:      aws.String("#step = :seen AND #status = :was"),
-		ExpressionAttributeNames: map[string]string{"#body": attrBody, "#step": attrStep, "#status": attrClosure},
-		ExpressionAttributeValues: attr.Item{
-			":body": body, ":seen": attr.Int(c.step), ":next": attr.Int(c.step + 1), ":status": attr.String(string(c.Status)), ":was": attr.String(string(was)),
-		},
-	}, nil
+	u := new(attr.Update)
+	u.Require(u.Is(attrStep, "=", attr.Int(c.step)), u.Is(attrClosure, "=", attr.String(string(was))))
+	u.Set(attrBody, body)
+	u.Set(attrStep, attr.Int(c.step+1))
+	u.Set(attrClosure, attr.String(string(c.Status)))
+	return u, nil
 }

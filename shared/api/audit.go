@@ -29,17 +29,19 @@ func AuditRecordOf(e audit.Event) AuditRecord {
 		ID: e.ID, At: At(e.At), AccountID: e.AccountID, Action: e.Action, Target: e.Target, Before: e.Before, After: e.After, Reason: e.Reason,
 		Actor:         AuditActor{Kind: AuditActorKind(e.Actor.Kind), ID: e.Actor.ID, AccountID: e.Actor.AccountID},
 		InstructionID: e.InstructionID, ComplaintID: e.ComplaintID, RequestID: e.RequestID, SourceIP: e.SourceIP, RulesVersion: e.RulesVersion,
+		Sequence: e.Sequence, PreviousHash: e.PreviousHash, Hash: e.Hash, WithheldHash: e.WithheldHash, WithheldSalt: e.WithheldSalt,
 	}
 }
 
 // OwnAuditRecordOf shows an event to the account that it concerns, and whether it is shown at all. Of an act of the operator's
-// the account sees what was done and why, but neither who did it and from where, nor anything of a complaint behind it.
+// the account sees what was done and why, but neither who did it and from where, nor anything of a complaint behind it: what
+// chain.Withhold leaves, so that the account can check the event's hash.
 func OwnAuditRecordOf(e audit.Event) (record AuditRecord, shown bool) {
 	if strings.HasPrefix(e.Action, "complaint.") {
 		return AuditRecord{}, false
 	}
 	out := AuditRecordOf(e)
-	out.ComplaintID, out.Before, out.After = "", withoutComplaint(e.Before), withoutComplaint(e.After)
+	out.ComplaintID, out.WithheldSalt, out.Before, out.After = "", "", withoutComplaint(e.Before), withoutComplaint(e.After)
 	if e.Actor.Kind != audit.User {
 		out.Actor.ID, out.RequestID, out.SourceIP = "", "", ""
 	}
@@ -51,5 +53,16 @@ func withoutComplaint(values map[string]any) map[string]any {
 	maps.DeleteFunc(out, func(name string, _ any) bool {
 		return strings.Contains(name, "complain") || strings.Contains(name, "claim")
 	})
+	return out
+}
+
+// AuditVerificationOf shows what a check of a chain of events found.
+func AuditVerificationOf(v audit.Verification) AuditVerification {
+	out := AuditVerification{
+		Verified: v.Verified, Events: v.Events, Unchained: v.Unchained, From: v.From, To: v.To, HeadHash: v.HeadHash, NextPageToken: v.Next,
+	}
+	if b := v.FirstBroken; b != nil {
+		out.FirstBroken = &AuditBroken{ID: b.ID, Sequence: b.Sequence, Why: AuditBrokenWhy(b.Why)}
+	}
 	return out
 }

@@ -1,6 +1,12 @@
 package api
 
-import "contactcenter/shared/message"
+import (
+	"context"
+	"errors"
+
+	"contactcenter/shared/message"
+	"contactcenter/shared/provider/registry"
+)
 
 // AcceptedMessageOf shows a message as it was when it was accepted.
 func AcceptedMessageOf(m message.Message) Message {
@@ -101,8 +107,36 @@ func (p Place) reason() string {
 	return ""
 }
 
-// LatencyOf shows where an outbound message's time went; nil until its provider has taken it.
-func LatencyOf(m message.Message) *Latency {
+// ProviderVersions knows what was said of a provider when a message was handed over. *registry.Store is one.
+type ProviderVersions interface {
+	Version(ctx context.Context, providerID string, version int64) (registry.Change, error)
+}
+
+// WholeMessageOf shows a message with all that is known of it, as its GET does and its events do. Providers give what they
+// said when it was handed over: one request, none when that is in memory.
+func WholeMessageOf(ctx context.Context, m message.Message, p Place, providers ProviderVersions) (Message, error) {
+	v := MessageOf(m, p)
+	v.Latency = latencyOf(m)
+	var err error
+	v.Transfer, err = TransferOf(ctx, m, providers)
+	return v, err
+}
+
+// TransferOf shows to whom a message was handed over, and to which countries that provider took data by its entry of then.
+// It is nil before the hand-over.
+func TransferOf(ctx context.Context, m message.Message, providers ProviderVersions) (*Transfer, error) {
+	if m.ProviderVersion == 0 {
+		return nil, nil
+	}
+	c, err := providers.Version(ctx, m.ProviderID, m.ProviderVersion)
+	if err != nil && !errors.Is(err, registry.ErrNotFound) { // an entry from before versions were kept names no countries
+		return nil, err
+	}
+	return &Transfer{ProviderID: m.ProviderID, ProviderVersion: m.ProviderVersion, Countries: c.Entry.TransferCountries}, nil
+}
+
+// latencyOf shows where an outbound message's time went; nil until its provider has taken it.
+func latencyOf(m message.Message) *Latency {
 	l, known := m.Latency()
 	if !known {
 		return nil

@@ -68,6 +68,33 @@ func (e AuditActorKind) Valid() bool {
 	}
 }
 
+// Defines values for AuditBrokenWhy.
+const (
+	AuditBrokenWhyChanged  AuditBrokenWhy = "changed"
+	AuditBrokenWhyMissing  AuditBrokenWhy = "missing"
+	AuditBrokenWhyReplaced AuditBrokenWhy = "replaced"
+	AuditBrokenWhyUnlinked AuditBrokenWhy = "unlinked"
+	AuditBrokenWhyUnplaced AuditBrokenWhy = "unplaced"
+)
+
+// Valid indicates whether the value is a known member of the AuditBrokenWhy enum.
+func (e AuditBrokenWhy) Valid() bool {
+	switch e {
+	case AuditBrokenWhyChanged:
+		return true
+	case AuditBrokenWhyMissing:
+		return true
+	case AuditBrokenWhyReplaced:
+		return true
+	case AuditBrokenWhyUnlinked:
+		return true
+	case AuditBrokenWhyUnplaced:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Capacity.
 const (
 	CapacityLegalEntity Capacity = "legal_entity"
@@ -797,6 +824,23 @@ type AuditActor struct {
 // AuditActorKind defines model for AuditActor.Kind.
 type AuditActorKind string
 
+// AuditBroken The first event that does not hold; absent if all do.
+type AuditBroken struct {
+	// ID Absent if it is not there, and nothing tells which it was.
+	ID string `json:"id,omitempty"`
+
+	// Sequence Its place; absent if it has none.
+	Sequence int64 `json:"sequence,omitempty"`
+
+	// Why `changed`: it does not have the hash of what it says. `missing`: it is not there. `unlinked`: it does not name the hash of the one before.
+	// `unplaced`: it is not one of the chain, and not older either. `replaced`: another was written at its place.
+	Why AuditBrokenWhy `json:"why"`
+}
+
+// AuditBrokenWhy `changed`: it does not have the hash of what it says. `missing`: it is not there. `unlinked`: it does not name the hash of the one before.
+// `unplaced`: it is not one of the chain, and not older either. `replaced`: another was written at its place.
+type AuditBrokenWhy string
+
 // AuditRecord defines model for AuditRecord.
 type AuditRecord struct {
 	// AccountID Whose account it concerns; absent: the operator's own affairs.
@@ -815,17 +859,34 @@ type AuditRecord struct {
 	At Time `json:"at"`
 
 	// Before What was changed, as it was; absent: it was not there.
-	Before        map[string]interface{} `json:"before,omitempty"`
-	ComplaintID   string                 `json:"complaint_id,omitempty"`
-	ID            string                 `json:"id"`
-	InstructionID string                 `json:"instruction_id,omitempty"`
-	Reason        string                 `json:"reason,omitempty"`
-	RequestID     string                 `json:"request_id,omitempty"`
-	RulesVersion  string                 `json:"rules_version,omitempty"`
-	SourceIP      string                 `json:"source_ip,omitempty"`
+	Before      map[string]interface{} `json:"before,omitempty"`
+	ComplaintID string                 `json:"complaint_id,omitempty"`
+
+	// Hash SHA-256, in hexadecimal digits, over the canonical form (RFC 8785) of this object without `hash`, `withheld_salt` and what an account is not
+	// shown: `complaint_id`, in `before` and `after` whatever has `complain` or `claim` in its name, and, unless `actor.kind` is `user`, `actor.id`,
+	// `request_id` and `source_ip`. An object that would then be empty is left out.
+	Hash          string `json:"hash,omitempty"`
+	ID            string `json:"id"`
+	InstructionID string `json:"instruction_id,omitempty"`
+
+	// PreviousHash The `hash` of the event before, 64 zeros for the first.
+	PreviousHash string `json:"previous_hash,omitempty"`
+	Reason       string `json:"reason,omitempty"`
+	RequestID    string `json:"request_id,omitempty"`
+	RulesVersion string `json:"rules_version,omitempty"`
+
+	// Sequence The event's place in the chain of its account, or of the operator's own affairs; absent: it is older than the chain.
+	Sequence int64  `json:"sequence,omitempty"`
+	SourceIP string `json:"source_ip,omitempty"`
 
 	// Target The id of what was changed.
 	Target string `json:"target"`
+
+	// WithheldHash The same over an object of those members, if there are any, and `withheld_salt`. It stands for them under `hash`.
+	WithheldHash string `json:"withheld_hash,omitempty"`
+
+	// WithheldSalt Thirty-two random hexadecimal digits. Only the operator sees them.
+	WithheldSalt string `json:"withheld_salt,omitempty"`
 }
 
 // AuditRecordList defines model for AuditRecordList.
@@ -834,6 +895,33 @@ type AuditRecordList struct {
 
 	// NextPageToken Absent on the last page.
 	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// AuditVerification defines model for AuditVerification.
+type AuditVerification struct {
+	// Events How many events were found to be in order.
+	Events int `json:"events"`
+
+	// FirstBroken The first event that does not hold; absent if all do.
+	FirstBroken *AuditBroken `json:"first_broken,omitempty"`
+
+	// From The `sequence` of the first of `events`; 1 is where the chain begins. Absent: there is none.
+	From int64 `json:"from,omitempty"`
+
+	// HeadHash The `hash` of the last. Whoever keeps it and `to` can prove later that everything up to there is as it was.
+	HeadHash string `json:"head_hash,omitempty"`
+
+	// NextPageToken Absent when all was looked at and when something is broken.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// To The `sequence` of the last.
+	To int64 `json:"to,omitempty"`
+
+	// Unchained How many are older than the chain, and can't be vouched for.
+	Unchained int `json:"unchained"`
+
+	// Verified All that was looked at is in order. With `next_page_token`, what follows was not looked at yet.
+	Verified bool `json:"verified"`
 }
 
 // BatchResult Has either the message that was accepted, or the problem that it would have been answered with by itself.
@@ -969,6 +1057,19 @@ type Closure struct {
 
 // ClosureStatus defines model for ClosureStatus.
 type ClosureStatus string
+
+// CollectEvidenceRequest Example: {"period":{"from":"2026-11-01T00:00:00.000Z","to":"2026-12-01T00:00:00.000Z"}}
+type CollectEvidenceRequest struct {
+	// EvidenceRequestID The operator's request that it answers. Its period holds where none is given.
+	EvidenceRequestID *string `json:"evidence_request_id,omitempty"`
+
+	// PageSize How many messages a part has at most.
+	PageSize *int `json:"page_size,omitempty"`
+
+	// PageToken For the next part, with no `period` and no `evidence_request_id`.
+	PageToken *string         `json:"page_token,omitempty"`
+	Period    *EvidencePeriod `json:"period,omitempty"`
+}
 
 // Complaint defines model for Complaint.
 type Complaint struct {
@@ -1301,6 +1402,25 @@ type Erasure struct {
 
 // ErasureStatus defines model for ErasureStatus.
 type ErasureStatus string
+
+// EvidenceBundle defines model for EvidenceBundle.
+type EvidenceBundle struct {
+	// ID Of the bundle; its parts have the same.
+	ID string `json:"id"`
+
+	// Jws The signed part: a compact JWS (RFC 7515), EdDSA over Ed25519 (RFC 8037).
+	Jws  string `json:"jws"`
+	Last bool   `json:"last"`
+
+	// NextPageToken Absent on the last part.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// Part Counts from 1.
+	Part int `json:"part"`
+
+	// Sha256 Of `jws`, as it is written. The last part's stands for all, because each names the one before.
+	Sha256 string `json:"sha256"`
+}
 
 // EvidenceDecision defines model for EvidenceDecision.
 type EvidenceDecision string

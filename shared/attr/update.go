@@ -1,6 +1,10 @@
 package attr
 
 import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,6 +63,19 @@ func (u *Update) Value(v types.AttributeValue) string {
 // Set gives an attribute a value.
 func (u *Update) Set(attribute string, v types.AttributeValue) {
 	u.Assign(u.Name(attribute), u.Value(v))
+}
+
+// SetOnce gives an attribute a value, unless it has one.
+func (u *Update) SetOnce(attribute string, v types.AttributeValue) {
+	name := u.Name(attribute)
+	u.Assign(name, "if_not_exists("+name+", "+u.Value(v)+")")
+}
+
+// SetAll gives several attributes their values, in the order of their names.
+func (u *Update) SetAll(values Item) {
+	for _, attribute := range slices.Sorted(maps.Keys(values)) {
+		u.Set(attribute, values[attribute])
+	}
 }
 
 // Assign gives a path what an expression of names and values comes to. DynamoDB gives every expression the item as it
@@ -125,6 +142,32 @@ func (u *Update) Exists(attribute string) string {
 // Absent is the condition that an attribute is not there.
 func (u *Update) Absent(attribute string) string {
 	return "attribute_not_exists(" + u.Name(attribute) + ")"
+}
+
+// AbsentOr is the condition that an attribute is not there or compares to a value as the operator says.
+func (u *Update) AbsentOr(attribute, operator string, v types.AttributeValue) string {
+	return u.Either(u.Absent(attribute), u.Is(attribute, operator, v))
+}
+
+// Updater is the part of a DynamoDB client that makes updates.
+type Updater interface {
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+}
+
+// Apply makes the update in one request. It gives the item as it is then, and whether the conditions held: when they did
+// not, nothing was written, and a nil item says that there is none.
+func (u *Update) Apply(ctx context.Context, db Updater, table string, key Item) (it Item, applied bool, err error) {
+	in := u.Input(table, key)
+	in.ReturnValues, in.ReturnValuesOnConditionCheckFailure = types.ReturnValueAllNew, types.ReturnValuesOnConditionCheckFailureAllOld
+	out, err := db.UpdateItem(ctx, in)
+	refused := new(types.ConditionalCheckFailedException)
+	if errors.As(err, &refused) {
+		return refused.Item, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return out.Attributes, true, nil
 }
 
 // Input gives the request that makes the update.

@@ -1,7 +1,6 @@
 package attr_test
 
 import (
-	"errors"
 	"reflect"
 	"testing"
 
@@ -30,6 +29,8 @@ func TestAnUpdateWritesItsExpressions(t *testing.T) {
 		{"a number that is there is increased", func(u *attr.Update) { u.Increase("left", -2) }, "SET #left = #left + :0", ""},
 		{"a list is begun where there is none", func(u *attr.Update) { u.Append("steps", attr.Strings([]string{"sent"})) },
 			"SET #steps = list_append(if_not_exists(#steps, :0), :1)", ""},
+		{"a value is set once", func(u *attr.Update) { u.SetOnce("created", attr.Int(1)) }, "SET #created = if_not_exists(#created, :0)", ""},
+		{"many values are set in the order of their names", func(u *attr.Update) { u.SetAll(attr.Item{"b": attr.Int(1), "a": attr.Int(2)}) }, "SET #a = :0, #b = :1", ""},
 		{"a path leads into a map, under any key", func(u *attr.Update) {
 			path := u.Name("leases") + "." + u.Key("a.b c")
 			u.Assign(path, u.Name("seq")+" + "+u.Value(attr.Int(1)))
@@ -37,7 +38,7 @@ func TestAnUpdateWritesItsExpressions(t *testing.T) {
 		}, "SET #leases.#0 = #seq + :0 REMOVE #leases.#1", ""},
 		{"all conditions must hold, and one of those that are alternatives", func(u *attr.Update) {
 			u.Remove("a")
-			u.Require(u.Exists("pk"), u.Either(u.Absent("fence"), u.Is("fence", "<=", attr.Int(7))))
+			u.Require(u.Exists("pk"), u.AbsentOr("fence", "<=", attr.Int(7)))
 			u.Require(u.OneOf("outcome", "queued", "held"))
 		}, "REMOVE #a", "attribute_exists(#pk) AND (attribute_not_exists(#fence) OR #fence <= :0) AND #outcome IN (:1, :2)"},
 	} {
@@ -85,7 +86,7 @@ func TestAnUpdateDoesWhatItSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	var u attr.Update
-	u.Require(u.OneOf("status", "on", "held"), u.Either(u.Absent("fence"), u.Is("fence", "<=", attr.Int(7))), u.Is("left", ">=", attr.Int(2)))
+	u.Require(u.OneOf("status", "on", "held"), u.AbsentOr("fence", "<=", attr.Int(7)), u.Is("left", ">=", attr.Int(2)))
 	u.Set("status", attr.String("off"))
 	u.Increase("left", -2)
 	u.Append("steps", attr.Strings([]string{"sent"}))
@@ -93,20 +94,23 @@ func TestAnUpdateDoesWhatItSays(t *testing.T) {
 	u.Remove("old", "never")
 	u.RemovePath(u.Name("leases") + "." + u.Key("a.b c"))
 	u.Add("calls", 3)
-	in := u.Input(table, key)
-	in.ReturnValues = types.ReturnValueAllNew
-	out, err := env.DynamoDB.UpdateItem(t.Context(), in)
-	if err != nil {
-		t.Fatal(err)
+	it, applied, err := u.Apply(t.Context(), env.DynamoDB, table, key)
+	if err != nil || !applied {
+		t.Fatal(applied, err)
 	}
 	want := attr.Item{
 		"pk": key["pk"], "sk": key["sk"], "status": attr.String("off"), "left": attr.Int(3), "steps": attr.Strings([]string{"sent"}), "copy": attr.Int(1),
 		"calls": attr.Int(3), "leases": &types.AttributeValueMemberM{Value: attr.Item{"kept": attr.Int(2)}},
 	}
-	if !reflect.DeepEqual(out.Attributes, want) {
-		t.Errorf("the item is %v", out.Attributes)
+	if !reflect.DeepEqual(it, want) {
+		t.Errorf("the item is %v", it)
 	}
-	if _, err := env.DynamoDB.UpdateItem(t.Context(), in); !errors.As(err, new(*types.ConditionalCheckFailedException)) {
-		t.Errorf("again: %v, want a refusal", err)
+	it, applied, err = u.Apply(t.Context(), env.DynamoDB, table, key)
+	if err != nil || applied || !reflect.DeepEqual(it, want) {
+		t.Errorf("again: %v, applied %t, %v; want a refusal with the item as it is", it, applied, err)
+	}
+	it, applied, err = u.Apply(t.Context(), env.DynamoDB, table, attr.Item{"pk": attr.String("p"), "sk": attr.String("none")})
+	if err != nil || applied || it != nil {
+		t.Errorf("of an item that is not there: %v, applied %t, %v; want a refusal", it, applied, err)
 	}
 }

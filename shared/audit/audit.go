@@ -32,7 +32,7 @@ type Actor struct {
 
 // Event is one change of state. It is written once and never changed.
 type Event struct {
-	// ID and At are given by Log.Write where they are missing. Ids sort by time.
+	// ID is given by Log.Write, and At where it is missing. Ids sort by time, and those of one chain by their places in it.
 	ID string
 	At time.Time
 	// AccountID is whose account it concerns; "": the operator's own affairs, which no account sees.
@@ -52,6 +52,12 @@ type Event struct {
 	RequestID, SourceIP        string
 	// RulesVersion is the version of the Rules that the act was done under or that it confirms.
 	RulesVersion string
+	// Sequence is the event's place in the chain of its account, from 1, or of the operator's own affairs; 0: it is older than
+	// the chain. PreviousHash and Hash are hexadecimal digits; WithheldSalt and WithheldHash stand for what the account is
+	// not shown, where there is such (see package chain). Log.Write gives them.
+	Sequence                   int64
+	PreviousHash, Hash         string
+	WithheldSalt, WithheldHash string
 }
 
 // MaxValues bounds Before and After together, as JSON, in bytes.

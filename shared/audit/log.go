@@ -3,9 +3,11 @@ package audit
 import (
 	"cmp"
 	"context"
-	"encoding/json"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -18,45 +20,21 @@ import (
 	"contactcenter/shared/id"
 )
 
-// Items: pk "account#<account id>" or "operator", sk event id. Index "shard": gk one of the shards, gs event id; a shard is
-// what keeps a single partition from taking every event of the Contact Center.
-const (
-	attrPK          = "pk"
-	attrSK          = "sk"
-	attrShard       = "gk"
-	attrShardSort   = "gs"
-	attrAt          = "at"
-	attrAccount     = "account_id"
-	attrActorKind   = "actor_kind"
-	attrActorID     = "actor_id"
-	attrActorOf     = "actor_account_id"
-	attrAction      = "action"
-	attrTarget      = "target"
-	attrBefore      = "before"
-	attrAfter       = "after"
-	attrReason      = "reason"
-	attrInstruction = "instruction_id"
-	attrComplaint   = "complaint_id"
-	attrRequest     = "request_id"
-	attrSourceIP    = "source_ip"
-	attrRules       = "rules_version"
-
-	accountPrefix = "account#"
-	operatorsOwn  = "operator"
-
-	// ShardIndex lists all events, by shard.
-	ShardIndex = "shard"
-)
+// ShardIndex lists all events, by shard.
+const ShardIndex = "shard"
 
 // Shards is how many partitions the operator's list is spread over: as many queries make one page.
 const Shards = 4
 
-// MaxChanges is how many changes may be written with one event: DynamoDB takes 100 items in a transaction.
-const MaxChanges = 99
+// MaxChanges is how many changes may be written with one event: DynamoDB takes 100 items in a transaction, and the event has two.
+const MaxChanges = 98
 
+// A transaction that meets another is tried again after a random part of a wait that doubles: 3 s in all, so that a hundred acts
+// of one account at the same moment find their places.
 const (
-	conflictTries = 4
-	conflictWait  = 25 * time.Millisecond
+	tries     = 20
+	firstWait = 20 * time.Millisecond
+	mostWait  = 400 * time.Millisecond
 )
 
 // DynamoDB is what the log needs of the AWS client.
@@ -73,31 +51,23 @@ type Log struct {
 	Now   func() time.Time
 }
 
-// Write makes the changes and adds the event, all or nothing, in one transaction. When a change's condition does not hold it
-// writes nothing and returns a *Refused with what is stored; it asks for that itself. A transaction that meets another is tried
-// again a few times within 200 ms. An unknown outcome (a timeout) may have written: who tries again does so with conditions that
-// then no longer hold.
+// Write makes the changes and adds the event to its chain, all or nothing, in one transaction. When a change's condition does not
+// hold it writes nothing and returns a *Refused with what is stored; it asks for that itself. When another event takes the place
+// first, or the transaction meets another, it is tried again for 3 s at most. An unknown outcome (a timeout) may have written: who
+// tries again does so with conditions that then no longer hold.
 func (l *Log) Write(ctx context.Context, e Event, changes ...types.TransactWriteItem) error {
 	if len(changes) > MaxChanges {
 		return fmt.Errorf("write audit event: %d changes are too many", len(changes))
 	}
-	e, err := l.complete(e)
-	if err != nil {
-		return err
+	if e.Action == "" || e.Target == "" || e.Actor.Kind == "" || e.Actor.ID == "" {
+		return errIncomplete
 	}
-	it, err := encode(e)
-	if err != nil {
-		return err
+	asking := make([]types.TransactWriteItem, len(changes))
+	for i, c := range changes {
+		asking[i] = askingForItem(c)
 	}
-	in := &dynamodb.TransactWriteItemsInput{ClientRequestToken: &e.ID, TransactItems: make([]types.TransactWriteItem, 0, len(changes)+1)}
-	for _, c := range changes {
-		in.TransactItems = append(in.TransactItems, askingForItem(c))
-	}
-	in.TransactItems = append(in.TransactItems, types.TransactWriteItem{Put: &types.Put{
-		TableName: &l.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
-	}})
 	for try := 1; ; try++ {
-		_, err = l.DB.TransactWriteItems(ctx, in)
+		err := l.write(ctx, e, asking)
 		if err == nil {
 			return nil
 		}
@@ -108,29 +78,48 @@ func (l *Log) Write(ctx context.Context, e Event, changes ...types.TransactWrite
 		if r := refusal(canceled, len(changes)); r != nil {
 			return r
 		}
-		if try == conflictTries || !conflict(canceled) {
+		if try == tries || !met(canceled, len(changes)) {
 			return fmt.Errorf("write audit event: %w", err)
 		}
-		if err := awsclient.Wait(ctx, time.Duration(try)*conflictWait); err != nil {
+		if err := l.wait(ctx, try); err != nil {
 			return fmt.Errorf("write audit event: %w", err)
 		}
 	}
 }
 
-func (l *Log) complete(e Event) (Event, error) {
-	if e.Action == "" || e.Target == "" || e.Actor.Kind == "" || e.Actor.ID == "" {
-		return e, errIncomplete
+// write tries once, at the place that is the next one now. Only the changes, which are asking for what is stored, are the same in every try.
+func (l *Log) write(ctx context.Context, e Event, asking []types.TransactWriteItem) error {
+	last, err := l.last(ctx, partition(e.AccountID))
+	if err != nil {
+		return err
 	}
-	if e.At.IsZero() {
-		e.At = l.Now()
+	if e, err = l.next(last, e); err != nil {
+		return err
 	}
-	e.At = e.At.UTC().Truncate(time.Millisecond)
-	if e.ID != "" {
-		return e, nil
+	it, err := encode(e)
+	if err != nil {
+		return err
 	}
-	var err error
-	e.ID, err = l.IDs.New(id.AuditPrefix)
-	return e, err
+	in := &dynamodb.TransactWriteItemsInput{ClientRequestToken: &e.ID, TransactItems: append(slices.Clip(asking), l.add(placeOf(e)), l.add(it))}
+	_, err = l.DB.TransactWriteItems(ctx, in)
+	return err
+}
+
+// add puts an item where nothing is.
+func (l *Log) add(it attr.Item) types.TransactWriteItem {
+	return types.TransactWriteItem{Put: &types.Put{
+		TableName: &l.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
+	}}
+}
+
+// wait waits before the next try, for a time that nobody else has chosen.
+func (l *Log) wait(ctx context.Context, try int) error {
+	var b [2]byte
+	if _, err := io.ReadFull(l.IDs.Random, b[:]); err != nil {
+		return err
+	}
+	bound := min(firstWait<<(try-1), mostWait)
+	return awsclient.Wait(ctx, bound*time.Duration(binary.BigEndian.Uint16(b[:]))/math.MaxUint16)
 }
 
 // askingForItem gives the change, copied, so that a refusal brings what is stored.
@@ -166,8 +155,15 @@ func refusal(canceled *types.TransactionCanceledException, changes int) *Refused
 	return nil
 }
 
-func conflict(canceled *types.TransactionCanceledException) bool {
-	return slices.ContainsFunc(canceled.CancellationReasons, func(r types.CancellationReason) bool { return aws.ToString(r.Code) == "TransactionConflict" })
+// met reports whether a transaction only came at a bad moment: it met another, or the event's place was taken before it.
+func met(canceled *types.TransactionCanceledException, changes int) bool {
+	for i, r := range canceled.CancellationReasons {
+		code := aws.ToString(r.Code)
+		if code == "TransactionConflict" || i == changes && code == "ConditionalCheckFailed" {
+			return true
+		}
+	}
+	return false
 }
 
 // Of lists an account's events, newest first; accountID "" lists the operator's own affairs. One strongly consistent query. It
@@ -244,71 +240,6 @@ func (l *Log) shard(ctx context.Context, name, before string, limit int) ([]Even
 		if start = out.LastEvaluatedKey; len(start) == 0 {
 			break
 		}
-	}
-	return list, nil
-}
-
-func partition(accountID string) string {
-	if accountID == "" {
-		return operatorsOwn
-	}
-	return accountPrefix + accountID
-}
-
-func shardName(n int) string { return fmt.Sprintf("s%d", n) }
-
-// shardOf spreads events by the last byte of their ids, which is random.
-func shardOf(eventID string) string { return shardName(int(eventID[len(eventID)-1]) % Shards) }
-
-func encode(e Event) (attr.Item, error) {
-	it := attr.Item{
-		attrPK: attr.String(partition(e.AccountID)), attrSK: attr.String(e.ID), attrShard: attr.String(shardOf(e.ID)), attrShardSort: attr.String(e.ID),
-		attrAt: attr.Time(e.At), attrActorKind: attr.String(e.Actor.Kind), attrActorID: attr.String(e.Actor.ID),
-		attrAction: attr.String(e.Action), attrTarget: attr.String(e.Target),
-	}
-	for name, text := range map[string]string{
-		attrAccount: e.AccountID, attrActorOf: e.Actor.AccountID, attrReason: e.Reason, attrInstruction: e.InstructionID, attrComplaint: e.ComplaintID,
-		attrRequest: e.RequestID, attrSourceIP: e.SourceIP, attrRules: e.RulesVersion,
-	} {
-		if text != "" {
-			it[name] = attr.String(text)
-		}
-	}
-	size := 0
-	for name, values := range map[string]map[string]any{attrBefore: e.Before, attrAfter: e.After} {
-		if values == nil {
-			continue
-		}
-		b, err := json.Marshal(values)
-		if err != nil {
-			return nil, fmt.Errorf("encode audit event: %w", err)
-		}
-		size += len(b)
-		it[name] = attr.String(string(b))
-	}
-	if size > MaxValues {
-		return nil, fmt.Errorf("encode audit event: before and after have %d bytes, more than %d", size, MaxValues)
-	}
-	return it, nil
-}
-
-func decodeAll(items []map[string]types.AttributeValue) ([]Event, error) {
-	list := make([]Event, 0, len(items))
-	for _, it := range items {
-		e := Event{
-			ID: attr.Text(it, attrSK), At: attr.Moment(it, attrAt), AccountID: attr.Text(it, attrAccount),
-			Actor:  Actor{Kind: attr.Text(it, attrActorKind), ID: attr.Text(it, attrActorID), AccountID: attr.Text(it, attrActorOf)},
-			Action: attr.Text(it, attrAction), Target: attr.Text(it, attrTarget), Reason: attr.Text(it, attrReason),
-			InstructionID: attr.Text(it, attrInstruction), ComplaintID: attr.Text(it, attrComplaint),
-			RequestID: attr.Text(it, attrRequest), SourceIP: attr.Text(it, attrSourceIP), RulesVersion: attr.Text(it, attrRules),
-		}
-		if err := attr.FromJSON(it, attrBefore, &e.Before); err != nil {
-			return nil, err
-		}
-		if err := attr.FromJSON(it, attrAfter, &e.After); err != nil {
-			return nil, err
-		}
-		list = append(list, e)
 	}
 	return list, nil
 }

@@ -2,13 +2,9 @@ package channel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
@@ -19,9 +15,8 @@ import (
 type change struct {
 	set    attr.Item
 	remove []string
-	// unless is a condition under which nothing is to be written; values are its own.
-	unless string
-	values attr.Item
+	// require adds what else must hold for the change to be written; nil: nothing.
+	require func(u *attr.Update)
 }
 
 // apply gives the item as the change leaves it.
@@ -34,29 +29,16 @@ func (c change) apply(it attr.Item) attr.Item {
 	return out
 }
 
-// expressions are the change as an update of an item that is there and not deleted.
-func (c change) expressions() (update, condition string, names map[string]string, values attr.Item) {
-	names = map[string]string{"#pk": attrPK, "#" + attrDeleted: attrDeleted}
-	values = attr.Item{}
-	maps.Copy(values, c.values)
-	var sets, removes []string
-	for _, name := range slices.Sorted(maps.Keys(c.set)) {
-		names["#"+name], values[":"+name] = name, c.set[name]
-		sets = append(sets, "#"+name+" = :"+name)
+// update is the change of an item that is there and not deleted.
+func (c change) update() *attr.Update {
+	u := new(attr.Update)
+	u.Require(u.Exists(attrPK), u.Absent(attrDeleted))
+	u.SetAll(c.set)
+	u.Remove(c.remove...)
+	if c.require != nil {
+		c.require(u)
 	}
-	for _, name := range c.remove {
-		names["#"+name] = name
-		removes = append(removes, "#"+name)
-	}
-	update = "SET " + strings.Join(sets, ", ")
-	if len(removes) > 0 {
-		update += " REMOVE " + strings.Join(removes, ", ")
-	}
-	condition = "attribute_exists(#pk) AND attribute_not_exists(#" + attrDeleted + ")"
-	if c.unless != "" {
-		condition += " AND NOT (" + c.unless + ")"
-	}
-	return update, condition, names, values
+	return u
 }
 
 // act is a person's change, with what of it goes into the audit event, and what else is written with it.
@@ -106,34 +88,21 @@ func (s *Store) act(ctx context.Context, id string, e audit.Event, action string
 }
 
 func (s *Store) guarded(id string, was attr.Item, c change) *types.Update {
-	update, condition, names, values := c.expressions()
+	u := c.update()
 	for _, name := range []string{attrStatus, attrName} {
-		names["#"+name], values[":was_"+name] = name, was[name]
-		condition += " AND #" + name + " = :was_" + name
+		u.Require(u.Is(name, "=", was[name]))
 	}
-	return &types.Update{
-		TableName: &s.Table, Key: key(id), UpdateExpression: &update, ConditionExpression: &condition,
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-	}
+	return u.Part(s.Table, key(id))
 }
 
 // update writes a change that no person makes. One that is not to be written is no error, and written tells.
 func (s *Store) update(ctx context.Context, id string, c change) (written bool, err error) {
-	update, condition, names, values := c.expressions()
-	_, err = s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: key(id), UpdateExpression: &update, ConditionExpression: &condition,
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	refused := new(types.ConditionalCheckFailedException)
-	if errors.As(err, &refused) {
-		if len(refused.Item) == 0 || refused.Item[attrDeleted] != nil {
-			return false, ErrNotFound
-		}
-		return false, nil
-	}
-	if err != nil {
+	it, written, err := c.update().Apply(ctx, s.DB, s.Table, key(id))
+	switch {
+	case err != nil:
 		return false, fmt.Errorf("update channel: %w", err)
+	case !written && (len(it) == 0 || it[attrDeleted] != nil):
+		return false, ErrNotFound
 	}
-	return true, nil
+	return written, nil
 }

@@ -275,8 +275,8 @@ func (s *Store) Deactivate(ctx context.Context, id string, e audit.Event) (Chann
 // Pause keeps a channel from being used before until, because its provider asks for that. A pause only ever gets longer.
 func (s *Store) Pause(ctx context.Context, id string, until time.Time) error {
 	_, err := s.update(ctx, id, change{
-		set:    attr.Item{attrPaused: attr.Time(until)},
-		unless: "#" + attrPaused + " >= :" + attrPaused,
+		set:     attr.Item{attrPaused: attr.Time(until)},
+		require: func(u *attr.Update) { u.Require(u.AbsentOr(attrPaused, "<", attr.Time(until))) },
 	})
 	return err
 }
@@ -285,15 +285,15 @@ func (s *Store) Pause(ctx context.Context, id string, until time.Time) error {
 // does nothing to a channel that is not active, or that has got other credentials than those used, which are given as they
 // were sealed; marked tells whether it did.
 func (s *Store) MarkCredentialsInvalid(ctx context.Context, id string, used []byte) (marked bool, err error) {
-	invalid := change{
-		set:    attr.Item{attrStatus: attr.String(string(CredentialsInvalid))},
-		unless: "#" + attrStatus + " <> :was", values: attr.Item{":was": attr.String(string(Active))},
-	}
-	if len(used) > 0 {
-		invalid.set[attrCredentials] = &types.AttributeValueMemberB{Value: used}
-		invalid.unless += " OR #" + attrCredentials + " <> :" + attrCredentials
-	}
-	return s.update(ctx, id, invalid)
+	return s.update(ctx, id, change{
+		set: attr.Item{attrStatus: attr.String(string(CredentialsInvalid))},
+		require: func(u *attr.Update) {
+			u.Require(u.Is(attrStatus, "=", attr.String(string(Active))))
+			if len(used) > 0 {
+				u.Require(u.Is(attrCredentials, "=", &types.AttributeValueMemberB{Value: used}))
+			}
+		},
+	})
 }
 
 // Connected is what came of trying an account's credentials at the provider.

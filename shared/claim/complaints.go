@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -188,17 +187,11 @@ func (s *Complaints) Review(ctx context.Context, c Complaint, r Review, e audit.
 
 // guarded is a change of an item that still has the version that was read.
 func guarded(table, pk, sk string, version int64, set attr.Item) *types.Update {
-	names := map[string]string{"#" + attrVersion: attrVersion}
-	values := attr.Item{":was": attr.Int(version), ":" + attrVersion: attr.Int(version + 1)}
-	update := "SET #" + attrVersion + " = :" + attrVersion
-	for _, name := range slices.Sorted(maps.Keys(set)) {
-		names["#"+name], values[":"+name] = name, set[name]
-		update += ", #" + name + " = :" + name
-	}
-	return &types.Update{
-		TableName: &table, Key: key(pk, sk), UpdateExpression: &update, ConditionExpression: aws.String("#" + attrVersion + " = :was"),
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-	}
+	var u attr.Update
+	u.Require(u.Is(attrVersion, "=", attr.Int(version)))
+	u.Set(attrVersion, attr.Int(version+1))
+	u.SetAll(set)
+	return u.Part(table, key(pk, sk))
 }
 
 func written(err error) error {

@@ -43,6 +43,12 @@ func (c *Client) CloseAccount(ctx context.Context, body api.CloseAccountRequest)
 	return do[api.Closure](ctx, c, request{method: http.MethodPost, path: "/v1/account/closure", body: body})
 }
 
+// CollectEvidence: Collect signed evidence about a recipient, for whoever asks the account for it.
+// An empty key stands for one that is made up, so that the client's own tries are one request.
+func (c *Client) CollectEvidence(ctx context.Context, id string, body api.CollectEvidenceRequest, key string) (api.EvidenceBundle, error) {
+	return do[api.EvidenceBundle](ctx, c, request{method: http.MethodPost, path: "/v1/recipients/" + url.PathEscape(id) + "/evidence", body: body, key: key, keyed: true})
+}
+
 // CreateChannel: Create a channel. It is inactive until a duly authorized user activates it.
 // An empty key stands for one that is made up, so that the client's own tries are one request.
 func (c *Client) CreateChannel(ctx context.Context, body api.CreateChannelRequest, key string) (api.Channel, error) {
@@ -853,6 +859,43 @@ func (c *Client) UpdateRecipient(ctx context.Context, id string, body api.Update
 // UpdateWebhookEndpoint: Change a webhook endpoint, switch it off or on again.
 func (c *Client) UpdateWebhookEndpoint(ctx context.Context, id string, body api.UpdateWebhookEndpointRequest) (api.WebhookEndpoint, error) {
 	return do[api.WebhookEndpoint](ctx, c, request{method: http.MethodPatch, path: "/v1/webhook-endpoints/" + url.PathEscape(id), body: body})
+}
+
+// VerifyAuditEventsQuery is what VerifyAuditEvents can be asked for. What is empty is left out.
+type VerifyAuditEventsQuery struct {
+	// Whose events; absent: those of the operator's own affairs.
+	AccountID string
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q VerifyAuditEventsQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "account_id", q.AccountID)
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// VerifyAuditEvents: Check that no event of an account, or of the operator's own affairs, was changed, removed or slipped in.
+func (c *Client) VerifyAuditEvents(ctx context.Context, query VerifyAuditEventsQuery) (api.AuditVerification, error) {
+	return do[api.AuditVerification](ctx, c, request{method: http.MethodGet, path: "/v1/operator/audit-events/verification", query: query.values()})
+}
+
+// VerifyOwnAuditEventsQuery is what VerifyOwnAuditEvents can be asked for. What is empty is left out.
+type VerifyOwnAuditEventsQuery struct {
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q VerifyOwnAuditEventsQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// VerifyOwnAuditEvents: Check that nothing of what was done in the account and to it was changed, removed or slipped in.
+func (c *Client) VerifyOwnAuditEvents(ctx context.Context, query VerifyOwnAuditEventsQuery) (api.AuditVerification, error) {
+	return do[api.AuditVerification](ctx, c, request{method: http.MethodGet, path: "/v1/audit-events/verification", query: query.values()})
 }
 
 // WithdrawInstruction: Withdraw an instruction that was not followed yet.

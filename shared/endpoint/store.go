@@ -303,23 +303,29 @@ func (s *Store) Subscribers(ctx context.Context, after string, limit int) (accou
 // Fail notes that nothing was delivered, and for how long the endpoint is left alone (zero: not at all), and gives it as it is
 // then. One that is disabled or deleted meanwhile stays so: ErrNotFound.
 func (s *Store) Fail(ctx context.Context, e Endpoint, quietUntil time.Time) (Endpoint, error) {
-	update, names, val := "SET #failing = if_not_exists(#failing, :now)", map[string]string{"#failing": attrFailing}, attr.Item{":now": attr.Time(s.Now())}
+	u := new(attr.Update)
+	u.SetOnce(attrFailing, attr.Time(s.Now()))
 	if !quietUntil.IsZero() {
-		update += ", #quiet = :quiet REMOVE #quick"
-		names["#quiet"], names["#quick"], val[":quiet"] = attrQuiet, attrQuick, attr.Time(quietUntil)
+		u.Set(attrQuiet, attr.Time(quietUntil))
+		u.Remove(attrQuick)
 	}
-	return s.note(ctx, e, update, "", names, val)
+	return s.note(ctx, e, u)
 }
 
 // Recover notes that something was delivered.
 func (s *Store) Recover(ctx context.Context, e Endpoint) (Endpoint, error) {
-	return s.note(ctx, e, "REMOVE #failing, #quiet", "", map[string]string{"#failing": attrFailing, "#quiet": attrQuiet}, attr.Item{})
+	u := new(attr.Update)
+	u.Remove(attrFailing, attrQuiet)
+	return s.note(ctx, e, u)
 }
 
 // Try takes the one try that an endpoint is given when it was left alone for long enough, and leaves it alone until next for all
 // others. False: somebody else has it.
 func (s *Store) Try(ctx context.Context, e Endpoint, next time.Time) (bool, error) {
-	_, err := s.note(ctx, e, "SET #quiet = :next", "#quiet = :seen", map[string]string{"#quiet": attrQuiet}, attr.Item{":next": attr.Time(next), ":seen": attr.Time(e.QuietUntil)})
+	u := new(attr.Update)
+	u.Set(attrQuiet, attr.Time(next))
+	u.Require(u.Is(attrQuiet, "=", attr.Time(e.QuietUntil)))
+	_, err := s.note(ctx, e, u)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -340,7 +346,10 @@ func (s *Store) Enter(ctx context.Context, e Endpoint, until time.Time) (Place, 
 			continue
 		}
 		p := Place{name: attrPlace + strconv.Itoa(i), until: until}
-		_, err := s.note(ctx, e, "SET #place = :until", "(attribute_not_exists(#place) OR #place <= :now)", map[string]string{"#place": p.name}, attr.Item{":until": attr.Time(until), ":now": attr.Time(s.Now())})
+		u := new(attr.Update)
+		u.Set(p.name, attr.Time(until))
+		u.Require(u.AbsentOr(p.name, "<=", attr.Time(s.Now())))
+		_, err := s.note(ctx, e, u)
 		if err == nil {
 			return p, true, nil
 		}
@@ -353,11 +362,13 @@ func (s *Store) Enter(ctx context.Context, e Endpoint, until time.Time) (Place, 
 
 // Leave gives a place back, and notes with that whether the endpoint was seen to be quick.
 func (s *Store) Leave(ctx context.Context, e Endpoint, p Place, quick bool) error {
-	update, names, values := "REMOVE #place", map[string]string{"#place": p.name}, attr.Item{":mine": attr.Time(p.until)}
+	u := new(attr.Update)
+	u.Remove(p.name)
+	u.Require(u.Is(p.name, "=", attr.Time(p.until)))
 	if quick {
-		update, names["#quick"], values[":at"] = update+" SET #quick = :at", attrQuick, attr.Time(s.Now())
+		u.Set(attrQuick, attr.Time(s.Now()))
 	}
-	_, err := s.note(ctx, e, update, "#place = :mine", names, values)
+	_, err := s.note(ctx, e, u)
 	if errors.Is(err, ErrNotFound) {
 		return nil // it was changed meanwhile, or the place's time is over
 	}
@@ -366,11 +377,14 @@ func (s *Store) Leave(ctx context.Context, e Endpoint, p Place, quick bool) erro
 
 // Quick notes that an endpoint goes on being quick, or that it is not any more, if it is as it was read.
 func (s *Store) Quick(ctx context.Context, e Endpoint, quick bool) error {
-	update, values := "REMOVE #quick", attr.Item{":seen": attr.Time(e.QuickAt)}
+	u := new(attr.Update)
+	u.Require(u.Is(attrQuick, "=", attr.Time(e.QuickAt)))
 	if quick {
-		update, values[":at"] = "SET #quick = :at", attr.Time(s.Now())
+		u.Set(attrQuick, attr.Time(s.Now()))
+	} else {
+		u.Remove(attrQuick)
 	}
-	_, err := s.note(ctx, e, update, "#quick = :seen", map[string]string{"#quick": attrQuick}, values)
+	_, err := s.note(ctx, e, u)
 	if errors.Is(err, ErrNotFound) {
 		return nil // somebody else noted it
 	}
@@ -380,29 +394,24 @@ func (s *Store) Quick(ctx context.Context, e Endpoint, quick bool) error {
 // Stop disables an endpoint that is gone or failed for too long, and gives it as it is then. The account goes on listening: what
 // happens is recorded, and can be replayed. It returns ErrNotFound for one that was disabled, changed or deleted meanwhile.
 func (s *Store) Stop(ctx context.Context, e Endpoint, why string) (Endpoint, error) {
-	return s.note(ctx, e, "SET #status = :off, #why = :why, #at = :now", "", map[string]string{"#why": attrWhy, "#at": attrDisabled},
-		attr.Item{":off": attr.String(string(Disabled)), ":why": attr.String(why), ":now": attr.Time(s.Now())})
+	u := new(attr.Update)
+	u.Set(attrStatus, attr.String(string(Disabled)))
+	u.Set(attrWhy, attr.String(why))
+	u.Set(attrDisabled, attr.Time(s.Now()))
+	return s.note(ctx, e, u)
 }
 
 // note is what the notifier writes of an endpoint that is still enabled, at the URL that it called.
-func (s *Store) note(ctx context.Context, e Endpoint, update, condition string, names map[string]string, values attr.Item) (Endpoint, error) {
-	names["#status"], names["#url"] = attrStatus, attrURL
-	values[":on"], values[":url"] = attr.String(string(Enabled)), attr.String(e.URL)
-	whole := "#status = :on AND #url = :url"
-	if condition != "" {
-		whole += " AND " + condition
-	}
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: key(e.AccountID, e.ID), UpdateExpression: &update, ConditionExpression: &whole,
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values, ReturnValues: types.ReturnValueAllNew,
-	})
-	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
+func (s *Store) note(ctx context.Context, e Endpoint, u *attr.Update) (Endpoint, error) {
+	u.Require(u.Is(attrStatus, "=", attr.String(string(Enabled))), u.Is(attrURL, "=", attr.String(e.URL)))
+	it, applied, err := u.Apply(ctx, s.DB, s.Table, key(e.AccountID, e.ID))
+	switch {
+	case err != nil:
+		return e, fmt.Errorf("note state of webhook endpoint: %w", err)
+	case !applied:
 		return e, ErrNotFound
 	}
-	if err != nil {
-		return e, fmt.Errorf("note state of webhook endpoint: %w", err)
-	}
-	return decode(out.Attributes), nil
+	return decode(it), nil
 }
 
 // Purge takes away what is kept of an account's endpoints, when the account was closed: nothing is published for it or sent to it any

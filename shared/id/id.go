@@ -26,6 +26,7 @@ const (
 	RecipientPrefix    = "rcp_"
 	ExportPrefix       = "exp_"
 	ErasurePrefix      = "ers_"
+	BundlePrefix       = "evb_"
 	ComplaintPrefix    = "cmp_"
 	EvidencePrefix     = "evr_"
 	RestrictionPrefix  = "rst_"
@@ -93,21 +94,29 @@ func (s Source) NewMessage(conversation string) (Message, error) {
 	if !validPart(conversation) {
 		return Message{}, fmt.Errorf("new message id: conversation key: %w", ErrMalformed)
 	}
-	u, err := s.unique()
+	b, err := s.bytes()
 	if err != nil {
 		return Message{}, err
 	}
-	return Message{Unique: u, Conversation: conversation}, nil
+	b[timeLength] &^= ofBatch
+	return Message{Unique: encoding().EncodeToString(b[:]), Conversation: conversation}, nil
 }
 
 func (s Source) unique() (string, error) {
-	var b [partBytes]byte
+	b, err := s.bytes()
+	return encoding().EncodeToString(b[:]), err
+}
+
+func (s Source) bytes() (b [partBytes]byte, err error) {
 	copy(b[:], timeBytes(s.Now()))
 	if _, err := io.ReadFull(s.Random, b[timeLength:]); err != nil {
-		return "", fmt.Errorf("read randomness: %w", err)
+		return b, fmt.Errorf("read randomness: %w", err)
 	}
-	return encoding().EncodeToString(b[:]), nil
+	return b, nil
 }
+
+// ofBatch is the bit after a message's time that tells whether it came in a batch.
+const ofBatch = 0x80
 
 // Batch names the messages of one request, in their order: the same batch gives the same ids again.
 type Batch struct {
@@ -120,8 +129,9 @@ const BatchSize = 256
 
 // NewBatch gives a new batch.
 func (s Source) NewBatch() (Batch, error) {
-	u, err := s.unique()
-	return Batch{u}, err
+	b, err := s.bytes()
+	b[timeLength] |= ofBatch
+	return Batch{encoding().EncodeToString(b[:])}, err
 }
 
 // ParseBatch reads what Unique was. It returns ErrMalformed for anything else.
@@ -166,6 +176,12 @@ func (m Message) String() string { return MessagePrefix + m.Unique + m.Conversat
 
 // ConversationID is the id of the message's conversation.
 func (m Message) ConversationID() string { return ConversationPrefix + m.Conversation }
+
+// OfBatch reports whether the message came with others in one request. It is told by the id, so that whoever has no more than that knows.
+func (m Message) OfBatch() bool {
+	raw, err := encoding().DecodeString(m.Unique)
+	return err == nil && len(raw) == partBytes && raw[timeLength]&ofBatch != 0
+}
 
 // Time is when the id was made, to the millisecond.
 func (m Message) Time() time.Time { return timeOf(m.Unique) }

@@ -65,3 +65,32 @@ func TestConversationKeysTellAccountsChannelsAndAddressesApart(t *testing.T) {
 		seen[k] = true
 	}
 }
+
+// The id of a message tells whether it came in a batch, whatever the randomness is.
+func TestAnIDTellsWhetherItsMessageCameInABatch(t *testing.T) {
+	t.Parallel()
+	const conversation = "0123456789abcdef"
+	for _, random := range []byte{0x00, 0x7f, 0x80, 0xff} {
+		s := Source{Now: func() time.Time { return time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC) }, Random: bytes.NewReader(bytes.Repeat([]byte{random}, 64))}
+		one, err := s.NewMessage(conversation)
+		if err != nil || one.OfBatch() {
+			t.Errorf("%#x: a single message's id is %s, %v", random, one, err)
+		}
+		batch, err := s.NewBatch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, index := range []int{0, 1, 127, 128, BatchSize - 1} {
+			m, err := batch.Message(index, conversation)
+			if err != nil || !m.OfBatch() || !m.Time().Equal(one.Time()) {
+				t.Errorf("%#x: the id of message %d of a batch is %s, %v", random, index, m, err)
+			}
+			if again, err := ParseMessage(m.String()); err != nil || !again.OfBatch() {
+				t.Errorf("%#x: read again it is %v, %v", random, again, err)
+			}
+		}
+	}
+	if (Message{Unique: "not an id"}).OfBatch() {
+		t.Error("what is no id is of a batch")
+	}
+}

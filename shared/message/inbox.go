@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
@@ -111,36 +112,26 @@ func (s *Store) MarkRead(ctx context.Context, accountID string, m Marker) (appli
 	if err != nil {
 		return false, err
 	}
-	return s.mark(ctx, accountID, m, read, "")
+	return s.mark(ctx, new(attr.Update), accountID, m, read)
 }
 
-// mark writes a marker, by which a number of replies are read. The condition comes on top of what keeps it from going back.
-func (s *Store) mark(ctx context.Context, accountID string, m Marker, read int64, condition string) (bool, error) {
-	in := &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: inboxItem(accountID, m.UpTo.Conversation),
-		UpdateExpression:         aws.String("SET #ru = :ru, #rn = :rn, #rd = :rd REMOVE #rb"),
-		ConditionExpression:      aws.String("(attribute_not_exists(#ru) OR #ru < :ru)" + condition),
-		ExpressionAttributeNames: map[string]string{"#ru": attrReadTo, "#rn": attrReadCount, "#rd": attrReadAt, "#rb": attrReadBy},
-		ExpressionAttributeValues: item{
-			":ru": str(m.UpTo.Unique), ":rn": num(read), ":rd": num(m.At.UnixMilli()),
-		},
+// mark writes a marker, by which a number of replies are read. The update has what must hold beside what keeps it from going back.
+func (s *Store) mark(ctx context.Context, u *attr.Update, accountID string, m Marker, read int64) (bool, error) {
+	u.Require(u.AbsentOr(attrReadTo, "<", str(m.UpTo.Unique)))
+	u.Set(attrReadTo, str(m.UpTo.Unique))
+	u.Set(attrReadCount, num(read))
+	u.Set(attrReadAt, num(m.At.UnixMilli()))
+	if m.By == "" {
+		u.Remove(attrReadBy)
+	} else {
+		u.Set(attrReadBy, str(m.By))
+		u.Set(attrTTL, s.until(m.At, m.KeptFor))
 	}
-	if m.By != "" {
-		in.UpdateExpression = aws.String("SET #ru = :ru, #rn = :rn, #rd = :rd, #rb = :rb, #ttl = :ttl")
-		in.ExpressionAttributeNames["#ttl"] = attrTTL
-		in.ExpressionAttributeValues[":rb"], in.ExpressionAttributeValues[":ttl"] = str(m.By), s.until(m.At, m.KeptFor)
-	}
-	if condition != "" {
-		in.ExpressionAttributeNames["#pk"] = attrPK
-	}
-	_, err := s.DB.UpdateItem(ctx, in)
-	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
-		return false, nil
-	}
+	_, applied, err := u.Apply(ctx, s.DB, s.Table, inboxItem(accountID, m.UpTo.Conversation))
 	if err != nil {
 		return false, fmt.Errorf("mark conversation as read: %w", err)
 	}
-	return true, nil
+	return applied, nil
 }
 
 // repliesUpTo tells how many replies a conversation has up to a message: all, or those before the first one after it. Where
@@ -233,25 +224,27 @@ func assigned(userID string) map[string]any {
 
 // assignment gives the writes that take a conversation from one user to another; "" is nobody.
 func (s *Store) assignment(accountID, conversation, was string, a Assignment) []types.TransactWriteItem {
-	names := map[string]string{"#au": attrAssignee, "#ab": attrAssignedBy, "#aa": attrAssignedAt}
-	u := &types.Update{TableName: &s.Table, Key: inboxItem(accountID, conversation), ExpressionAttributeNames: names, ConditionExpression: aws.String("attribute_not_exists(#au)")}
-	values := item{}
+	var u attr.Update
 	var changes []types.TransactWriteItem
-	if was != "" {
-		u.ConditionExpression, values[":was"] = aws.String("#au = :was"), str(was)
+	if was == "" {
+		u.Require(u.Absent(attrAssignee))
+	} else {
+		u.Require(u.Is(attrAssignee, "=", str(was)))
 		changes = append(changes, types.TransactWriteItem{Delete: &types.Delete{TableName: &s.Table, Key: assignedKey(accountID, was, conversation)}})
 	}
-	u.UpdateExpression = aws.String("REMOVE #au, #ab, #aa")
-	if a.UserID != "" {
+	if a.UserID == "" {
+		u.Remove(attrAssignee, attrAssignedBy, attrAssignedAt)
+	} else {
 		ttl := s.until(a.At, a.KeptFor)
-		u.UpdateExpression, names["#ttl"] = aws.String("SET #au = :au, #ab = :ab, #aa = :aa, #ttl = :ttl"), attrTTL
-		values[":au"], values[":ab"], values[":aa"], values[":ttl"] = str(a.UserID), str(a.By), num(a.At.UnixMilli()), ttl
+		u.Set(attrAssignee, str(a.UserID))
+		u.Set(attrAssignedBy, str(a.By))
+		u.Set(attrAssignedAt, num(a.At.UnixMilli()))
+		u.Set(attrTTL, ttl)
 		entry := assignedKey(accountID, a.UserID, conversation)
 		entry[attrTTL] = ttl
 		changes = append(changes, types.TransactWriteItem{Put: &types.Put{TableName: &s.Table, Item: entry}})
 	}
-	u.ExpressionAttributeValues = values
-	return append([]types.TransactWriteItem{{Update: u}}, changes...)
+	return append([]types.TransactWriteItem{{Update: u.Part(s.Table, inboxItem(accountID, conversation))}}, changes...)
 }
 
 // Assigned gives the keys of some of the conversations that are a user's task, and where the next begin: "" after the last.
@@ -302,22 +295,23 @@ func (s *Store) Forget(ctx context.Context, accountID, conversation string, unti
 	if err != nil {
 		return err
 	}
-	_, err = s.mark(ctx, accountID, Marker{UpTo: last, At: until}, read, " AND attribute_exists(#pk)")
+	u := new(attr.Update)
+	u.Require(u.Exists(attrPK))
+	_, err = s.mark(ctx, u, accountID, Marker{UpTo: last, At: until}, read)
 	return err
 }
 
 // unassign takes an assignment away without a person's doing, if it is still that user's.
 func (s *Store) unassign(ctx context.Context, accountID, conversation, userID string) error {
-	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: inboxItem(accountID, conversation), UpdateExpression: aws.String("REMOVE #au, #ab, #aa"), ConditionExpression: aws.String("#au = :user"),
-		ExpressionAttributeNames:  map[string]string{"#au": attrAssignee, "#ab": attrAssignedBy, "#aa": attrAssignedAt},
-		ExpressionAttributeValues: item{":user": str(userID)},
-	})
-	if refused := new(types.ConditionalCheckFailedException); errors.As(err, &refused) {
-		return nil
-	}
+	var u attr.Update
+	u.Require(u.Is(attrAssignee, "=", str(userID)))
+	u.Remove(attrAssignee, attrAssignedBy, attrAssignedAt)
+	_, applied, err := u.Apply(ctx, s.DB, s.Table, inboxItem(accountID, conversation))
 	if err != nil {
 		return fmt.Errorf("unassign conversation: %w", err)
+	}
+	if !applied {
+		return nil
 	}
 	return s.deleteKey(ctx, assignedKey(accountID, userID, conversation))
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"contactcenter/shared/attr"
 )
 
 // Receive records an inbound message once. ReplyID is the provider's id of the reply: whoever records it first
@@ -74,44 +76,33 @@ func (s *Store) countReply(ctx context.Context, m Message) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	in := &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: inboxItem(m.AccountID, m.ID.Conversation),
-		UpdateExpression:         aws.String("SET #n = if_not_exists(#n, :zero) + :one, #li = :this, #ttl = :ttl"),
-		ConditionExpression:      aws.String("attribute_not_exists(#li) OR #li < :this"),
-		ExpressionAttributeNames: map[string]string{"#n": attrReplies, "#li": attrLastReply, "#ttl": attrTTL},
-		ExpressionAttributeValues: item{
-			":zero": num(0), ":one": num(1), ":this": str(m.ID.Unique), ":ttl": num(m.CreatedAt().Add(m.keptFor(s.Retention)).Unix()),
-		},
-		ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}
+	var u attr.Update
+	u.Require(u.AbsentOr(attrLastReply, "<", str(m.ID.Unique)))
+	u.Add(attrReplies, 1)
+	u.Set(attrLastReply, str(m.ID.Unique))
+	u.Set(attrTTL, num(m.CreatedAt().Add(m.keptFor(s.Retention)).Unix()))
 	if before != "" {
-		*in.UpdateExpression += ", #lo = :before"
-		in.ExpressionAttributeNames["#lo"], in.ExpressionAttributeValues[":before"] = attrLastSent, str(before)
+		u.Set(attrLastSent, str(before))
 	}
-	out, err := s.DB.UpdateItem(ctx, in)
-	refused := new(types.ConditionalCheckFailedException)
-	switch {
-	case errors.As(err, &refused) && text(refused.Item, attrLastReply) == m.ID.Unique:
-		return number(refused.Item, attrReplies), nil
-	case errors.As(err, &refused):
-		return s.countOvertaken(ctx, m)
-	case err != nil:
+	it, counted, err := u.Apply(ctx, s.DB, s.Table, inboxItem(m.AccountID, m.ID.Conversation))
+	if err != nil {
 		return 0, fmt.Errorf("count reply: %w", err)
 	}
-	return number(out.Attributes, attrReplies), nil
+	if counted || text(it, attrLastReply) == m.ID.Unique {
+		return number(it, attrReplies), nil
+	}
+	return s.countOvertaken(ctx, m)
 }
 
 // countOvertaken counts a reply that is older than the newest one.
 func (s *Store) countOvertaken(ctx context.Context, m Message) (int64, error) {
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: inboxItem(m.AccountID, m.ID.Conversation), UpdateExpression: aws.String("SET #n = if_not_exists(#n, :zero) + :one"),
-		ExpressionAttributeNames: map[string]string{"#n": attrReplies}, ExpressionAttributeValues: item{":zero": num(0), ":one": num(1)},
-		ReturnValues: types.ReturnValueAllNew,
-	})
+	var u attr.Update
+	u.Add(attrReplies, 1)
+	it, _, err := u.Apply(ctx, s.DB, s.Table, inboxItem(m.AccountID, m.ID.Conversation))
 	if err != nil {
 		return 0, fmt.Errorf("count reply: %w", err)
 	}
-	return number(out.Attributes, attrReplies), nil
+	return number(it, attrReplies), nil
 }
 
 // before gives the unique of the message right before a reply, if that is one that was sent to the recipient: "" else.

@@ -2,10 +2,7 @@ package message
 
 import (
 	"context"
-	"errors"
 	"fmt"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
 	"contactcenter/shared/id"
@@ -28,22 +25,15 @@ func (s *Store) update(ctx context.Context, accountID string, mid id.Message, w 
 }
 
 func (s *Store) write(ctx context.Context, accountID string, mid id.Message, w *write) (Written, error) {
-	in := w.Input(s.Table, key(accountID, mid, statePrefix))
-	in.ReturnValues, in.ReturnValuesOnConditionCheckFailure = types.ReturnValueAllNew, types.ReturnValuesOnConditionCheckFailureAllOld
-	out, err := s.DB.UpdateItem(ctx, in)
-	refused := new(types.ConditionalCheckFailedException)
+	it, applied, err := w.Apply(ctx, s.DB, s.Table, key(accountID, mid, statePrefix))
 	switch {
-	case errors.As(err, &refused):
-		if len(refused.Item) == 0 {
-			return Written{}, ErrNotFound
-		}
-		m, err := decode(refused.Item)
-		return Written{Message: m}, err
 	case err != nil:
 		return Written{}, fmt.Errorf("update message: %w", err)
+	case len(it) == 0:
+		return Written{}, ErrNotFound
 	}
-	m, err := decode(out.Attributes)
-	return Written{Applied: true, Message: m}, err
+	m, err := decode(it)
+	return Written{Applied: applied, Message: m}, err
 }
 
 // write is one conditional update of a message's state.
@@ -83,7 +73,7 @@ func (w *write) outcome(values ...Status) { w.Require(w.oneOf(attrOutcome, value
 
 // fence adds the condition that no holder under a later lease has fenced the message off.
 func (w *write) fence(lease int64) {
-	w.Require(w.Either(w.Absent(attrFence), w.Is(attrFence, "<=", num(lease))))
+	w.Require(w.AbsentOr(attrFence, "<=", num(lease)))
 }
 
 // waiting adds the condition that the message is still to be handed over, that no later holder has fenced it off,

@@ -48,7 +48,8 @@ type SQS interface {
 	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
 }
 
-// Queue is the dispatch queue. The account is the message group, so that SQS lets no account's flood delay another's.
+// Queue is the dispatch queue. The account is the message group, so that SQS lets no account's flood delay another's; what came in batches
+// has a group of its own, so that it does not delay the account's single messages either.
 type Queue struct {
 	SQS SQS
 	URL string
@@ -60,10 +61,18 @@ func (q *Queue) Send(ctx context.Context, accountID string, m id.Message) error 
 	if err != nil {
 		return fmt.Errorf("encode reference: %w", err)
 	}
-	if _, err := q.SQS.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &q.URL, MessageBody: aws.String(string(body)), MessageGroupId: &accountID}); err != nil {
+	if _, err := q.SQS.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &q.URL, MessageBody: aws.String(string(body)), MessageGroupId: aws.String(group(accountID, m))}); err != nil {
 		return fmt.Errorf("queue reference: %w", err)
 	}
 	return nil
+}
+
+// group is a message's group: the account's own, or that of its batches. Account ids have no "/".
+func group(accountID string, m id.Message) string {
+	if m.OfBatch() {
+		return accountID + "/batches"
+	}
+	return accountID
 }
 
 // SendLater queues one reference that becomes visible after a delay of at most MaxDelay, in whole seconds: one request.
@@ -95,18 +104,18 @@ type Delayed struct {
 	Delay     time.Duration
 }
 
-// SendBatch queues up to BatchSize references in one request, each in the message group of its account. It returns those
+// SendBatch queues up to BatchSize references in one request, each in its message group. It returns those
 // that were not queued.
 func (q *Queue) SendBatch(ctx context.Context, accountID string, list []Delayed) (failed []id.Message, err error) {
 	in := &sqs.SendMessageBatchInput{QueueUrl: &q.URL}
 	for i, d := range list {
-		group := cmp.Or(d.AccountID, accountID)
-		body, err := json.Marshal(Reference{AccountID: group, MessageID: d.Message.String()})
+		of := cmp.Or(d.AccountID, accountID)
+		body, err := json.Marshal(Reference{AccountID: of, MessageID: d.Message.String()})
 		if err != nil {
 			return nil, fmt.Errorf("encode reference: %w", err)
 		}
 		in.Entries = append(in.Entries, types.SendMessageBatchRequestEntry{
-			Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)), MessageGroupId: &group, DelaySeconds: int32(min(d.Delay, MaxDelay) / time.Second),
+			Id: aws.String(strconv.Itoa(i)), MessageBody: aws.String(string(body)), MessageGroupId: aws.String(group(of, d.Message)), DelaySeconds: int32(min(d.Delay, MaxDelay) / time.Second),
 		})
 	}
 	out, err := q.SQS.SendMessageBatch(ctx, in)

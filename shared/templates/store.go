@@ -98,25 +98,27 @@ func (s *Store) Save(ctx context.Context, accountID, channelID string, l List) e
 	if len(sealed) > maxBytes {
 		return ErrTooLarge
 	}
-	return s.update(ctx, channelID, "SET #list = :list, #synced = :synced, #ttl = :ttl", attr.Item{
-		":list": &types.AttributeValueMemberB{Value: sealed}, ":synced": attr.Time(l.SyncedAt), ":ttl": ttl(l.SyncedAt),
-	}, map[string]string{"#list": attrList, "#synced": attrSynced, "#ttl": attrTTL}, "attribute_not_exists(#synced) OR #synced < :synced")
+	var u attr.Update
+	u.Require(u.AbsentOr(attrSynced, "<", attr.Time(l.SyncedAt)))
+	u.Set(attrList, &types.AttributeValueMemberB{Value: sealed})
+	u.Set(attrSynced, attr.Time(l.SyncedAt))
+	u.Set(attrTTL, ttl(l.SyncedAt))
+	return s.update(ctx, channelID, &u)
 }
 
 // Changed notes that the provider told of a change at a time: what was asked for before is not Fresh any more.
 func (s *Store) Changed(ctx context.Context, channelID string, at time.Time) error {
-	return s.update(ctx, channelID, "SET #changed = :changed, #ttl = :ttl", attr.Item{":changed": attr.Time(at), ":ttl": ttl(at)},
-		map[string]string{"#changed": attrChanged, "#ttl": attrTTL}, "attribute_not_exists(#changed) OR #changed < :changed")
+	var u attr.Update
+	u.Require(u.AbsentOr(attrChanged, "<", attr.Time(at)))
+	u.Set(attrChanged, attr.Time(at))
+	u.Set(attrTTL, ttl(at))
+	return s.update(ctx, channelID, &u)
 }
 
 // update writes what the condition allows. What it doesn't is no error: something later is there.
-func (s *Store) update(ctx context.Context, channelID, expression string, values attr.Item, names map[string]string, condition string) error {
-	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: key(channelID), UpdateExpression: &expression, ConditionExpression: &condition,
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-	})
-	refused := new(types.ConditionalCheckFailedException)
-	if err != nil && !errors.As(err, &refused) {
+func (s *Store) update(ctx context.Context, channelID string, u *attr.Update) error {
+	_, err := s.DB.UpdateItem(ctx, u.Input(s.Table, key(channelID)))
+	if err != nil && !errors.As(err, new(*types.ConditionalCheckFailedException)) {
 		return fmt.Errorf("write templates: %w", err)
 	}
 	return nil

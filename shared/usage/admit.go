@@ -35,7 +35,7 @@ const admitTries = 12
 // Admit reserves usage for as many of the messages as the gate has room for, oldest first. It rolls an old period,
 // adopts changed terms, and makes the account's first gate. In the usual case it is one request. Hint is the gate as the
 // caller last saw it, or the zero Gate; it only saves requests.
-func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, messages []id.Message, hint Gate, nonce uint32, waited bool) (Admission, error) {
+func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, messages []id.Message, hint Gate, nonce uint32, turn Turn) (Admission, error) {
 	now, err := terms(ctx, false)
 	if err != nil {
 		return Admission{}, fmt.Errorf("terms of %s: %w", accountID, err)
@@ -49,12 +49,12 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 		// The first guess: the period that lies in, and an idle gate.
 		a.Gate = Gate{AccountID: accountID, Period: now.Kind.Period(s.Now()), Version: now.Version}
 	}
-	take := min(len(pending), now.atOnce())
+	take := min(len(pending), now.For(turn).atOnce())
 	for range admitTries {
 		if len(pending) == 0 {
 			return a, nil
 		}
-		gate, err := s.Reserve(ctx, accountID, a.Terms, Claim{Messages: pending[:take], Nonce: nonce, Gate: a.Gate, Waited: waited})
+		gate, err := s.Reserve(ctx, accountID, a.Terms, Claim{Messages: pending[:take], Nonce: nonce, Gate: a.Gate, Turn: turn})
 		refused := new(Refused)
 		switch {
 		case errors.Is(err, ErrNoGate):
@@ -65,7 +65,7 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 			if err := s.Create(ctx, accountID, a.Terms); err != nil {
 				return a, err
 			}
-			take = min(take, a.Terms.atOnce())
+			take = min(take, a.Terms.For(turn).atOnce())
 			continue
 		case errors.As(err, &refused):
 			a.Gate = refused.Gate
@@ -87,10 +87,10 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 			return a, err
 		}
 		if !settled {
-			take = min(len(pending), max(take, 1), a.Terms.atOnce())
+			take = min(len(pending), max(take, 1), a.Terms.For(turn).atOnce())
 			continue
 		}
-		if take = a.room(s.Now(), pending, waited); take == 0 {
+		if take = a.room(s.Now(), pending, turn); take == 0 {
 			return a, nil
 		}
 	}
@@ -165,8 +165,8 @@ func (a *Admission) sort(pending []id.Message, nonce uint32, now time.Time) []id
 }
 
 // room says how many of the pending messages a further try may ask for. With 0, it sorts them by the reason.
-func (a *Admission) room(now time.Time, pending []id.Message, waited bool) int {
-	g, n := a.Gate, int64(len(pending))
+func (a *Admission) room(now time.Time, pending []id.Message, turn Turn) int {
+	g, n, terms := a.Gate, int64(len(pending)), a.Terms.For(turn)
 	if n == 0 {
 		return 0
 	}
@@ -178,14 +178,14 @@ func (a *Admission) room(now time.Time, pending []id.Message, waited bool) int {
 		a.Limited = pending
 		return 0
 	}
-	free := int64(a.Terms.InFlight - len(g.Entries))
+	free := int64(terms.InFlight - len(g.Entries))
 	if free <= 0 {
 		a.Crowded = pending
 		return 0
 	}
-	rate := g.Room(now, a.Terms.Rate)
-	if rate <= 0 || !waited && g.Line.After(now) && a.Terms.Rate.Limit > 0 {
-		a.Delayed, a.Wait = pending, g.Wait(now, a.Terms.Rate, 1)
+	rate := g.Room(now, terms.Rate)
+	if rate <= 0 || terms.Rate.Limit > 0 && !g.passes(now, turn) {
+		a.Delayed, a.Wait = pending, g.Wait(now, terms.Rate, 1)
 		return 0
 	}
 	return int(min(n, free, rate, g.Remaining, MostAtOnce))

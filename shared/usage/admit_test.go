@@ -105,7 +105,7 @@ func TestAdmitSortsMessagesByWhatTheGateSays(t *testing.T) {
 				if terms == nil {
 					terms = always(c.terms)
 				}
-				a, err := f.Admit(t.Context(), account, terms, c.ids, hint, 77, c.waited)
+				a, err := f.Admit(t.Context(), account, terms, c.ids, hint, 77, usage.Turn{Waited: c.waited})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -138,7 +138,7 @@ func expired(terms usage.Terms, from, n int) func(*testing.T, fixture) {
 
 func inLine(terms usage.Terms, n int64) func(*testing.T, fixture) {
 	return func(t *testing.T, f fixture) {
-		if _, err := f.Queue(t.Context(), f.gate(t), terms.Rate, n); err != nil {
+		if _, err := f.Queue(t.Context(), f.gate(t), terms.Rate, n, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -149,7 +149,7 @@ func TestAdmitMakesTheFirstGateUnderFreshTerms(t *testing.T) {
 	f := newStore(t)
 	more := monthly
 	more.Version, more.Limit = "basic@2", 8
-	a, err := f.Admit(t.Context(), account, cached(monthly, more), msgs(1, 2), usage.Gate{}, 1, false)
+	a, err := f.Admit(t.Context(), account, cached(monthly, more), msgs(1, 2), usage.Gate{}, 1, usage.Turn{Waited: false})
 	if err != nil || len(a.Granted) != 2 || a.Gate.Limit != 8 {
 		t.Fatalf("got %+v, %v", a, err)
 	}
@@ -170,7 +170,7 @@ func TestABurstThatWasLoweredMeanwhileBoundsTheNextTry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := begin(t)
-			a, err := f.Admit(t.Context(), account, cached(wide, narrow), msgs(1, 4), usage.Gate{}, 1, false)
+			a, err := f.Admit(t.Context(), account, cached(wide, narrow), msgs(1, 4), usage.Gate{}, 1, usage.Turn{Waited: false})
 			if err != nil || len(a.Granted) != 2 || len(a.Delayed) != 2 {
 				t.Errorf("%d are granted and %d delayed, %v; want 2 and 2", len(a.Granted), len(a.Delayed), err)
 			}
@@ -198,7 +198,7 @@ func TestALostAnswerIsRecognisedByItsNonce(t *testing.T) {
 		}
 		return f.db.UpdateItem(ctx, in)
 	}}}
-	a, err := doubled.Admit(t.Context(), account, always(monthly), msgs(1, 2), f.gate(t), 5, false)
+	a, err := doubled.Admit(t.Context(), account, always(monthly), msgs(1, 2), f.gate(t), 5, usage.Turn{Waited: false})
 	if err != nil || !slices.Equal(entries(a.Granted), msgs(1, 2)) || len(a.Busy) != 0 {
 		t.Fatalf("reserve: %+v, %v", a, err)
 	}
@@ -236,7 +236,7 @@ func TestWhatWasGrantedIsTheCallersWhateverFailsAfterwards(t *testing.T) {
 		}
 		return daily, nil
 	}
-	a, err := midnight.Admit(t.Context(), account, terms, msgs(1, 3), f.gate(t), 5, false)
+	a, err := midnight.Admit(t.Context(), account, terms, msgs(1, 3), f.gate(t), 5, usage.Turn{Waited: false})
 	if !errors.Is(err, failed) || !slices.Equal(entries(a.Granted), msgs(1, 2)) {
 		t.Fatalf("granted %v, %v", entries(a.Granted), err)
 	}
@@ -298,7 +298,7 @@ func TestTheLimitIsExactUnder500AtOnce(t *testing.T) {
 		mu.Lock()
 		seen := settled
 		mu.Unlock()
-		a, err := f.Admit(t.Context(), account, always(terms), msgs(n, 1), usage.Gate{}, nonce, false)
+		a, err := f.Admit(t.Context(), account, always(terms), msgs(n, 1), usage.Gate{}, nonce, usage.Turn{Waited: false})
 		if err != nil {
 			return false // the gate moved too fast
 		}
@@ -371,7 +371,7 @@ func TestABacklogGoesOutAtTheRateAndNoFaster(t *testing.T) {
 		for _, w := range batch {
 			ids, tries[w.m], waited = append(ids, w.m), w.tries+1, waited || w.tries > 0
 		}
-		a, err := f.Admit(t.Context(), account, always(terms), ids, usage.Gate{}, uint32(requests), waited)
+		a, err := f.Admit(t.Context(), account, always(terms), ids, usage.Gate{}, uint32(requests), usage.Turn{Waited: waited})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,7 +387,7 @@ func TestABacklogGoesOutAtTheRateAndNoFaster(t *testing.T) {
 		if len(a.Delayed) == 0 {
 			continue
 		}
-		first, err := f.Queue(t.Context(), a.Gate, terms.Rate, int64(len(a.Delayed)))
+		first, err := f.Queue(t.Context(), a.Gate, terms.Rate, int64(len(a.Delayed)), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -414,11 +414,11 @@ func TestSlowRatesOfMinutesAndHoursKeepTheirSpacing(t *testing.T) {
 	terms.Limit, terms.Rate = 1000, usage.Rate{Limit: 7, Window: time.Hour, Burst: 1}
 	f := newGate(t, terms)
 	for i := range 15 {
-		a, err := f.Admit(t.Context(), account, always(terms), msgs(i, 1), usage.Gate{}, uint32(i), true)
+		a, err := f.Admit(t.Context(), account, always(terms), msgs(i, 1), usage.Gate{}, uint32(i), usage.Turn{Waited: true})
 		if err != nil || len(a.Granted) != 1 {
 			t.Fatalf("message %d: %+v, %v", i, a, err)
 		}
-		if a, err = f.Admit(t.Context(), account, always(terms), msgs(100+i, 1), a.Gate, uint32(100+i), true); err != nil || len(a.Delayed) != 1 {
+		if a, err = f.Admit(t.Context(), account, always(terms), msgs(100+i, 1), a.Gate, uint32(100+i), usage.Turn{Waited: true}); err != nil || len(a.Delayed) != 1 {
 			t.Fatalf("message %d was followed at once: %+v, %v", i, a, err)
 		}
 		if err := f.Settle(t.Context(), a.Gate, []usage.Settlement{{Entry: a.Gate.Entries[msg(i).Unique]}}); err != nil {
@@ -477,7 +477,7 @@ func TestOneWriteTakesAsManyAsExpressionsAllow(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCount(t, f.gate(t), 0, 1000, 0)
-	a, err := f.Admit(t.Context(), account, always(terms), msgs(1, 120), usage.Gate{}, 3, false)
+	a, err := f.Admit(t.Context(), account, always(terms), msgs(1, 120), usage.Gate{}, 3, usage.Turn{Waited: false})
 	if err != nil || len(a.Granted) != 100 || len(a.Crowded) != 20 {
 		t.Fatalf("%d granted, %d crowded, %v", len(a.Granted), len(a.Crowded), err)
 	}

@@ -25,7 +25,8 @@ const (
 	attrRemaining = "r"
 	attrSeq       = "q"
 	attrTAT       = "t"   // GCRA's theoretical arrival time, in microseconds
-	attrLine      = "w"   // end of the waiting line, in microseconds
+	attrLine      = "w"   // end of the waiting line of single messages, in microseconds
+	attrBatchLine = "wb"  // … of messages that came in batches; missing until there is one
 	attrLeases    = "led" // message → lease, taken from q in the write
 	attrEntries   = "ent" // message → conversation, nonce, expiry, period, and first claim when it is not the lease: packed
 	attrPrev      = "pp"
@@ -160,7 +161,7 @@ func unpack(unique string, lease int64, v types.AttributeValue) (Entry, error) {
 func decodeGate(it item) (Gate, error) {
 	g := Gate{
 		AccountID: text(it, attrPK), Period: text(it, attrPeriod), PlanID: text(it, attrPlan), Version: text(it, attrVersion),
-		Limit: number(it[attrLimit]), Used: number(it[attrUsed]), Remaining: number(it[attrRemaining]), NextFree: micros(number(it[attrTAT])), Line: micros(number(it[attrLine])),
+		Limit: number(it[attrLimit]), Used: number(it[attrUsed]), Remaining: number(it[attrRemaining]), NextFree: micros(number(it[attrTAT])), Line: micros(number(it[attrLine])), BatchLine: micros(number(it[attrBatchLine])),
 		Previous: text(it, attrPrev), PreviousUsed: number(it[attrPrevUsed]), Due: text(it, attrDue), Entries: map[string]Entry{},
 	}
 	_, g.Blocked = it[attrBlocked]

@@ -23,7 +23,7 @@ import (
 // dispatch reserves usage for messages and hands them over.
 func (k *worker) dispatch(list []id.Message) {
 	ctx := context.Background()
-	a, err := k.g.Admit(ctx, k.account, k.terms, list, k.hint, k.nonce(), true)
+	a, err := k.g.Admit(ctx, k.account, k.terms, list, k.hint, k.nonce(), usage.Turn{Waited: true})
 	k.hint = a.Gate
 	k.hint.Entries = nil
 	if errors.Is(err, usage.ErrPreviousOpen) {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"contactcenter/shared/attr"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/id"
 )
@@ -172,8 +172,8 @@ func (s *Scopes) Pass(ctx context.Context, accountID, limitID string, r Rate, wa
 	now, t := s.Now().UnixMicro(), r.interval().Microseconds()
 	var seen item
 	for range scopeTries {
-		u, atWork := scopeUpdate{names: map[string]string{}, values: item{}}, number(seen[attrTAT]) > now
-		u.pass(now, t, r.Burst, atWork, waited)
+		u, atWork := new(attr.Update), number(seen[attrTAT]) > now
+		pass(u, now, t, r.Burst, atWork, waited)
 		it, done, err := s.write(ctx, accountID, limitID, u)
 		if err != nil || done {
 			return 0, err
@@ -193,59 +193,39 @@ func (s *Scopes) Pass(ctx context.Context, accountID, limitID string, r Rate, wa
 // line gives a place at the line's end.
 func (s *Scopes) line(ctx context.Context, accountID, limitID string, seen item, now, t, burst int64) (place int64, ok bool, err error) {
 	start := max(now, number(seen[attrTAT])-(burst-1)*t)
-	u := scopeUpdate{names: map[string]string{"#w": attrLine}, values: item{":start": num(start)}}
+	u := new(attr.Update)
 	if place = number(seen[attrLine]); place > start {
-		u.set, u.values[":t"] = "#w = #w + :t", num(t)
-		u.conditions = []string{"#w > :start", "#w = :seen"}
-		u.values[":seen"] = num(place)
+		u.Increase(attrLine, t)
+		u.Require(u.Is(attrLine, ">", num(start)), u.Is(attrLine, "=", num(place)))
 	} else {
 		place = start
-		u.set, u.values[":end"] = "#w = :end", num(start+t)
-		u.conditions = []string{"(attribute_not_exists(#w) OR #w <= :start)"}
+		u.Set(attrLine, num(start+t))
+		u.Require(u.AbsentOr(attrLine, "<=", num(start)))
 	}
 	_, ok, err = s.write(ctx, accountID, limitID, u)
 	return place, ok, err
 }
 
-// scopeUpdate is one conditional write of a frequency's state.
-type scopeUpdate struct {
-	set        string
-	conditions []string
-	names      map[string]string
-	values     item
-}
-
 // pass moves the theoretical arrival time by one message, as the gate's rate does.
-func (u *scopeUpdate) pass(now, t, burst int64, atWork, waited bool) {
-	u.names["#t"], u.values[":now"] = attrTAT, num(now)
+func pass(u *attr.Update, now, t, burst int64, atWork, waited bool) {
 	if atWork {
-		u.set, u.values[":t"] = "#t = #t + :t", num(t)
-		u.values[":bound"] = num(now + (burst-1)*t)
-		u.conditions = append(u.conditions, "#t > :now", "#t <= :bound")
+		u.Increase(attrTAT, t)
+		u.Require(u.Is(attrTAT, ">", num(now)), u.Is(attrTAT, "<=", num(now+(burst-1)*t)))
 	} else {
-		u.set, u.values[":next"] = "#t = :next", num(now+t)
-		u.conditions = append(u.conditions, "(attribute_not_exists(#t) OR #t <= :now)")
+		u.Set(attrTAT, num(now+t))
+		u.Require(u.AbsentOr(attrTAT, "<=", num(now)))
 	}
 	if !waited {
-		u.names["#w"] = attrLine
-		u.conditions = append(u.conditions, "(attribute_not_exists(#w) OR #w <= :now)")
+		u.Require(u.AbsentOr(attrLine, "<=", num(now)))
 	}
 }
 
-// write reports whether the condition held, and gives the state that it found where not.
-func (s *Scopes) write(ctx context.Context, accountID, limitID string, u scopeUpdate) (item, bool, error) {
-	u.names["#ttl"], u.values[":ttl"] = attrTTL, num(s.Now().Add(scopeKept).Unix())
-	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: scopeKey(accountID, scopeRatePrefix+limitID), UpdateExpression: aws.String("SET " + u.set + ", #ttl = :ttl"),
-		ConditionExpression: aws.String(strings.Join(u.conditions, " AND ")), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.values,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	refused := new(types.ConditionalCheckFailedException)
-	if errors.As(err, &refused) {
-		return refused.Item, false, nil
-	}
+// write reports whether the condition held, and gives the state as it is then.
+func (s *Scopes) write(ctx context.Context, accountID, limitID string, u *attr.Update) (item, bool, error) {
+	u.Set(attrTTL, num(s.Now().Add(scopeKept).Unix()))
+	it, held, err := u.Apply(ctx, s.DB, s.Table, scopeKey(accountID, scopeRatePrefix+limitID))
 	if err != nil {
 		return nil, false, fmt.Errorf("write frequency of limit: %w", err)
 	}
-	return nil, true, nil
+	return it, held, nil
 }

@@ -92,8 +92,7 @@ type Claim struct {
 	Nonce uint32
 	// Gate is the gate as the caller knows it: its period, and whether its rate is at work or idle.
 	Gate Gate
-	// Waited lets the messages pass those that stand in the line.
-	Waited bool
+	Turn
 }
 
 // Reserve takes one unit for each message and claims them all, in one write, or does nothing and returns *Refused:
@@ -104,6 +103,7 @@ type Claim struct {
 func (s *Store) Reserve(ctx context.Context, accountID string, terms Terms, c Claim) (Gate, error) {
 	now := s.Now()
 	n := int64(len(c.Messages))
+	terms = terms.For(c.Turn)
 	if terms.Rate.Limit > 0 && n > terms.Rate.Burst {
 		return Gate{}, fmt.Errorf("reserve usage: %d messages at once are more than the burst of %d", n, terms.Rate.Burst)
 	}
@@ -112,7 +112,7 @@ func (s *Store) Reserve(ctx context.Context, accountID string, terms Terms, c Cl
 	}
 	w := newWrite()
 	w.take(terms, c.Gate, n)
-	w.rate(terms.Rate, c.Gate, now, n, c.Waited)
+	w.rate(terms.Rate, c.Gate, now, n, c.Turn)
 	if err := w.claim(c.Messages, c.Nonce, now, mark(c.Gate.Period), terms.InFlight); err != nil {
 		return Gate{}, err
 	}
@@ -167,7 +167,7 @@ func (s *Store) TakeOver(ctx context.Context, accountID string, terms Terms, e E
 	case counts:
 		next.period = mark(g.Period)
 		w.take(terms, g, 1)
-		w.rate(terms.Rate, g, now, 1, true)
+		w.rate(terms.Rate, g, now, 1, Turn{Waited: true})
 	}
 	packed, err := pack(next)
 	if err != nil {
@@ -199,34 +199,38 @@ const bringTries = 6
 var ErrPreviousOpen = errors.New("the previous period is still open")
 
 // Queue gives n messages a place in the line that waits for the account's rate, and says when the first may go; the
-// others follow at the rate's interval. The line only orders the waiting: whoever comes back still reserves.
-func (s *Store) Queue(ctx context.Context, g Gate, rate Rate, n int64) (time.Time, error) {
+// others follow at the rate's interval. The line only orders the waiting: whoever comes back still reserves. Messages of batches have
+// one of their own.
+func (s *Store) Queue(ctx context.Context, g Gate, rate Rate, n int64, batch bool) (time.Time, error) {
 	now := s.Now()
-	return s.line(ctx, g, now.Add(g.Wait(now, rate, 1)), time.Duration(n)*rate.interval())
+	return s.line(ctx, g, now.Add(g.Wait(now, rate, 1)), time.Duration(n)*rate.interval(), batch)
 }
 
 // Place gives n messages a place in the same line for what bounds them more than the rate does: their account's places in the ledger, of which
 // one is free after each step. Nobody gets a place later than most from now, for a step is a guess: when the line is longer, it stays as
 // it is, without a request.
-func (s *Store) Place(ctx context.Context, g Gate, step time.Duration, n int64, most time.Duration) (time.Time, error) {
+func (s *Store) Place(ctx context.Context, g Gate, step time.Duration, n int64, most time.Duration, batch bool) (time.Time, error) {
 	now := s.Now()
-	if latest := now.Add(most); !g.Line.Before(latest) {
+	if latest := now.Add(most); !g.Behind(batch).Before(latest) {
 		return latest, nil
 	}
-	return s.line(ctx, g, now, time.Duration(n)*step)
+	return s.line(ctx, g, now, time.Duration(n)*step, batch)
 }
 
 // line puts something of a length at the end of the line, which begins at start at the earliest, and says where it was put.
-func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.Duration) (time.Time, error) {
-	span := length.Microseconds()
+func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.Duration, batch bool) (time.Time, error) {
+	span, attribute := length.Microseconds(), attrLine
+	if batch {
+		attribute = attrBatchLine
+	}
 	for range settleTries {
 		w := newWrite()
-		if g.Line.After(start) {
-			w.Increase(attrLine, span)
-			w.Require(w.Is(attrLine, ">", num(start.UnixMicro())))
+		if g.Behind(batch).After(start) {
+			w.Increase(attribute, span)
+			w.Require(w.Is(attribute, ">", num(start.UnixMicro())))
 		} else {
-			w.Set(attrLine, num(start.UnixMicro()+span))
-			w.Require(w.Is(attrLine, "<=", num(start.UnixMicro())))
+			w.Set(attribute, num(start.UnixMicro()+span))
+			w.Require(w.AbsentOr(attribute, "<=", num(start.UnixMicro())))
 		}
 		after, err := s.update(ctx, g.AccountID, w)
 		refused := new(Refused)
@@ -236,7 +240,7 @@ func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.D
 		case err != nil:
 			return time.Time{}, err
 		default:
-			return after.Line.Add(-time.Duration(span) * time.Microsecond), nil
+			return after.Behind(batch).Add(-time.Duration(span) * time.Microsecond), nil
 		}
 	}
 	return start, nil // the line moves fast; coming back early costs a refused write and nothing else
@@ -244,22 +248,16 @@ func (s *Store) line(ctx context.Context, g Gate, start time.Time, length time.D
 
 // update applies one conditional write to a gate.
 func (s *Store) update(ctx context.Context, accountID string, w *write) (Gate, error) {
-	in := w.Input(s.Table, gateKey(accountID))
-	in.ReturnValues, in.ReturnValuesOnConditionCheckFailure = types.ReturnValueAllNew, types.ReturnValuesOnConditionCheckFailureAllOld
-	out, err := s.DB.UpdateItem(ctx, in)
-	refused := new(types.ConditionalCheckFailedException)
-	if errors.As(err, &refused) {
-		if len(refused.Item) == 0 {
-			return Gate{}, ErrNoGate
-		}
-		g, err := decodeGate(refused.Item)
-		if err != nil {
-			return Gate{}, err
-		}
+	it, applied, err := w.Apply(ctx, s.DB, s.Table, gateKey(accountID))
+	switch {
+	case err != nil:
+		return Gate{}, fmt.Errorf("update gate: %w", err)
+	case len(it) == 0:
+		return Gate{}, ErrNoGate
+	}
+	g, err := decodeGate(it)
+	if err == nil && !applied {
 		return Gate{}, &Refused{Gate: g}
 	}
-	if err != nil {
-		return Gate{}, fmt.Errorf("update gate: %w", err)
-	}
-	return decodeGate(out.Attributes)
+	return g, err
 }

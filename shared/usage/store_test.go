@@ -197,7 +197,7 @@ func TestAReservationIsRefusedAsAWhole(t *testing.T) {
 		"the frequency leaves no room for all": {terms: rated, with: rated, before: func(t *testing.T, f fixture) { f.reserve(t, rated, 1, msg(9)) },
 			claim: func(g usage.Gate) usage.Claim { return usage.Claim{Messages: msgs(1, 2), Gate: g} }},
 		"others stand in the line": {terms: rated, with: rated, before: func(t *testing.T, f fixture) {
-			if _, err := f.Queue(t.Context(), f.gate(t), rated.Rate, 1); err != nil {
+			if _, err := f.Queue(t.Context(), f.gate(t), rated.Rate, 1, false); err != nil {
 				t.Fatal(err)
 			}
 		}, claim: func(g usage.Gate) usage.Claim { return usage.Claim{Messages: msgs(1, 1), Gate: g} }},
@@ -221,10 +221,10 @@ func TestOneWhoWaitedPassesTheLine(t *testing.T) {
 	terms := monthly
 	terms.Rate = usage.Rate{Limit: 2, Window: time.Second, Burst: 2}
 	f := newGate(t, terms)
-	if _, err := f.Queue(t.Context(), f.gate(t), terms.Rate, 3); err != nil {
+	if _, err := f.Queue(t.Context(), f.gate(t), terms.Rate, 3, false); err != nil {
 		t.Fatal(err)
 	}
-	g, err := f.Reserve(t.Context(), account, terms, usage.Claim{Messages: msgs(1, 2), Gate: f.gate(t), Waited: true})
+	g, err := f.Reserve(t.Context(), account, terms, usage.Claim{Messages: msgs(1, 2), Gate: f.gate(t), Turn: usage.Turn{Waited: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -460,7 +460,7 @@ func TestPlacesInTheLineFollowEachOtherAtTheRate(t *testing.T) {
 	g := f.reserve(t, terms, 1, msg(1))
 	want := start.Add(100 * time.Millisecond)
 	for i := range 4 {
-		at, err := f.Queue(t.Context(), g, terms.Rate, 3) // g is what everybody knew at first
+		at, err := f.Queue(t.Context(), g, terms.Rate, 3, false) // g is what everybody knew at first
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -476,17 +476,17 @@ func TestPlacesForTheLedgerFollowEachOtherAndAreNeverFarAhead(t *testing.T) {
 	f := newGate(t, monthly)
 	g := f.reserve(t, monthly, 1, msg(1))
 	for i := range 10 {
-		at, err := f.Place(t.Context(), g, 100*time.Millisecond, 5, 5*time.Second) // g is what everybody knew at first
+		at, err := f.Place(t.Context(), g, 100*time.Millisecond, 5, 5*time.Second, false) // g is what everybody knew at first
 		if want := f.clock.Now().Add(time.Duration(i) * 500 * time.Millisecond); err != nil || !at.Equal(want) {
 			t.Fatalf("place %d at %v, %v, want %v", i, at, err, want)
 		}
 	}
 	full := f.gate(t)
-	if at, err := f.Place(t.Context(), full, 100*time.Millisecond, 5, 5*time.Second); err != nil || !at.Equal(f.clock.Now().Add(5*time.Second)) || !f.gate(t).Line.Equal(full.Line) {
+	if at, err := f.Place(t.Context(), full, 100*time.Millisecond, 5, 5*time.Second, false); err != nil || !at.Equal(f.clock.Now().Add(5*time.Second)) || !f.gate(t).Line.Equal(full.Line) {
 		t.Errorf("in a full line the place is at %v, %v, and it ends at %v after %v", at, err, f.gate(t).Line, full.Line)
 	}
 	f.clock.Move(time.Minute)
-	if at, err := f.Place(t.Context(), f.gate(t), 100*time.Millisecond, 5, 5*time.Second); err != nil || !at.Equal(f.clock.Now()) {
+	if at, err := f.Place(t.Context(), f.gate(t), 100*time.Millisecond, 5, 5*time.Second, false); err != nil || !at.Equal(f.clock.Now()) {
 		t.Errorf("when the line is over the place is at %v, %v", at, err)
 	}
 }

@@ -68,6 +68,31 @@ type Terms struct {
 	Changes time.Time
 }
 
+// keptPlaces is the part of an account's places in the ledger, one in so many, that is kept for single messages.
+const keptPlaces = 10
+
+// For gives the terms for messages that ask for room as they do. Those of batches leave a little of it to the account's single messages: one of a
+// burst and one in ten places, so that an answer to a customer finds room behind a campaign of thousands. The number and the
+// frequency are the same for both.
+func (t Terms) For(turn Turn) Terms {
+	if !turn.Batch {
+		return t
+	}
+	if t.Rate.Burst > 1 {
+		t.Rate.Burst--
+	}
+	t.InFlight -= t.InFlight / keptPlaces
+	return t
+}
+
+// Turn is how messages ask for room.
+type Turn struct {
+	// Batch: they came in batches. Such wait in a line of their own, behind which single messages don't stand.
+	Batch bool
+	// Waited lets them pass those that stand in the line.
+	Waited bool
+}
+
 // Restricted reports whether restrictions of any scope are in force.
 func (t Terms) Restricted() bool { return restrictions(t.Version) != "" }
 
@@ -131,9 +156,9 @@ type Gate struct {
 	Limit, Used, Remaining int64
 	// NextFree is the theoretical arrival time of the next message at the full rate (GCRA).
 	NextFree time.Time
-	// Line is the end of the line of messages that wait for their turn.
-	Line    time.Time
-	Entries map[string]Entry
+	// Line is the end of the line of single messages that wait for their turn, BatchLine that of messages that came in batches.
+	Line, BatchLine time.Time
+	Entries         map[string]Entry
 	// Previous is the closed period that is not exported yet, "" when there is none, and what it counted.
 	Previous     string
 	PreviousUsed int64
@@ -205,6 +230,19 @@ func (g Gate) Wait(now time.Time, rate Rate, n int64) time.Duration {
 		return d
 	}
 	return 0
+}
+
+// Behind is the end of the line that messages of a batch, or single ones, stand in.
+func (g Gate) Behind(batch bool) time.Time {
+	if batch {
+		return g.BatchLine
+	}
+	return g.Line
+}
+
+// passes reports whether messages may go without a place in a line. Those of batches stand behind single ones that wait.
+func (g Gate) passes(now time.Time, t Turn) bool {
+	return t.Waited || !g.Line.After(now) && (!t.Batch || !g.BatchLine.After(now))
 }
 
 // Room is how many messages may go at once now, at the account's rate.

@@ -92,7 +92,7 @@ func (w *write) claim(messages []id.Message, nonce uint32, now time.Time, period
 
 // rate moves the theoretical arrival time by n messages, on condition that the burst allows it. Expressions know no
 // maximum, so there is one form for a gate that was idle and one for a gate at work.
-func (w *write) rate(r Rate, g Gate, now time.Time, n int64, waited bool) {
+func (w *write) rate(r Rate, g Gate, now time.Time, n int64, turn Turn) {
 	if r.Limit <= 0 {
 		return
 	}
@@ -105,7 +105,10 @@ func (w *write) rate(r Rate, g Gate, now time.Time, n int64, waited bool) {
 		w.Set(attrTAT, num(now.UnixMicro()+n*t))
 		w.Require(w.Is(attrTAT, "<=", at))
 	}
-	if !waited {
+	if !turn.Waited {
 		w.Require(w.Is(attrLine, "<=", at))
+		if turn.Batch {
+			w.Require(w.AbsentOr(attrBatchLine, "<=", at))
+		}
 	}
 }

@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -72,12 +71,12 @@ func slotSort(at time.Time) string {
 
 // Add adds what a process counted to the slot of a moment.
 func (s *Store) Add(ctx context.Context, of Subject, at time.Time, t Tally) error {
-	names, values := map[string]string{"#" + attrTTL: attrTTL}, attr.Item{":" + attrTTL: attr.Int(at.Add(slotsKept).Unix())}
-	var adds []string
+	var u attr.Update
+	counted := false
 	add := func(name string, n int64) {
 		if n > 0 {
-			names["#"+name], values[":"+name] = name, attr.Int(n)
-			adds = append(adds, "#"+name+" :"+name)
+			u.Add(name, n)
+			counted = true
 		}
 	}
 	add(attrCalls, t.Calls)
@@ -92,15 +91,11 @@ func (s *Store) Add(ctx context.Context, of Subject, at time.Time, t Tally) erro
 			add(attrGroupBad+strconv.Itoa(i), g.Failed)
 		}
 	}
-	if len(adds) == 0 {
+	if !counted {
 		return nil
 	}
-	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: attr.Item{attrPK: attr.String(partition(of)), attrSK: attr.String(slotSort(at))},
-		UpdateExpression:         aws.String("SET #" + attrTTL + " = :" + attrTTL + " ADD " + strings.Join(adds, ", ")),
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
-	})
-	if err != nil {
+	u.Set(attrTTL, attr.Int(at.Add(slotsKept).Unix()))
+	if _, err := s.DB.UpdateItem(ctx, u.Input(s.Table, attr.Item{attrPK: attr.String(partition(of)), attrSK: attr.String(slotSort(at))})); err != nil {
 		return fmt.Errorf("add to figures of %s: %w", of.Kind, err)
 	}
 	return nil
@@ -178,76 +173,93 @@ func (s *Store) Statuses(ctx context.Context, of ...Subject) (map[Subject]Status
 // Open opens a closed breaker. Calls is when the first of the calls began that speak for it: a breaker that was closed after that stays
 // closed. It gives the status as it is then, and whether it was this write that opened it.
 func (s *Store) Open(ctx context.Context, of Subject, calls, now, until time.Time) (Status, bool, error) {
-	return s.write(ctx, of,
-		"SET #lv = :one, #op = :now, #un = :until, #st = :outage, #si = :now, #ba = :now REMOVE #pr, #pn",
-		"attribute_not_exists(#lv) AND (attribute_not_exists(#cl) OR #cl <= :calls)",
-		attr.Item{":one": attr.Int(1), ":now": attr.Time(now), ":until": attr.Time(until), ":outage": attr.String(string(Outage)), ":calls": attr.Time(calls)})
+	u := turn(Outage, now, now)
+	u.Require(u.Absent(attrLevel), u.AbsentOr(attrClosed, "<=", attr.Time(calls)))
+	u.Set(attrLevel, attr.Int(1))
+	u.Set(attrOpened, attr.Time(now))
+	u.Set(attrUntil, attr.Time(until))
+	u.Remove(attrProbe, attrNonce)
+	return s.write(ctx, of, u)
 }
 
 // Claim takes the lease of an open breaker whose time is over: its holder makes the one call that tries. The nonce is the holder's own.
 func (s *Store) Claim(ctx context.Context, of Subject, now time.Time, nonce uint64) (Status, bool, error) {
-	return s.write(ctx, of, "SET #pr = :lease, #pn = :nonce",
-		"attribute_exists(#lv) AND #un <= :now AND (attribute_not_exists(#pr) OR #pr <= :now)",
-		attr.Item{":lease": attr.Time(now.Add(Lease)), ":nonce": nonceOf(nonce), ":now": attr.Time(now)})
+	u := new(attr.Update)
+	u.Require(u.Exists(attrLevel), u.Is(attrUntil, "<=", attr.Time(now)), u.AbsentOr(attrProbe, "<=", attr.Time(now)))
+	u.Set(attrProbe, attr.Time(now.Add(Lease)))
+	u.Set(attrNonce, nonceOf(nonce))
+	return s.write(ctx, of, u)
 }
 
 // Close closes a breaker whose lease is held under the nonce. Until nothing was wrong for a while the subject is degraded.
 func (s *Store) Close(ctx context.Context, of Subject, now time.Time, nonce uint64) (Status, bool, error) {
-	return s.write(ctx, of, "SET #st = :degraded, #si = :now, #ba = :now, #cl = :now REMOVE #lv, #op, #un, #pr, #pn", "#pn = :nonce",
-		attr.Item{":degraded": attr.String(string(Degraded)), ":now": attr.Time(now), ":nonce": nonceOf(nonce)})
+	u := turn(Degraded, now, now)
+	u.Require(u.Is(attrNonce, "=", nonceOf(nonce)))
+	u.Set(attrClosed, attr.Time(now))
+	u.Remove(attrLevel, attrOpened, attrUntil, attrProbe, attrNonce)
+	return s.write(ctx, of, u)
 }
 
 // Reopen keeps a breaker open for longer, whose lease is held under the nonce.
 func (s *Store) Reopen(ctx context.Context, of Subject, until time.Time, nonce uint64) (Status, bool, error) {
-	return s.write(ctx, of, "SET #un = :until ADD #lv :one REMOVE #pr, #pn", "#pn = :nonce",
-		attr.Item{":until": attr.Time(until), ":one": attr.Int(1), ":nonce": nonceOf(nonce)})
+	u := new(attr.Update)
+	u.Require(u.Is(attrNonce, "=", nonceOf(nonce)))
+	u.Set(attrUntil, attr.Time(until))
+	u.Add(attrLevel, 1)
+	u.Remove(attrProbe, attrNonce)
+	return s.write(ctx, of, u)
 }
 
 // Leave gives a lease back without a call.
 func (s *Store) Leave(ctx context.Context, of Subject, nonce uint64) (Status, bool, error) {
-	return s.write(ctx, of, "REMOVE #pr, #pn", "#pn = :nonce", attr.Item{":nonce": nonceOf(nonce)})
+	u := new(attr.Update)
+	u.Require(u.Is(attrNonce, "=", nonceOf(nonce)))
+	u.Remove(attrProbe, attrNonce)
+	return s.write(ctx, of, u)
 }
 
 // Degrade records that a part of the calls fails, of a subject whose status was read before. Since is when that began.
 func (s *Store) Degrade(ctx context.Context, of Subject, was Status, since, now time.Time) (Status, bool, error) {
-	condition, values := unchanged(was, attr.Item{":degraded": attr.String(string(Degraded)), ":since": attr.Time(since), ":now": attr.Time(now)})
-	return s.write(ctx, of, "SET #st = :degraded, #si = :since, #ba = :now", "attribute_not_exists(#lv) AND "+condition, values)
+	u := turn(Degraded, since, now)
+	requireClosed(u, was)
+	return s.write(ctx, of, u)
 }
 
 // Calmed records that a subject is operational again, whose status was read before.
 func (s *Store) Calmed(ctx context.Context, of Subject, was Status, since time.Time) (Status, bool, error) {
-	condition, values := unchanged(was, attr.Item{":since": attr.Time(since)})
-	return s.write(ctx, of, "SET #si = :since REMOVE #st, #ba", "attribute_not_exists(#lv) AND "+condition, values)
+	u := new(attr.Update)
+	requireClosed(u, was)
+	u.Set(attrSince, attr.Time(since))
+	u.Remove(attrState, attrBad)
+	return s.write(ctx, of, u)
 }
 
-func unchanged(was Status, values attr.Item) (string, attr.Item) {
+// turn begins the update to a state that is not operational. Since is when it began, and bad when something was wrong last.
+func turn(to State, since, bad time.Time) *attr.Update {
+	u := new(attr.Update)
+	u.Set(attrState, attr.String(string(to)))
+	u.Set(attrSince, attr.Time(since))
+	u.Set(attrBad, attr.Time(bad))
+	return u
+}
+
+// requireClosed: the breaker is closed, and nothing more was wrong since the status was read.
+func requireClosed(u *attr.Update, was Status) {
+	u.Require(u.Absent(attrLevel))
 	if was.Bad.IsZero() {
-		return "attribute_not_exists(#ba)", values
+		u.Require(u.Absent(attrBad))
+	} else {
+		u.Require(u.Is(attrBad, "=", attr.Time(was.Bad)))
 	}
-	values[":was"] = attr.Time(was.Bad)
-	return "#ba = :was", values
 }
 
 // write makes one conditional write of a status. It gives the status as it is then, and whether the write was applied.
-func (s *Store) write(ctx context.Context, of Subject, update, condition string, values attr.Item) (Status, bool, error) {
-	names := map[string]string{}
-	for _, name := range []string{attrState, attrSince, attrBad, attrLevel, attrOpened, attrUntil, attrProbe, attrNonce, attrClosed} {
-		if strings.Contains(update+condition, "#"+name) {
-			names["#"+name] = name
-		}
-	}
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: stateKey(of), UpdateExpression: &update, ConditionExpression: &condition, ExpressionAttributeNames: names,
-		ExpressionAttributeValues: values, ReturnValues: types.ReturnValueAllNew, ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	refused := new(types.ConditionalCheckFailedException)
-	switch {
-	case errors.As(err, &refused):
-		return decodeStatus(refused.Item), false, nil
-	case err != nil:
+func (s *Store) write(ctx context.Context, of Subject, u *attr.Update) (Status, bool, error) {
+	it, applied, err := u.Apply(ctx, s.DB, s.Table, stateKey(of))
+	if err != nil {
 		return Status{}, false, fmt.Errorf("write health of %s: %w", of.Kind, err)
 	}
-	return decodeStatus(out.Attributes), true, nil
+	return decodeStatus(it), applied, nil
 }
 
 // A nonce is text: a number of 64 bits loses digits in some engines.

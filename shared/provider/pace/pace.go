@@ -7,17 +7,16 @@ package pace
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"contactcenter/shared/attr"
+	"contactcenter/shared/usage"
 )
 
 // Items: pk "provider#<provider id>" or "provider#<provider id>#<channel id>", sk "rate". They lie in the table of the gates,
@@ -27,8 +26,10 @@ const (
 	attrSK  = "sk"
 	attrAt  = "t" // when the next slot is free, in microseconds
 	attrTTL = "ttl"
-	// attrLine, with the interval in microseconds, is the last place that was given in the line. Another rate begins another line.
-	attrLine = "l"
+	// attrLine, with the interval in microseconds, is the last place that was given in the line of single messages, attrBatchLine in that of
+	// messages that came in batches. Another rate begins other lines.
+	attrLine      = "l"
+	attrBatchLine = "b"
 
 	prefix   = "provider#"
 	rateSort = "rate"
@@ -86,11 +87,19 @@ type Store struct {
 	seen map[Subject]state
 }
 
-// state is a subject's item. Both times only ever grow, so what was seen of them is their least.
+// state is a subject's item. All its times only ever grow, so what was seen of them is their least.
 type state struct {
-	free     time.Time // the next slot
-	line     time.Time // the last place in the line
-	interval time.Duration
+	free        time.Time // the next slot
+	line, batch time.Time // the last place in the line of single messages, and in that of batches
+	interval    time.Duration
+}
+
+// behind is the last place in the line that messages of a batch, or single ones, stand in.
+func (st state) behind(batch bool) time.Time {
+	if batch {
+		return st.batch
+	}
+	return st.line
 }
 
 func (s *Store) known(of Subject, r Rate) state {
@@ -98,7 +107,7 @@ func (s *Store) known(of Subject, r Rate) state {
 	defer s.mu.Unlock()
 	st := s.seen[of]
 	if st.interval != r.interval() {
-		st.line = time.Time{}
+		st.line, st.batch = time.Time{}, time.Time{}
 	}
 	return st
 }
@@ -110,37 +119,43 @@ func (s *Store) remember(of Subject, st state) {
 		s.seen = map[Subject]state{}
 	}
 	if before := s.seen[of]; before.interval == st.interval { // answers may come in another order than they were made
-		st.free, st.line = later(before.free, st.free), later(before.line, st.line)
+		st.free, st.line, st.batch = later(before.free, st.free), later(before.line, st.line), later(before.batch, st.batch)
 	}
 	s.seen[of] = st
 }
 
 // Take takes the next slot, if it is free within the horizon, and says when it begins: the call may leave from then until
 // Guard later. Else taken is false, and at says when a slot is free at the earliest. Who did not wait yet goes behind the line,
-// where there is one. One request; none when it is known that it would be refused; two after a pause in which others took slots.
-func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Duration, waited bool) (at time.Time, taken bool, err error) {
-	interval, line := r.interval(), lineOf(r)
+// where there is one; messages of batches behind both lines. One request; none when it is known that it would be refused; two after a
+// pause in which others took slots.
+func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Duration, turn usage.Turn) (at time.Time, taken bool, err error) {
+	interval := r.interval()
 	for range tries {
 		now, known := s.Now(), s.known(of, r)
 		idle, latest := now.Add(-r.credit()), now.Add(horizon)
 		switch {
 		case known.free.After(latest):
 			return known.free, false, nil
-		case !waited && known.line.After(latest):
+		case !turn.Waited && known.line.After(latest):
 			return known.line, false, nil
+		case !turn.Waited && turn.Batch && known.batch.After(latest):
+			return known.batch, false, nil
 		}
-		set, condition := "#t = :next", "(attribute_not_exists(#t) OR #t < :idle)"
-		values := attr.Item{":next": micro(idle.Add(interval)), ":idle": micro(idle)}
-		if !known.free.Before(idle) { // in demand, as far as is known
-			set, condition = "#t = #t + :interval", "#t >= :idle AND #t <= :latest"
-			values = attr.Item{":interval": attr.Int(interval.Microseconds()), ":idle": micro(idle), ":latest": micro(latest)}
+		u := new(attr.Update)
+		if known.free.Before(idle) {
+			u.Set(attrAt, micro(idle.Add(interval)))
+			u.Require(u.AbsentOr(attrAt, "<", micro(idle)))
+		} else { // in demand, as far as is known
+			u.Increase(attrAt, interval.Microseconds())
+			u.Require(u.Is(attrAt, ">=", micro(idle)), u.Is(attrAt, "<=", micro(latest)))
 		}
-		names := map[string]string{"#t": attrAt}
-		if !waited {
-			condition += " AND (attribute_not_exists(#l) OR #l <= :latest)"
-			names["#l"], values[":latest"] = line, micro(latest)
+		if !turn.Waited {
+			u.Require(u.AbsentOr(lineOf(r, false), "<=", micro(latest)))
+			if turn.Batch {
+				u.Require(u.AbsentOr(lineOf(r, true), "<=", micro(latest)))
+			}
 		}
-		st, applied, err := s.write(ctx, of, r, set, condition, names, values)
+		st, applied, err := s.write(ctx, of, r, u)
 		if err != nil {
 			return time.Time{}, false, err
 		}
@@ -151,30 +166,39 @@ func (s *Store) Take(ctx context.Context, of Subject, r Rate, horizon time.Durat
 	return s.Now().Add(horizon), false, nil // it went back and forth between idle and busy, which only a clock that jumps explains
 }
 
-// Line gives the next place in the line: when to come back and Take, as one who waited. One request; two when the line was empty.
-func (s *Store) Line(ctx context.Context, of Subject, r Rate) (time.Time, error) {
-	names := map[string]string{"#l": lineOf(r)}
+// Line gives the next place in the line, of batches or of single messages: when to come back and Take, as one who waited. One request; two
+// when the line was empty.
+func (s *Store) Line(ctx context.Context, of Subject, r Rate, batch bool) (time.Time, error) {
+	line := lineOf(r, batch)
 	for range tries {
 		known := s.known(of, r)
 		from := later(s.Now(), known.free)
-		set, condition := "#l = :from", "attribute_not_exists(#l) OR #l < :from"
-		values := attr.Item{":from": micro(from)}
-		if !known.line.Before(from) {
-			set, condition = "#l = #l + :interval", "#l >= :from"
-			values[":interval"] = attr.Int(r.interval().Microseconds())
+		u := new(attr.Update)
+		if known.behind(batch).Before(from) {
+			u.Set(line, micro(from))
+			u.Require(u.AbsentOr(line, "<", micro(from)))
+		} else {
+			u.Increase(line, r.interval().Microseconds())
+			u.Require(u.Is(line, ">=", micro(from)))
 		}
-		st, applied, err := s.write(ctx, of, r, set, condition, names, values)
+		st, applied, err := s.write(ctx, of, r, u)
 		if err != nil {
 			return time.Time{}, err
 		}
 		if applied {
-			return st.line, nil
+			return st.behind(batch), nil
 		}
 	}
-	return later(s.Now(), s.known(of, r).line), nil // somebody is faster every time; that is a place as good as any
+	return later(s.Now(), s.known(of, r).behind(batch)), nil // somebody is faster every time; that is a place as good as any
 }
 
-func lineOf(r Rate) string { return attrLine + strconv.FormatInt(r.interval().Microseconds(), 10) }
+func lineOf(r Rate, batch bool) string {
+	line := attrLine
+	if batch {
+		line = attrBatchLine
+	}
+	return line + strconv.FormatInt(r.interval().Microseconds(), 10)
+}
 
 func micro(t time.Time) types.AttributeValue { return attr.Int(t.UnixMicro()) }
 
@@ -186,24 +210,13 @@ func later(a, b time.Time) time.Time {
 }
 
 // write makes one conditional write, and remembers the item as it is now.
-func (s *Store) write(ctx context.Context, of Subject, r Rate, set, condition string, names map[string]string, values attr.Item) (st state, applied bool, err error) {
-	names["#ttl"], values[":ttl"] = attrTTL, attr.Int(s.Now().Add(keep).Unix())
-	out, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &s.Table, Key: of.key(), UpdateExpression: aws.String("SET " + set + ", #ttl = :ttl"), ConditionExpression: &condition,
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values, ReturnValues: types.ReturnValueAllNew,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	refused := new(types.ConditionalCheckFailedException)
-	var item attr.Item
-	switch {
-	case errors.As(err, &refused):
-		item = refused.Item
-	case err != nil:
+func (s *Store) write(ctx context.Context, of Subject, r Rate, u *attr.Update) (st state, applied bool, err error) {
+	u.Set(attrTTL, attr.Int(s.Now().Add(keep).Unix()))
+	item, applied, err := u.Apply(ctx, s.DB, s.Table, of.key())
+	if err != nil {
 		return state{}, false, fmt.Errorf("pace of provider %s: %w", of.ProviderID, err)
-	default:
-		item, applied = out.Attributes, true
 	}
-	st = state{free: moment(item, attrAt), line: moment(item, lineOf(r)), interval: r.interval()}
+	st = state{free: moment(item, attrAt), line: moment(item, lineOf(r, false)), batch: moment(item, lineOf(r, true)), interval: r.interval()}
 	s.remember(of, st)
 	return st, applied, nil
 }

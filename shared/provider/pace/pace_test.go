@@ -13,6 +13,7 @@ import (
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/provider/pace"
+	"contactcenter/shared/usage"
 )
 
 // however many take slots, and however late each call leaves within its guard, no window has more than the bound.
@@ -42,7 +43,7 @@ func TestNoWindowHasMoreSlotsThanTheBound(t *testing.T) {
 				var wg sync.WaitGroup
 				for range 6 {
 					wg.Go(func() {
-						at, taken, err := s.Take(context.Background(), of, rate, step, true)
+						at, taken, err := s.Take(context.Background(), of, rate, step, usage.Turn{Waited: true})
 						if err != nil {
 							t.Error(err)
 						}
@@ -99,7 +100,7 @@ func TestSendersDoNotShareSlots(t *testing.T) {
 	once := pace.Rate{Limit: 1, Window: time.Minute, Burst: 1}
 	for _, of := range []pace.Subject{{"twilio_sms", ""}, {"twilio_sms", "chn_1"}, {"twilio_sms", "chn_2"}, {"telegram", "chn_1"}} {
 		for _, want := range []bool{true, false} {
-			if _, taken, err := s.Take(t.Context(), of, once, time.Second, false); err != nil || taken != want {
+			if _, taken, err := s.Take(t.Context(), of, once, time.Second, usage.Turn{}); err != nil || taken != want {
 				t.Errorf("%v: taken %v, %v, want %v", of, taken, err, want)
 			}
 		}
@@ -125,7 +126,7 @@ func TestASlotIsOneRequest(t *testing.T) {
 	} {
 		clock.Pass(step.pass)
 		before := db.n.Load()
-		_, taken, err := s.Take(t.Context(), of, rate, time.Second, false)
+		_, taken, err := s.Take(t.Context(), of, rate, time.Second, usage.Turn{})
 		if got := db.n.Load() - before; err != nil || taken != step.taken || got != step.requests {
 			t.Errorf("%d, %s: taken %v by %d requests, %v", i, step.name, taken, got, err)
 		}
@@ -138,7 +139,7 @@ func TestALineIsServedInItsOrder(t *testing.T) {
 	s, db, clock := newStore(t)
 	others := &pace.Store{DB: s.DB, Table: s.Table, Now: s.Now} // another process, which has seen nothing
 	of, rate := pace.Subject{ProviderID: "p", ChannelID: "c"}, pace.Rate{Limit: 1, Window: time.Second, Burst: 1}
-	if _, taken, err := s.Take(t.Context(), of, rate, 0, false); err != nil || !taken {
+	if _, taken, err := s.Take(t.Context(), of, rate, 0, usage.Turn{}); err != nil || !taken {
 		t.Fatal(taken, err)
 	}
 	var places []time.Time
@@ -147,10 +148,10 @@ func TestALineIsServedInItsOrder(t *testing.T) {
 		if i%2 == 1 {
 			from = others
 		}
-		if _, taken, err := from.Take(t.Context(), of, rate, 0, false); err != nil || taken {
+		if _, taken, err := from.Take(t.Context(), of, rate, 0, usage.Turn{}); err != nil || taken {
 			t.Fatalf("message %d did not have to wait: %v", i, err)
 		}
-		place, err := from.Line(t.Context(), of, rate)
+		place, err := from.Line(t.Context(), of, rate, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,12 +163,12 @@ func TestALineIsServedInItsOrder(t *testing.T) {
 			t.Errorf("places %d and %d lie %v apart", i-1, i, place.Sub(places[i-1]))
 		}
 		clock.Pass(place.Sub(clock.Now()))
-		if _, taken, err := others.Take(t.Context(), of, rate, 0, false); err != nil || taken && i < len(places)-1 {
+		if _, taken, err := others.Take(t.Context(), of, rate, 0, usage.Turn{}); err != nil || taken && i < len(places)-1 {
 			t.Errorf("somebody went before place %d: %v", i, err)
 		} else if taken {
 			continue
 		}
-		if _, taken, err := s.Take(t.Context(), of, rate, 0, true); err != nil || !taken {
+		if _, taken, err := s.Take(t.Context(), of, rate, 0, usage.Turn{Waited: true}); err != nil || !taken {
 			t.Errorf("place %d was not free: %v", i, err)
 		}
 	}
@@ -178,11 +179,47 @@ func TestALineIsServedInItsOrder(t *testing.T) {
 	clock.Pass(rate.Window * 2)
 	faster := pace.Rate{Limit: 10, Window: time.Second, Burst: 1}
 	for range 3 {
-		if _, err := s.Line(t.Context(), of, rate); err != nil {
+		if _, err := s.Line(t.Context(), of, rate, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, taken, err := s.Take(t.Context(), of, faster, 0, false); err != nil || !taken {
+	if _, taken, err := s.Take(t.Context(), of, faster, 0, usage.Turn{}); err != nil || !taken {
 		t.Errorf("at another rate: taken %v, %v", taken, err)
+	}
+}
+
+// a single message does not stand behind the batches that line up for the same sender; those stand behind single ones, too.
+func TestSingleMessagesDoNotStandBehindBatches(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		line  bool // of batches
+		turn  usage.Turn
+		taken bool
+	}{
+		"a single message behind batches":         {true, usage.Turn{}, true},
+		"a batch behind batches":                  {true, usage.Turn{Batch: true}, false},
+		"a batch behind single messages":          {false, usage.Turn{Batch: true}, false},
+		"a single message behind single messages": {false, usage.Turn{}, false},
+		"a batch at its place":                    {true, usage.Turn{Batch: true, Waited: true}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, _, clock := newStore(t)
+			of, rate := pace.Subject{ProviderID: "p", ChannelID: "c"}, pace.Rate{Limit: 1, Window: time.Second, Burst: 1}
+			begun := clock.Now()
+			for i := range 5 {
+				if place, err := s.Line(t.Context(), of, rate, c.line); err != nil || place.Sub(begun) < time.Duration(i)*rate.Window {
+					t.Fatalf("place %d is at %v, %v", i, place.Sub(begun), err)
+				}
+			}
+			for process, from := range map[string]*pace.Store{"that knows the line": s, "that does not": {DB: s.DB, Table: s.Table, Now: s.Now}} {
+				if process == "that knows the line" && c.taken {
+					continue // the slot is one
+				}
+				if _, taken, err := from.Take(t.Context(), of, rate, 0, c.turn); err != nil || taken != c.taken {
+					t.Errorf("in a process %s: taken %v, %v", process, taken, err)
+				}
+			}
+		})
 	}
 }

@@ -113,6 +113,19 @@ export interface AuditActor {
   kind: "user" | "operator" | "system";
 }
 
+/** The first event that does not hold; absent if all do. */
+export interface AuditBroken {
+  /** Absent if it is not there, and nothing tells which it was. */
+  id?: string;
+  /** Its place; absent if it has none. */
+  sequence?: number;
+  /**
+   * `changed`: it does not have the hash of what it says. `missing`: it is not there. `unlinked`: it does not name the hash of the one before.
+   * `unplaced`: it is not one of the chain, and not older either. `replaced`: another was written at its place.
+   */
+  why: "changed" | "missing" | "unlinked" | "unplaced" | "replaced";
+}
+
 export interface AuditRecord {
   /** Whose account it concerns; absent: the operator's own affairs. */
   account_id?: string;
@@ -125,20 +138,52 @@ export interface AuditRecord {
   /** What was changed, as it was; absent: it was not there. */
   before?: Record<string, unknown>;
   complaint_id?: string;
+  /**
+   * SHA-256, in hexadecimal digits, over the canonical form (RFC 8785) of this object without `hash`, `withheld_salt` and what an account is not
+   * shown: `complaint_id`, in `before` and `after` whatever has `complain` or `claim` in its name, and, unless `actor.kind` is `user`, `actor.id`,
+   * `request_id` and `source_ip`. An object that would then be empty is left out.
+   */
+  hash?: string;
   id: string;
   instruction_id?: string;
+  /** The `hash` of the event before, 64 zeros for the first. */
+  previous_hash?: string;
   reason?: string;
   request_id?: string;
   rules_version?: string;
+  /** The event's place in the chain of its account, or of the operator's own affairs; absent: it is older than the chain. */
+  sequence?: number;
   source_ip?: string;
   /** The id of what was changed. */
   target: string;
+  /** The same over an object of those members, if there are any, and `withheld_salt`. It stands for them under `hash`. */
+  withheld_hash?: string;
+  /** Thirty-two random hexadecimal digits. Only the operator sees them. */
+  withheld_salt?: string;
 }
 
 export interface AuditRecordList {
   items: AuditRecord[];
   /** Absent on the last page. */
   next_page_token?: string;
+}
+
+export interface AuditVerification {
+  /** How many events were found to be in order. */
+  events: number;
+  first_broken?: AuditBroken;
+  /** The `sequence` of the first of `events`; 1 is where the chain begins. Absent: there is none. */
+  from?: number;
+  /** The `hash` of the last. Whoever keeps it and `to` can prove later that everything up to there is as it was. */
+  head_hash?: string;
+  /** Absent when all was looked at and when something is broken. */
+  next_page_token?: string;
+  /** The `sequence` of the last. */
+  to?: number;
+  /** How many are older than the chain, and can't be vouched for. */
+  unchained: number;
+  /** All that was looked at is in order. With `next_page_token`, what follows was not looked at yet. */
+  verified: boolean;
 }
 
 /** Has either the message that was accepted, or the problem that it would have been answered with by itself. */
@@ -226,6 +271,16 @@ export interface Closure {
 }
 
 export type ClosureStatus = "closing" | "purging" | "closed" | "canceled";
+
+export interface CollectEvidenceRequest {
+  /** The operator's request that it answers. Its period holds where none is given. */
+  evidence_request_id?: string;
+  /** How many messages a part has at most. */
+  page_size?: number;
+  /** For the next part, with no `period` and no `evidence_request_id`. */
+  page_token?: string;
+  period?: EvidencePeriod;
+}
 
 export interface Complaint {
   /** The account that the operator found it to be about. */
@@ -499,6 +554,20 @@ export interface Erasure {
 }
 
 export type ErasureStatus = "running" | "done";
+
+export interface EvidenceBundle {
+  /** Of the bundle; its parts have the same. */
+  id: string;
+  /** The signed part: a compact JWS (RFC 7515), EdDSA over Ed25519 (RFC 8037). */
+  jws: string;
+  last: boolean;
+  /** Absent on the last part. */
+  next_page_token?: string;
+  /** Counts from 1. */
+  part: number;
+  /** Of `jws`, as it is written. The last part's stands for all, because each names the one before. */
+  sha256: string;
+}
 
 export type EvidenceDecision = "accepted" | "rejected";
 
