@@ -66,7 +66,7 @@ func (h *Handler) export(r *http.Request, of recipient.Recipient, exportID strin
 	if err != nil {
 		return api.Export{}, err
 	}
-	list, next, err := h.messagesOf(ctx, of.AccountID, conversations, size, token)
+	list, next, err := h.messagesOf(ctx, of.AccountID, keysOf(conversations), size, token)
 	if err != nil {
 		return api.Export{}, err
 	}
@@ -77,20 +77,31 @@ func (h *Handler) export(r *http.Request, of recipient.Recipient, exportID strin
 	}, err
 }
 
-// conversationsOf gives the keys of all conversations that a recipient may have had with the account, in their order.
-func (h *Handler) conversationsOf(ctx context.Context, of recipient.Recipient) ([]string, error) {
+// conversation is one that a recipient may have had with the account.
+type conversation struct{ key, channelID, address string }
+
+func keysOf(list []conversation) []string {
+	keys := make([]string, len(list))
+	for i, c := range list {
+		keys[i] = c.key
+	}
+	return keys
+}
+
+// conversationsOf gives all conversations that a recipient may have had with the account, in the order of their keys.
+func (h *Handler) conversationsOf(ctx context.Context, of recipient.Recipient) ([]conversation, error) {
 	channels, err := h.channels(ctx, of.AccountID)
 	if err != nil {
 		return nil, err
 	}
-	keys := make([]string, 0, len(channels)*len(of.Addresses))
+	list := make([]conversation, 0, len(channels)*len(of.Addresses))
 	for _, c := range channels {
 		for _, a := range of.Addresses {
-			keys = append(keys, h.Conversations.Key(of.AccountID, c, a))
+			list = append(list, conversation{h.Conversations.Key(of.AccountID, c, a), c, a})
 		}
 	}
-	slices.Sort(keys)
-	return keys, nil
+	slices.SortFunc(list, func(a, b conversation) int { return strings.Compare(a.key, b.key) })
+	return list, nil
 }
 
 // messagesOf reads a page of the messages of some conversations, one conversation after the other, each newest first. A token
@@ -180,9 +191,11 @@ func (h *Handler) erase(r *http.Request) (recipient.Erasure, error) {
 		return recipient.Erasure{}, err
 	}
 	job := recipient.Erasure{AccountID: accountID, ID: erasureID, RecipientID: of.ID, Status: recipient.Running, RequestedAt: h.Now().UTC()}
-	if job.Conversations, err = h.conversationsOf(ctx, of); err != nil {
+	conversations, err := h.conversationsOf(ctx, of)
+	if err != nil {
 		return recipient.Erasure{}, err
 	}
+	job.Conversations = keysOf(conversations)
 	_, restricted, err := h.restriction(ctx, of)
 	if err != nil {
 		return recipient.Erasure{}, err

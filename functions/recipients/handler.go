@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/restriction"
+	"contactcenter/shared/sign"
 )
 
 // Channels knows the channels that an account has and had.
@@ -37,11 +38,16 @@ type Accounts interface {
 // Handler answers the routes of recipients. A blocked account may use all of them: they are about people, not about
 // sending. A recipient that is restricted itself keeps its addresses while that holds: they are what it is known by.
 type Handler struct {
-	Recipients    *recipient.Store
-	Accounts      Accounts
-	Messages      *message.Store
-	Channels      Channels
-	Providers     api.ProviderVersions
+	Recipients  *recipient.Store
+	Accounts    Accounts
+	Messages    *message.Store
+	Channels    Channels
+	Providers   api.ProviderVersions
+	Audit       Audit
+	Acceptances Acceptances
+	Requests    Requests
+	// Signer signs evidence.
+	Signer        sign.Key
 	Queue         *recipient.Queue
 	Keys          *idempotency.Middleware
 	IDs           id.Source

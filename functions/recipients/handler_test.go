@@ -22,6 +22,7 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/claim"
 	"contactcenter/shared/content"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
@@ -30,8 +31,10 @@ import (
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/restriction"
+	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
+	"contactcenter/shared/sign/signtest"
 )
 
 const (
@@ -52,6 +55,8 @@ type world struct {
 	channels  *channel.Store
 	providers *registry.Store
 	audit     *audit.Log
+	rules     *rules.Store
+	requests  *claim.Requests
 	ids       id.Source
 	keyer     id.ConversationKeyer
 	queueURL  string
@@ -82,7 +87,10 @@ func newWorld(t *testing.T) *world {
 	if _, err := w.providers.Put(ctx, registry.Entry{ID: "edna", Name: "edna", Status: registry.Enabled, ChannelTypes: []string{"whatsapp"}, TransferCountries: []string{"CY", "RU"}}, audittest.ByOperator()); err != nil {
 		t.Fatal(err)
 	}
+	w.rules = &rules.Store{DB: env.DynamoDB, Table: accounts, Now: w.clock.Now, Audit: w.audit}
+	w.requests = &claim.Requests{DB: env.DynamoDB, Table: env.Table(ctx, awstest.ComplaintsTable()), Audit: w.audit, Now: w.clock.Now}
 	h := &Handler{
+		Audit: w.audit, Acceptances: w.rules, Requests: w.requests, Signer: signtest.Key("a"),
 		Recipients: w.store, Accounts: w.accounts, Messages: w.messages, Channels: w.channels, Queue: &recipient.Queue{SQS: env.SQS, URL: w.queueURL},
 		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: env.DynamoDB, Table: accounts, Now: w.clock.Now}, Timeout: timeout},
 		Providers: w.providers, IDs: w.ids, Conversations: w.keyer, Now: w.clock.Now,

@@ -14,6 +14,7 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/claim"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/function"
 	"contactcenter/shared/id"
@@ -21,6 +22,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
 )
@@ -35,7 +37,7 @@ func main() {
 }
 
 func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Handler, error) {
-	env, err := environment.Require(getenv, "RECIPIENTS_TABLE", "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "AUDIT_TABLE", "ERASURE_QUEUE_URL", "CONVERSATION_KEY")
+	env, err := environment.Require(getenv, "RECIPIENTS_TABLE", "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "AUDIT_TABLE", "COMPLAINTS_TABLE", "ERASURE_QUEUE_URL", "CONVERSATION_KEY")
 	if err != nil {
 		return nil, err
 	}
@@ -55,19 +57,26 @@ func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Ha
 	if err != nil {
 		return nil, err
 	}
+	signer, err := openers.Signer(ctx, cfg, getenv)
+	if err != nil {
+		return nil, err
+	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	ids := id.Source{Now: now, Random: rand.Reader}
+	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	return &Handler{
 		Recipients: &recipient.Store{
 			DB: db, Table: env["RECIPIENTS_TABLE"], Keys: keyer, Seal: sealer, Open: opener, IDs: ids, Now: now,
-			Audit: &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now},
+			Audit: events,
 		},
 		Accounts:  &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now},
 		Messages:  &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention, Opener: opener},
 		Channels:  &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		Providers: &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
-		Queue:     &recipient.Queue{SQS: awsclient.NewSQS(cfg), URL: env["ERASURE_QUEUE_URL"]},
-		Keys:      &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
-		IDs:       ids, Conversations: keyer, Now: now,
+		Audit:     events, Acceptances: &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Requests: &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Now: now},
+		Signer: signer,
+		Queue:  &recipient.Queue{SQS: awsclient.NewSQS(cfg), URL: env["ERASURE_QUEUE_URL"]},
+		Keys:   &idempotency.Middleware{Keys: &idempotency.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now}, Timeout: timeout},
+		IDs:    ids, Conversations: keyer, Now: now,
 	}, nil
 }

@@ -160,6 +160,7 @@ func TestEveryChangeByAPersonIsInTheAudit(t *testing.T) {
 		"POST /v1/callbacks/{provider_id}/{channel_id}": "a provider's, not a person's",
 		"HEAD /v1/callbacks/{provider_id}/{channel_id}": "changes nothing",
 		"POST /v1/recipients/{id}/export":               "reads: what is exported is in the answer, and nothing is kept of it",
+		"POST /v1/recipients/{id}/evidence":             "reads, as the export",
 		"POST /v1/recipients/lookup":                    "reads; a POST because an address belongs in no URL",
 	} {
 		if why == "" {

@@ -29,12 +29,12 @@ func TestAClosedAccountLeavesNothing(t *testing.T) {
 		Canceled      int64      `json:"messages_canceled"`
 	}
 	a.call(t, http.MethodPost, "/v1/account/closure", map[string]any{"confirm": "acct_other"}).refused(t, http.StatusUnprocessableEntity, "invalid_request")
-	now := time.Now().Add(2 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")
+	now := time.Now().Add(6 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")
 	if c := decode[closure](t, a.call(t, http.MethodPost, "/v1/account/closure", map[string]any{"confirm": a.id, "purge_at": now}), http.StatusAccepted); c.Status != "closing" {
 		t.Errorf("closing: %+v", c)
 	}
 	a.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text("no"))).refused(t, http.StatusForbidden, "account_restricted")
-	wait(t, 120*time.Second, func() (bool, string) {
+	wait(t, 4*time.Minute, func() (bool, string) {
 		c := decode[closure](t, a.call(t, http.MethodGet, "/v1/account/closure", nil), http.StatusOK)
 		return c.Status == "closed" && c.Conversations == 2 && c.Canceled == 1, "the account is " + c.Status
 	})

@@ -257,6 +257,7 @@ func attempts() map[string]attempt {
 		"PUT /v1/recipients/{id}/opt-outs/{channel_id}":    {path: func(v *victim) string { return theirs(v) + "/opt-outs/" + v.channel.ID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"DELETE /v1/recipients/{id}/opt-outs/{channel_id}": {path: func(v *victim) string { return theirs(v) + "/opt-outs/" + v.channel.ID }, body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"POST /v1/recipients/{id}/export":                  {path: of("export"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
+		"POST /v1/recipients/{id}/evidence":                {path: of("evidence"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"POST /v1/recipients/{id}/erase":                   {path: of("erase"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 		"GET /v1/erasures/{id}":                            {path: at("/v1/erasures/ers_0123456789abcdef"), body: noBody, foreign: http.StatusNotFound, code: "not_found"},
 

@@ -19,6 +19,8 @@ func TestOnlyTheOperatorsFunctionMayReadAComplaint(t *testing.T) {
 		},
 		// Evidence requests, which their account asked to be told of; no complaint.
 		"NotifierFunction": {"ComplaintsTable if LeadingKeys evr_*": "GetItem Query"},
+		// The evidence request that a bundle answers.
+		"RecipientsFunction": {"ComplaintsTable if LeadingKeys evr_*": "GetItem"},
 		"AccountFunction": {
 			"ComplaintsTable if LeadingKeys cmp_*":                             "PutItem",
 			"ComplaintsTable if LeadingKeys source#*":                          "UpdateItem",

@@ -190,12 +190,13 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 		"COMPLAINTS_SEAL_PRIVATE":  {"OperatorFunction"},
 		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction", "NotifierFunction", "RecipientsFunction"},
 		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
+		"EVIDENCE_SIGN_PRIVATE":    {"RecipientsFunction"},
 		"WEBHOOKS_SEAL_PRIVATE":    {"EndpointsFunction", "NotifierFunction"},
 	}
 	got := map[string][]string{}
 	for name, f := range functions(t) {
 		for variable, value := range f.environment {
-			if strings.HasSuffix(variable, "_SEAL_PRIVATE") {
+			if strings.HasSuffix(variable, "_PRIVATE") {
 				got[variable] = append(got[variable], name)
 			} else if name == "OperatorFunction" && strings.Contains(fmt.Sprint(value), "{{resolve:") && !strings.HasSuffix(variable, "_SEAL_PUBLIC") {
 				t.Errorf("the operator's function is given a secret: %s", variable)
@@ -267,7 +268,7 @@ func asked(route string, public bool) string {
 		return "CrmJwt channels:activate"
 	case under("/v1/channels"), under("/v1/providers"):
 		return "CrmJwt channels:" + access
-	case path == "/v1/recipients/{id}/export":
+	case path == "/v1/recipients/{id}/export", path == "/v1/recipients/{id}/evidence":
 		return "CrmJwt account:read" // a POST because it is made anew, and changes nothing
 	case path == "/v1/recipients/lookup":
 		return "CrmJwt account:read" // a POST because an address belongs in no URL

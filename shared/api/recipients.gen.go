@@ -31,6 +31,8 @@ type RecipientsServer interface {
 	PutConsents(w http.ResponseWriter, r *http.Request)
 	// EraseRecipient answers POST /v1/recipients/{id}/erase.
 	EraseRecipient(w http.ResponseWriter, r *http.Request)
+	// CollectEvidence answers POST /v1/recipients/{id}/evidence.
+	CollectEvidence(w http.ResponseWriter, r *http.Request)
 	// ExportRecipient answers POST /v1/recipients/{id}/export.
 	ExportRecipient(w http.ResponseWriter, r *http.Request)
 	// DeleteOptOut answers DELETE /v1/recipients/{id}/opt-outs/{channel_id}.
@@ -55,6 +57,7 @@ func RecipientsRoutes(s RecipientsServer) []Route {
 		{Method: "DELETE", Path: "/v1/recipients/{id}/opt-outs/{channel_id}", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.DeleteOptOut},
 		{Method: "PUT", Path: "/v1/recipients/{id}/opt-outs/{channel_id}", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.PutOptOut},
 		{Method: "POST", Path: "/v1/recipients/{id}/export", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ExportRecipient},
+		{Method: "POST", Path: "/v1/recipients/{id}/evidence", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.CollectEvidence},
 		{Method: "POST", Path: "/v1/recipients/{id}/erase", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.EraseRecipient},
 		{Method: "GET", Path: "/v1/erasures/{id}", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetErasure},
 	}

@@ -951,6 +951,19 @@ type Closure struct {
 // ClosureStatus defines model for ClosureStatus.
 type ClosureStatus string
 
+// CollectEvidenceRequest Example: {"period":{"from":"2026-11-01T00:00:00.000Z","to":"2026-12-01T00:00:00.000Z"}}
+type CollectEvidenceRequest struct {
+	// EvidenceRequestID The operator's request that it answers. Its period holds where none is given.
+	EvidenceRequestID *string `json:"evidence_request_id,omitempty"`
+
+	// PageSize How many messages a part has at most.
+	PageSize *int `json:"page_size,omitempty"`
+
+	// PageToken For the next part, with no `period` and no `evidence_request_id`.
+	PageToken *string         `json:"page_token,omitempty"`
+	Period    *EvidencePeriod `json:"period,omitempty"`
+}
+
 // Complaint defines model for Complaint.
 type Complaint struct {
 	// AccountID The account that the operator found it to be about.
@@ -1254,6 +1267,25 @@ type Erasure struct {
 
 // ErasureStatus defines model for ErasureStatus.
 type ErasureStatus string
+
+// EvidenceBundle defines model for EvidenceBundle.
+type EvidenceBundle struct {
+	// ID Of the bundle; its parts have the same.
+	ID string `json:"id"`
+
+	// Jws The signed part: a compact JWS (RFC 7515), EdDSA over Ed25519 (RFC 8037).
+	Jws  string `json:"jws"`
+	Last bool   `json:"last"`
+
+	// NextPageToken Absent on the last part.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// Part Counts from 1.
+	Part int `json:"part"`
+
+	// Sha256 Of `jws`, as it is written. The last part's stands for all, because each names the one before.
+	Sha256 string `json:"sha256"`
+}
 
 // EvidenceDecision defines model for EvidenceDecision.
 type EvidenceDecision string

@@ -43,6 +43,12 @@ func (c *Client) CloseAccount(ctx context.Context, body api.CloseAccountRequest)
 	return do[api.Closure](ctx, c, request{method: http.MethodPost, path: "/v1/account/closure", body: body})
 }
 
+// CollectEvidence: Collect signed evidence about a recipient, for whoever asks the account for it.
+// An empty key stands for one that is made up, so that the client's own tries are one request.
+func (c *Client) CollectEvidence(ctx context.Context, id string, body api.CollectEvidenceRequest, key string) (api.EvidenceBundle, error) {
+	return do[api.EvidenceBundle](ctx, c, request{method: http.MethodPost, path: "/v1/recipients/" + url.PathEscape(id) + "/evidence", body: body, key: key, keyed: true})
+}
+
 // CreateChannel: Create a channel. It is inactive until a duly authorized user activates it.
 // An empty key stands for one that is made up, so that the client's own tries are one request.
 func (c *Client) CreateChannel(ctx context.Context, body api.CreateChannelRequest, key string) (api.Channel, error) {

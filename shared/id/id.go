@@ -26,6 +26,7 @@ const (
 	RecipientPrefix    = "rcp_"
 	ExportPrefix       = "exp_"
 	ErasurePrefix      = "ers_"
+	BundlePrefix       = "evb_"
 	ComplaintPrefix    = "cmp_"
 	EvidencePrefix     = "evr_"
 	RestrictionPrefix  = "rst_"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -55,6 +56,33 @@ func (s *Store) History(ctx context.Context, accountID, conversation string, p a
 	}
 	older, newer, err = tokens(out, forward, p.Token)
 	return list, older, newer, err
+}
+
+// Within lists a conversation's messages that were made from one time on and before another, newest first, without their content and
+// addresses. One strongly consistent request.
+func (s *Store) Within(ctx context.Context, accountID, conversation string, from, to time.Time, p attr.Page) ([]Message, string, error) {
+	out, err := s.page(ctx, p, &dynamodb.QueryInput{
+		ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("#pk = :pk AND #sk BETWEEN :from AND :to"),
+		ExpressionAttributeNames: map[string]string{"#pk": attrPK, "#sk": attrSK},
+		ExpressionAttributeValues: item{
+			":pk": str(partition(accountID, conversation)), ":from": str(id.Floor(statePrefix, from)), ":to": str(id.Floor(statePrefix, to)),
+		},
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]Message, 0, len(out.Items))
+	for _, it := range out.Items {
+		m, err := decode(it)
+		if err != nil {
+			return nil, "", err
+		}
+		if m.CreatedAt().Before(to) {
+			list = append(list, m)
+		}
+	}
+	next, err := attr.Token(out.LastEvaluatedKey)
+	return list, next, err
 }
 
 // MaxLong is how many messages with long content a page has at most: with them an answer stays below the 6 MB that Lambda

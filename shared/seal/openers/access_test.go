@@ -22,7 +22,7 @@ func TestOnlyTheFunctionsOfTheTableMakeOpeners(t *testing.T) {
 		"functions/dispatcher": {"Content", "Credentials"},
 		"functions/webhook":    {"Credentials"},
 		"functions/templates":  {"Credentials"},
-		"functions/recipients": {"Content"},
+		"functions/recipients": {"Content", "Signer"},
 		"functions/operator":   {"Complaints"},
 		"functions/endpoints":  {"Webhooks"},
 		"functions/notifier":   {"Content", "Webhooks"},
@@ -37,6 +37,8 @@ func TestOnlyTheFunctionsOfTheTableMakeOpeners(t *testing.T) {
 			got[dir] = append(got[dir], function)
 		case imported == "contactcenter/shared/seal" && (function == "NewOpener" || function == "ParsePrivate") && dir != "shared/seal/openers" && dir != "shared/seal/sealtest":
 			t.Errorf("%s calls seal.%s: package openers does", file, function)
+		case imported == "contactcenter/shared/sign" && (function == "ParsePrivate" || function == "FromSeed") && strings.HasPrefix(dir, "functions/"):
+			t.Errorf("%s calls sign.%s: package openers does", file, function)
 		case imported == "contactcenter/shared/seal/sealtest" && dir != "scripts/bench":
 			t.Errorf("%s uses the keys of tests", file)
 		}

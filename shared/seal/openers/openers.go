@@ -1,6 +1,6 @@
-// Package openers gives functions the keys that open sealed values. Which functions import it, and which of its
-// functions they call, is all that decides who may read content, credentials and complaints in the code; the policies in
-// template.yaml say the same to KMS. A test in package seal holds both to one table.
+// Package openers gives functions the private keys: those that open sealed values, and the one that signs evidence. Which functions
+// import it, and which of its functions they call, is all that decides who may read content, credentials and complaints in the code, and
+// who may sign; the policies in template.yaml say the same to KMS. A test in package seal holds both to one table.
 package openers
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/seal"
+	"contactcenter/shared/sign"
 )
 
 // kmsTimeout bounds one attempt of a call to KMS. It is made once, when a function starts.
@@ -36,6 +37,16 @@ func Complaints(ctx context.Context, cfg aws.Config, getenv func(string) string)
 // Webhooks opens the secrets that sign what is sent to accounts' webhook endpoints.
 func Webhooks(ctx context.Context, cfg aws.Config, getenv func(string) string) (*seal.Opener, error) {
 	return open(ctx, cfg, getenv, seal.Webhooks)
+}
+
+// Signer signs evidence bundles and certificates.
+func Signer(ctx context.Context, cfg aws.Config, getenv func(string) string) (sign.Key, error) {
+	cfg.HTTPClient = awsclient.HTTPClient(kmsTimeout)
+	k, err := sign.ParsePrivate(ctx, getenv(sign.PrivateVariable), decrypt(kms.NewFromConfig(cfg)))
+	if err != nil {
+		return sign.Key{}, fmt.Errorf("read %s: %w", sign.PrivateVariable, err)
+	}
+	return k, nil
 }
 
 func open(ctx context.Context, cfg aws.Config, getenv func(string) string, g seal.Group) (*seal.Opener, error) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"contactcenter/shared/seal"
+	"contactcenter/shared/sign"
 )
 
 // mayOpen is who may open what: the functions that get the private keys and whose roles KMS lets decrypt them.
@@ -17,6 +18,7 @@ var mayOpen = map[seal.Group][]string{
 	seal.Credentials: {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
 	seal.Complaints:  {"OperatorFunction"},
 	seal.Webhooks:    {"EndpointsFunction", "NotifierFunction"},
+	sign.Group:       {"RecipientsFunction"},
 }
 
 // the key's policy names the functions that open, and nothing else in the template lets
@@ -70,6 +72,9 @@ func TestOnlyTheFunctionsOfTheTableGetPrivateKeys(t *testing.T) {
 			if _, ok := section(section(r.properties, "Environment"), "Variables")[seal.PrivateVariable(g)]; ok {
 				gets[g] = append(gets[g], id)
 			}
+		}
+		if _, ok := section(section(r.properties, "Environment"), "Variables")[sign.PrivateVariable]; ok {
+			gets[sign.Group] = append(gets[sign.Group], id)
 		}
 	}
 	same(t, "get the private keys", gets)

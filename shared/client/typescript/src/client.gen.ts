@@ -215,6 +215,20 @@ export class Client extends Transport {
   }
 
   /**
+   * Collect signed evidence about a recipient, for whoever asks the account for it.
+   *
+   * One document: consents, opt-outs, acceptances of the Rules, of each message everything but what it says, its transfer with what the
+   * provider disclosed at that time, and the audit events that concern it. It is signed, and verified without the Contact Center: with the keys of
+   * `GET /v1/evidence-keys` and any library for JWS, or with `go run ./scripts/verify`.
+   *
+   * A part has up to `page_size` messages. Where there is more, the answer has a `next_page_token`, and the next part names the `sha256` of
+   * the one before. Parts are asked for one after the other; the last says so. They are made anew each time and not kept.
+   */
+  async collectEvidence(id: string, body?: api.CollectEvidenceRequest, options: KeyedOptions = {}): Promise<api.EvidenceBundle> {
+    return this.call({ method: "POST", path: `/v1/recipients/${segment(id)}/evidence`, body, keyed: true }, options);
+  }
+
+  /**
    * Create a channel. It is inactive until a duly authorized user activates it.
    *
    * A channel of a provider that the Contact Center can't speak to yet can be made too. Its `setup_steps` say so, its credentials are kept untried, and activating it answers 409 `provider_disabled`.

@@ -241,6 +241,16 @@ export interface Closure {
 
 export type ClosureStatus = "closing" | "purging" | "closed" | "canceled";
 
+export interface CollectEvidenceRequest {
+  /** The operator's request that it answers. Its period holds where none is given. */
+  evidence_request_id?: string;
+  /** How many messages a part has at most. */
+  page_size?: number;
+  /** For the next part, with no `period` and no `evidence_request_id`. */
+  page_token?: string;
+  period?: EvidencePeriod;
+}
+
 export interface Complaint {
   /** The account that the operator found it to be about. */
   account_id?: string;
@@ -502,6 +512,20 @@ export interface Erasure {
 }
 
 export type ErasureStatus = "running" | "done";
+
+export interface EvidenceBundle {
+  /** Of the bundle; its parts have the same. */
+  id: string;
+  /** The signed part: a compact JWS (RFC 7515), EdDSA over Ed25519 (RFC 8037). */
+  jws: string;
+  last: boolean;
+  /** Absent on the last part. */
+  next_page_token?: string;
+  /** Counts from 1. */
+  part: number;
+  /** Of `jws`, as it is written. The last part's stands for all, because each names the one before. */
+  sha256: string;
+}
 
 export type EvidenceDecision = "accepted" | "rejected";
 
