@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// when an account is closed nothing more is sent, and after the purge it has neither channels nor messages nor
-// recipients; what waited never reached the provider.
+// when an account is closed nothing more is sent, and after the purge it has neither channels nor messages nor
+// recipients; what waited never reached the provider. The log of what was done stays, whole.
 func TestAClosedAccountLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := common.shared
@@ -50,5 +50,9 @@ func TestAClosedAccountLeavesNothing(t *testing.T) {
 	}
 	if calls := s.callsFor(t, held.ID); len(calls) != 0 {
 		t.Error("what was held reached the provider")
+	}
+	path := "/v1/operator/audit-events/verification?account_id=" + a.id
+	if v := decode[verification](t, s.operator(t).call(t, http.MethodGet, path, nil), http.StatusOK); !v.Verified || v.Events < 5 || v.From != 1 {
+		t.Errorf("the account's log is %+v", v)
 	}
 }

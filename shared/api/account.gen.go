@@ -29,6 +29,8 @@ type AccountServer interface {
 	AppealRestriction(w http.ResponseWriter, r *http.Request)
 	// ListOwnAuditEvents answers GET /v1/audit-events.
 	ListOwnAuditEvents(w http.ResponseWriter, r *http.Request)
+	// VerifyOwnAuditEvents answers GET /v1/audit-events/verification.
+	VerifyOwnAuditEvents(w http.ResponseWriter, r *http.Request)
 	// FileComplaint answers POST /v1/complaints.
 	FileComplaint(w http.ResponseWriter, r *http.Request)
 	// GetEvidenceKeys answers GET /v1/evidence-keys.
@@ -67,6 +69,7 @@ func AccountRoutes(s AccountServer) []Route {
 		{Method: "GET", Path: "/v1/account/restrictions/{id}/appeals", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListAppeals},
 		{Method: "POST", Path: "/v1/account/restrictions/{id}/appeals", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.AppealRestriction},
 		{Method: "GET", Path: "/v1/audit-events", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListOwnAuditEvents},
+		{Method: "GET", Path: "/v1/audit-events/verification", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.VerifyOwnAuditEvents},
 		{Method: "DELETE", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.ReopenAccount},
 		{Method: "GET", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetClosure},
 		{Method: "POST", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.CloseAccount},

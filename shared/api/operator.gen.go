@@ -27,6 +27,8 @@ type OperatorServer interface {
 	DecideAppeal(w http.ResponseWriter, r *http.Request)
 	// ListAuditEvents answers GET /v1/operator/audit-events.
 	ListAuditEvents(w http.ResponseWriter, r *http.Request)
+	// VerifyAuditEvents answers GET /v1/operator/audit-events/verification.
+	VerifyAuditEvents(w http.ResponseWriter, r *http.Request)
 	// ListComplaints answers GET /v1/operator/complaints.
 	ListComplaints(w http.ResponseWriter, r *http.Request)
 	// GetComplaint answers GET /v1/operator/complaints/{id}.
@@ -82,6 +84,7 @@ func OperatorRoutes(s OperatorServer) []Route {
 		{Method: "DELETE", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.LiftRestriction},
 		{Method: "GET", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetRestriction},
 		{Method: "GET", Path: "/v1/operator/audit-events", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListAuditEvents},
+		{Method: "GET", Path: "/v1/operator/audit-events/verification", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.VerifyAuditEvents},
 		{Method: "POST", Path: "/v1/operator/rules", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PublishRules},
 		{Method: "GET", Path: "/v1/operator/complaints", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListComplaints},
 		{Method: "GET", Path: "/v1/operator/complaints/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetComplaint},

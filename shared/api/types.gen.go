@@ -68,6 +68,33 @@ func (e AuditActorKind) Valid() bool {
 	}
 }
 
+// Defines values for AuditBrokenWhy.
+const (
+	AuditBrokenWhyChanged  AuditBrokenWhy = "changed"
+	AuditBrokenWhyMissing  AuditBrokenWhy = "missing"
+	AuditBrokenWhyReplaced AuditBrokenWhy = "replaced"
+	AuditBrokenWhyUnlinked AuditBrokenWhy = "unlinked"
+	AuditBrokenWhyUnplaced AuditBrokenWhy = "unplaced"
+)
+
+// Valid indicates whether the value is a known member of the AuditBrokenWhy enum.
+func (e AuditBrokenWhy) Valid() bool {
+	switch e {
+	case AuditBrokenWhyChanged:
+		return true
+	case AuditBrokenWhyMissing:
+		return true
+	case AuditBrokenWhyReplaced:
+		return true
+	case AuditBrokenWhyUnlinked:
+		return true
+	case AuditBrokenWhyUnplaced:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Capacity.
 const (
 	CapacityLegalEntity Capacity = "legal_entity"
@@ -761,6 +788,23 @@ type AuditActor struct {
 // AuditActorKind defines model for AuditActor.Kind.
 type AuditActorKind string
 
+// AuditBroken The first event that does not hold; absent if all do.
+type AuditBroken struct {
+	// ID Absent if it is not there, and nothing tells which it was.
+	ID string `json:"id,omitempty"`
+
+	// Sequence Its place; absent if it has none.
+	Sequence int64 `json:"sequence,omitempty"`
+
+	// Why `changed`: it does not have the hash of what it says. `missing`: it is not there. `unlinked`: it does not name the hash of the one before.
+	// `unplaced`: it is not one of the chain, and not older either. `replaced`: another was written at its place.
+	Why AuditBrokenWhy `json:"why"`
+}
+
+// AuditBrokenWhy `changed`: it does not have the hash of what it says. `missing`: it is not there. `unlinked`: it does not name the hash of the one before.
+// `unplaced`: it is not one of the chain, and not older either. `replaced`: another was written at its place.
+type AuditBrokenWhy string
+
 // AuditRecord defines model for AuditRecord.
 type AuditRecord struct {
 	// AccountID Whose account it concerns; absent: the operator's own affairs.
@@ -815,6 +859,33 @@ type AuditRecordList struct {
 
 	// NextPageToken Absent on the last page.
 	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// AuditVerification defines model for AuditVerification.
+type AuditVerification struct {
+	// Events How many events were found to be in order.
+	Events int `json:"events"`
+
+	// FirstBroken The first event that does not hold; absent if all do.
+	FirstBroken *AuditBroken `json:"first_broken,omitempty"`
+
+	// From The `sequence` of the first of `events`; 1 is where the chain begins. Absent: there is none.
+	From int64 `json:"from,omitempty"`
+
+	// HeadHash The `hash` of the last. Whoever keeps it and `to` can prove later that everything up to there is as it was.
+	HeadHash string `json:"head_hash,omitempty"`
+
+	// NextPageToken Absent when all was looked at and when something is broken.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// To The `sequence` of the last.
+	To int64 `json:"to,omitempty"`
+
+	// Unchained How many are older than the chain, and can't be vouched for.
+	Unchained int `json:"unchained"`
+
+	// Verified All that was looked at is in order. With `next_page_token`, what follows was not looked at yet.
+	Verified bool `json:"verified"`
 }
 
 // BatchResult Has either the message that was accepted, or the problem that it would have been answered with by itself.

@@ -823,6 +823,43 @@ func (c *Client) UpdateWebhookEndpoint(ctx context.Context, id string, body api.
 	return do[api.WebhookEndpoint](ctx, c, request{method: http.MethodPatch, path: "/v1/webhook-endpoints/" + url.PathEscape(id), body: body})
 }
 
+// VerifyAuditEventsQuery is what VerifyAuditEvents can be asked for. What is empty is left out.
+type VerifyAuditEventsQuery struct {
+	// Whose events; absent: those of the operator's own affairs.
+	AccountID string
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q VerifyAuditEventsQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "account_id", q.AccountID)
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// VerifyAuditEvents: Check that no event of an account, or of the operator's own affairs, was changed, removed or slipped in.
+func (c *Client) VerifyAuditEvents(ctx context.Context, query VerifyAuditEventsQuery) (api.AuditVerification, error) {
+	return do[api.AuditVerification](ctx, c, request{method: http.MethodGet, path: "/v1/operator/audit-events/verification", query: query.values()})
+}
+
+// VerifyOwnAuditEventsQuery is what VerifyOwnAuditEvents can be asked for. What is empty is left out.
+type VerifyOwnAuditEventsQuery struct {
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q VerifyOwnAuditEventsQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// VerifyOwnAuditEvents: Check that nothing of what was done in the account and to it was changed, removed or slipped in.
+func (c *Client) VerifyOwnAuditEvents(ctx context.Context, query VerifyOwnAuditEventsQuery) (api.AuditVerification, error) {
+	return do[api.AuditVerification](ctx, c, request{method: http.MethodGet, path: "/v1/audit-events/verification", query: query.values()})
+}
+
 // WithdrawInstruction: Withdraw an instruction that was not followed yet.
 func (c *Client) WithdrawInstruction(ctx context.Context, id string, instructionID string) error {
 	return c.do(ctx, request{method: http.MethodDelete, path: "/v1/channels/" + url.PathEscape(id) + "/activation-instructions/" + url.PathEscape(instructionID)}, nil)

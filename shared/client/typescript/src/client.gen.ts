@@ -167,6 +167,20 @@ export interface ListWebhookEndpointsQuery {
   page_token?: string | undefined;
 }
 
+/** What `verifyAuditEvents` can be asked for. */
+export interface VerifyAuditEventsQuery {
+  /** Whose events; absent: those of the operator's own affairs. */
+  account_id?: string | undefined;
+  /** The `next_page_token` of the page before, of the same list. */
+  page_token?: string | undefined;
+}
+
+/** What `verifyOwnAuditEvents` can be asked for. */
+export interface VerifyOwnAuditEventsQuery {
+  /** The `next_page_token` of the page before, of the same list. */
+  page_token?: string | undefined;
+}
+
 /** The API's operations, one method for each. */
 export class Client extends Transport {
   /** Accept the Rules and the documents that belong to them. */
@@ -826,6 +840,25 @@ export class Client extends Transport {
    */
   async updateWebhookEndpoint(id: string, body: api.UpdateWebhookEndpointRequest, options: CallOptions = {}): Promise<api.WebhookEndpoint> {
     return this.call({ method: "PATCH", path: `/v1/webhook-endpoints/${segment(id)}`, body }, options);
+  }
+
+  /**
+   * Check that no event of an account, or of the operator's own affairs, was changed, removed or slipped in.
+   *
+   * It looks at 500 events, oldest first, and where `next_page_token` is there, at the next 500 with it.
+   */
+  async verifyAuditEvents(query: VerifyAuditEventsQuery = {}, options: CallOptions = {}): Promise<api.AuditVerification> {
+    return this.call({ method: "GET", path: "/v1/operator/audit-events/verification", query: { ...query } }, options);
+  }
+
+  /**
+   * Check that nothing of what was done in the account and to it was changed, removed or slipped in.
+   *
+   * The events of an account are a chain of hashes. This looks at 500 of them, oldest first, and where `next_page_token` is there, at the next 500 with it.
+   * Keep `to` and `head_hash`: whatever is listed later must still have an event with that `sequence` and that `hash`.
+   */
+  async verifyOwnAuditEvents(query: VerifyOwnAuditEventsQuery = {}, options: CallOptions = {}): Promise<api.AuditVerification> {
+    return this.call({ method: "GET", path: "/v1/audit-events/verification", query: { ...query } }, options);
   }
 
   /** Withdraw an instruction that was not followed yet. */

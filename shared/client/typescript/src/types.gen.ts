@@ -113,6 +113,19 @@ export interface AuditActor {
   kind: "user" | "operator" | "system";
 }
 
+/** The first event that does not hold; absent if all do. */
+export interface AuditBroken {
+  /** Absent if it is not there, and nothing tells which it was. */
+  id?: string;
+  /** Its place; absent if it has none. */
+  sequence?: number;
+  /**
+   * `changed`: it does not have the hash of what it says. `missing`: it is not there. `unlinked`: it does not name the hash of the one before.
+   * `unplaced`: it is not one of the chain, and not older either. `replaced`: another was written at its place.
+   */
+  why: "changed" | "missing" | "unlinked" | "unplaced" | "replaced";
+}
+
 export interface AuditRecord {
   /** Whose account it concerns; absent: the operator's own affairs. */
   account_id?: string;
@@ -153,6 +166,24 @@ export interface AuditRecordList {
   items: AuditRecord[];
   /** Absent on the last page. */
   next_page_token?: string;
+}
+
+export interface AuditVerification {
+  /** How many events were found to be in order. */
+  events: number;
+  first_broken?: AuditBroken;
+  /** The `sequence` of the first of `events`; 1 is where the chain begins. Absent: there is none. */
+  from?: number;
+  /** The `hash` of the last. Whoever keeps it and `to` can prove later that everything up to there is as it was. */
+  head_hash?: string;
+  /** Absent when all was looked at and when something is broken. */
+  next_page_token?: string;
+  /** The `sequence` of the last. */
+  to?: number;
+  /** How many are older than the chain, and can't be vouched for. */
+  unchained: number;
+  /** All that was looked at is in order. With `next_page_token`, what follows was not looked at yet. */
+  verified: boolean;
 }
 
 /** Has either the message that was accepted, or the problem that it would have been answered with by itself. */
