@@ -4,11 +4,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
-	"os"
+	"log/slog"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
@@ -18,6 +15,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/function"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -28,7 +26,6 @@ import (
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/sign"
-	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
 
@@ -36,23 +33,19 @@ import (
 const timeout = 10 * time.Second
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv)
-	if err != nil {
-		log.Error("account can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.AccountRoutes(h))))
+	function.Start("account", build, func(h *Handler, log *slog.Logger) any {
+		return api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.AccountRoutes(h)))
+	})
 }
 
-func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Handler, error) {
 	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE", "AUDIT_TABLE", "SOURCE_KEY", "CHANNELS_TABLE", "ERASURE_QUEUE_URL", "RELEASE_QUEUE_URL")
 	if err != nil {
 		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	// Complaints and appeals can be sealed here, and not opened.
 	sealer, err := seal.SealerFrom(getenv, seal.Complaints)

@@ -5,11 +5,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
-	"os"
+	"log/slog"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
@@ -20,6 +17,7 @@ import (
 	"contactcenter/shared/claim"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/event"
+	"contactcenter/shared/function"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/adapters"
@@ -29,7 +27,6 @@ import (
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
-	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
 
@@ -37,23 +34,19 @@ import (
 const timeout = 10 * time.Second
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv)
-	if err != nil {
-		log.Error("operator can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.OperatorRoutes(h))))
+	function.Start("operator", build, func(h *Handler, log *slog.Logger) any {
+		return api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.OperatorRoutes(h)))
+	})
 }
 
-func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Handler, error) {
 	env, err := environment.Require(getenv, "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RELEASE_QUEUE_URL", "AUDIT_TABLE", "EVENT_QUEUE_URL", "DEFAULT_PLAN_ID", "COMPLAINTS_TABLE")
 	if err != nil {
 		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	sealer, err := seal.SealerFrom(getenv, seal.Complaints)
 	if err != nil {

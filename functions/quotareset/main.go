@@ -6,12 +6,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/availability"
@@ -19,23 +15,17 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/event"
+	"contactcenter/shared/function"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/release"
-	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv, log)
-	if err != nil {
-		log.Error("quotareset can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(h.Invoke)
+	function.Start("quotareset", build, func(h *Handler, _ *slog.Logger) any { return h.Invoke })
 }
 
 // writesAtOnce bounds the message writes of one account that run side by side.
@@ -52,7 +42,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	client := awsclient.NewSQS(cfg)
