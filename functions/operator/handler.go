@@ -87,6 +87,7 @@ type Handler struct {
 	Accounts  Accounts
 	Gates     Gates
 	Health    Health
+	Reports   api.Reports
 	Providers Providers
 	Release   Release
 	Channels  Channels

@@ -206,6 +206,42 @@ func (e ConsentStatus) Valid() bool {
 	}
 }
 
+// Defines values for DowntimeReason.
+const (
+	DowntimeReasonFailing DowntimeReason = "failing"
+	DowntimeReasonSilent  DowntimeReason = "silent"
+)
+
+// Valid indicates whether the value is a known member of the DowntimeReason enum.
+func (e DowntimeReason) Valid() bool {
+	switch e {
+	case DowntimeReasonFailing:
+		return true
+	case DowntimeReasonSilent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DowntimeState.
+const (
+	DowntimeStateDegraded DowntimeState = "degraded"
+	DowntimeStateOutage   DowntimeState = "outage"
+)
+
+// Valid indicates whether the value is a known member of the DowntimeState enum.
+func (e DowntimeState) Valid() bool {
+	switch e {
+	case DowntimeStateDegraded:
+		return true
+	case DowntimeStateOutage:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EmailContentType.
 const (
 	EmailContentTypeEmail EmailContentType = "email"
@@ -1294,6 +1330,34 @@ type DecideEvidenceRequest struct {
 	Status EvidenceDecision `json:"status"`
 }
 
+// Downtime defines model for Downtime.
+type Downtime struct {
+	FaultDomain string `json:"fault_domain"`
+
+	// ProviderID The provider's; absent of the platform.
+	ProviderID string `json:"provider_id,omitempty"`
+
+	// Reason Of the platform: a run of the schedule found that something did not answer, or there was none that could say.
+	Reason DowntimeReason `json:"reason,omitempty"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since Time          `json:"since"`
+	State DowntimeState `json:"state"`
+
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Until *Time `json:"until,omitempty"`
+}
+
+// DowntimeReason Of the platform: a run of the schedule found that something did not answer, or there was none that could say.
+type DowntimeReason string
+
+// DowntimeState defines model for Downtime.State.
+type DowntimeState string
+
 // EmailContent A letter, on e-mail channels. What is sent has `text`, `html`, or both as alternatives of each other.
 type EmailContent struct {
 	// Attachments On replies.
@@ -1714,6 +1778,34 @@ type MessageList struct {
 // MessageStatus defines model for MessageStatus.
 type MessageStatus = message.Status
 
+// MonthlyReport defines model for MonthlyReport.
+type MonthlyReport struct {
+	// Complete The month is over.
+	Complete      bool                 `json:"complete"`
+	Items         []Downtime           `json:"items"`
+	Month         string               `json:"month"`
+	NextPageToken string               `json:"next_page_token,omitempty"`
+	Platform      PlatformAvailability `json:"platform"`
+
+	// Providers By id, those that were removed too.
+	Providers []ProviderAvailability `json:"providers"`
+
+	// RecordedSince RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	RecordedSince *Time `json:"recorded_since,omitempty"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since Time `json:"since"`
+
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Until Time `json:"until"`
+}
+
 // OnLimit What becomes of the message when the number of the usage period is used up. `hold` waits for the next period.
 type OnLimit string
 
@@ -1809,6 +1901,18 @@ type Plan struct {
 	Rate   Rate       `json:"rate"`
 }
 
+// PlatformAvailability defines model for PlatformAvailability.
+type PlatformAvailability struct {
+	// Availability The share of the observed time that was no outage, rounded down. Absent where not even a minute was observed.
+	Availability    *float64 `json:"availability,omitempty"`
+	ObservedMinutes float64  `json:"observed_minutes"`
+	OutageMinutes   float64  `json:"outage_minutes"`
+	Outages         int      `json:"outages"`
+
+	// UnobservedMinutes Of these minutes there are no records.
+	UnobservedMinutes float64 `json:"unobserved_minutes"`
+}
+
 // ProcessingRecord defines model for ProcessingRecord.
 type ProcessingRecord struct {
 	AccountID string `json:"account_id"`
@@ -1873,6 +1977,21 @@ type Provider struct {
 	// TransferCountries ISO 3166-1 alpha-2 codes of the countries that the provider names.
 	TransferCountries []string `json:"transfer_countries"`
 	Website           string   `json:"website"`
+}
+
+// ProviderAvailability defines model for ProviderAvailability.
+type ProviderAvailability struct {
+	// Availability The share of the observed time that was no outage, rounded down; degraded time is none. Absent where not even a minute was observed.
+	Availability    *float64 `json:"availability,omitempty"`
+	Degradations    int      `json:"degradations"`
+	DegradedMinutes float64  `json:"degraded_minutes"`
+	ObservedMinutes float64  `json:"observed_minutes"`
+	OutageMinutes   float64  `json:"outage_minutes"`
+	Outages         int      `json:"outages"`
+	ProviderID      string   `json:"provider_id"`
+
+	// UnobservedMinutes Of these minutes there are no records.
+	UnobservedMinutes float64 `json:"unobserved_minutes"`
 }
 
 // ProviderDocument defines model for ProviderDocument.

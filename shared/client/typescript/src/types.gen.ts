@@ -514,6 +514,17 @@ export interface DecideEvidenceRequest {
   status: EvidenceDecision;
 }
 
+export interface Downtime {
+  fault_domain: "platform" | "provider";
+  /** The provider's; absent of the platform. */
+  provider_id?: string;
+  /** Of the platform: a run of the schedule found that something did not answer, or there was none that could say. */
+  reason?: "failing" | "silent";
+  since: Time;
+  state: "outage" | "degraded";
+  until?: Time;
+}
+
 /** A letter, on e-mail channels. What is sent has `text`, `html`, or both as alternatives of each other. */
 export interface EmailContent {
   /** On replies. */
@@ -818,6 +829,20 @@ export interface MessageList {
 
 export type MessageStatus = "scheduled" | "queued" | "held" | "sending" | "sent" | "delivered" | "read" | "failed" | "rejected" | "expired" | "canceled" | "unknown" | "received";
 
+export interface MonthlyReport {
+  /** The month is over. */
+  complete: boolean;
+  items: Downtime[];
+  month: string;
+  next_page_token?: string;
+  platform: PlatformAvailability;
+  /** By id, those that were removed too. */
+  providers: ProviderAvailability[];
+  recorded_since?: Time;
+  since: Time;
+  until: Time;
+}
+
 /** What becomes of the message when the number of the usage period is used up. `hold` waits for the next period. */
 export type OnLimit = "reject" | "hold";
 
@@ -884,6 +909,16 @@ export interface Plan {
   limit: number;
   period: PeriodKind;
   rate: Rate;
+}
+
+export interface PlatformAvailability {
+  /** The share of the observed time that was no outage, rounded down. Absent where not even a minute was observed. */
+  availability?: number;
+  observed_minutes: number;
+  outage_minutes: number;
+  outages: number;
+  /** Of these minutes there are no records. */
+  unobserved_minutes: number;
 }
 
 /** RFC 9457, with members of our own. */
@@ -960,6 +995,19 @@ export interface Provider {
   /** ISO 3166-1 alpha-2 codes of the countries that the provider names. */
   transfer_countries: string[];
   website: string;
+}
+
+export interface ProviderAvailability {
+  /** The share of the observed time that was no outage, rounded down; degraded time is none. Absent where not even a minute was observed. */
+  availability?: number;
+  degradations: number;
+  degraded_minutes: number;
+  observed_minutes: number;
+  outage_minutes: number;
+  outages: number;
+  provider_id: string;
+  /** Of these minutes there are no records. */
+  unobserved_minutes: number;
 }
 
 export interface ProviderDocument {
