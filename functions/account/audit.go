@@ -26,3 +26,19 @@ func (h *Handler) ListOwnAuditEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	api.WriteJSON(w, http.StatusOK, out)
 }
+
+// VerifyOwnAuditEvents answers GET /v1/audit-events/verification.
+func (h *Handler) VerifyOwnAuditEvents(w http.ResponseWriter, r *http.Request) {
+	q := api.ReadQuery(r)
+	token := q.OnlyToken()
+	if err := q.Err(); err != nil {
+		api.WriteError(w, r, err)
+		return
+	}
+	v, err := h.Audit.Verify(r.Context(), api.PrincipalFrom(r.Context()).AccountID, token)
+	if err != nil {
+		api.WriteError(w, r, api.ListProblem(r, err))
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, api.AuditVerificationOf(v))
+}

@@ -51,9 +51,10 @@ type Rules interface {
 	Acceptances(ctx context.Context, accountID string, p attr.Page) ([]rules.Acceptance, string, error)
 }
 
-// Audit lists what was done.
+// Audit lists what was done, and checks that the list is whole.
 type Audit interface {
 	Of(ctx context.Context, accountID string, p attr.Page) ([]audit.Event, string, error)
+	Verify(ctx context.Context, accountID, token string) (audit.Verification, error)
 }
 
 // Handler answers the routes of the account and of the Rules.
@@ -73,6 +74,7 @@ type Handler struct {
 	Release    Release
 	Channels   Channels
 	Providers  Providers
+	Reports    api.Reports
 	// Signers are the keys by which everybody verifies what is signed.
 	Signers sign.Keys
 	Keys    *idempotency.Middleware

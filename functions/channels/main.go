@@ -4,11 +4,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
-	"os"
+	"log/slog"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
@@ -18,6 +15,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/event"
+	"contactcenter/shared/function"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/provider/adapters"
@@ -25,30 +23,25 @@ import (
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
-	"contactcenter/shared/telemetry"
 )
 
 // timeout is the function's own, as template.yaml sets it.
 const timeout = 29 * time.Second
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv)
-	if err != nil {
-		log.Error("channels can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.ChannelsRoutes(h))))
+	function.Start("channels", build, func(h *Handler, log *slog.Logger) any {
+		return api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.ChannelsRoutes(h)))
+	})
 }
 
-func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Handler, error) {
 	env, err := environment.Require(getenv, "ACCOUNTS_TABLE", "CHANNELS_TABLE", "AUDIT_TABLE", "USAGE_TABLE", "EVENT_QUEUE_URL")
 	if err != nil {
 		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	credentials, err := seal.SealerFrom(getenv, seal.Credentials)
 	if err != nil {
@@ -68,20 +61,9 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 		IDs:           ids,
 		Random:        rand.Reader,
 		Now:           now,
-		Wait:          wait,
+		Wait:          awsclient.Wait,
 		Health:        health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
 		Statuses:      cache.New[string, api.ServiceStatus](statusAge, 1, now),
 		PublicBaseURL: getenv("PUBLIC_BASE_URL"),
 	}, nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -7,8 +7,5 @@ import (
 )
 
 func TestItIsWiredFromTheTemplatesEnvironment(t *testing.T) {
-	environmenttest.Check(t, environmenttest.Function{
-		LogicalID: "ChannelsFunction",
-		Build:     func(getenv func(string) string) (any, error) { return build(t.Context(), getenv) },
-	})
+	environmenttest.Check(t, environmenttest.Function{LogicalID: "ChannelsFunction"}, build)
 }

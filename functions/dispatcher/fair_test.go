@@ -39,7 +39,7 @@ func (p *after) Send(ctx context.Context, ch provider.Channel, m provider.Messag
 		p.overtook.Add(1)
 		select {
 		case <-p.reached:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 		}
 	}
 	return p.scriptedProvider.Send(ctx, ch, m)

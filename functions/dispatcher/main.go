@@ -7,16 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/event"
+	"contactcenter/shared/function"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
@@ -26,24 +24,17 @@ import (
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/release"
 	"contactcenter/shared/seal/openers"
-	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	d, err := build(context.Background(), os.Getenv, log)
-	if err != nil {
-		log.Error("dispatcher can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(d.Handle)
+	function.Start("dispatcher", build, func(d *Dispatcher, _ *slog.Logger) any { return d.Handle })
 }
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Dispatcher, error) {
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "DISPATCH_QUEUE_URL", "EVENT_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
 	if err != nil {
@@ -64,7 +55,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	client := awsclient.NewSQS(cfg)
 	happenings := &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]}
-	monitor := &health.Monitor{Changed: health.Publish(happenings, log), Records: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Log: log, Now: now, Random: rand.Uint64}
+	states := &health.Store{DB: db, Table: env["USAGE_TABLE"]}
+	monitor := &health.Monitor{Changed: health.Noted(states, log, health.Publish(happenings, log)), Records: states, Log: log, Now: now, Random: rand.Uint64}
 	channels := &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}
 	return &Dispatcher{
 		Gates:       &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},

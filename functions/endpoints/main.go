@@ -5,12 +5,9 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
+	"log/slog"
 	"net"
-	"os"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
@@ -19,34 +16,30 @@ import (
 	"contactcenter/shared/delivery"
 	"contactcenter/shared/endpoint"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/function"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
-	"contactcenter/shared/telemetry"
 )
 
 // timeout is the function's own, as template.yaml sets it: a test event may take its 15 seconds.
 const timeout = 25 * time.Second
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv)
-	if err != nil {
-		log.Error("endpoints can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.EndpointsRoutes(h))))
+	function.Start("endpoints", build, func(h *Handler, log *slog.Logger) any {
+		return api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.EndpointsRoutes(h)))
+	})
 }
 
-func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Handler, error) {
 	env, err := environment.Require(getenv, "ACCOUNTS_TABLE", "AUDIT_TABLE", "EVENTS_TABLE", "EVENT_QUEUE_URL", "DEFAULT_PLAN_ID")
 	if err != nil {
 		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	sealer, err := seal.SealerFrom(getenv, seal.Webhooks)
 	if err != nil {

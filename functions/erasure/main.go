@@ -1,40 +1,30 @@
 // Command erasure erases what messages hold of a recipient, and all that is kept of an account that was
-// closed. It can read neither content nor addresses: it works by keys.
+// closed, and certifies both. It can read neither content nor addresses: it works by keys.
 package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/endpoint"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/function"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal/openers"
-	"contactcenter/shared/telemetry"
 	"contactcenter/shared/templates"
 	"contactcenter/shared/usage"
 	"contactcenter/shared/withdraw"
 )
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv, log)
-	if err != nil {
-		log.Error("erasure can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(h.Handle)
+	function.Start("erasure", build, func(h *Handler, _ *slog.Logger) any { return h.Handle })
 }
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
@@ -44,7 +34,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	signer, err := openers.Signer(ctx, cfg, getenv)
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"testing"
 
 	"contactcenter/shared/environment/environmenttest"
@@ -11,8 +10,5 @@ func TestItIsWiredFromTheTemplatesEnvironment(t *testing.T) {
 	environmenttest.Check(t, environmenttest.Function{
 		LogicalID: "ErasureFunction",
 		Nil:       []string{"Source.Now", "Source.Random"}, // it makes no recipient, so it needs no new ids
-		Build: func(getenv func(string) string) (any, error) {
-			return build(t.Context(), getenv, slog.New(slog.DiscardHandler))
-		},
-	})
+	}, build)
 }

@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
-	"os"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
@@ -20,6 +17,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/event"
+	"contactcenter/shared/function"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -31,21 +29,16 @@ import (
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
-	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv)
-	if err != nil {
-		log.Error("messages can't start", slog.String("error", err.Error()))
-		os.Exit(1)
-	}
-	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.MessagesRoutes(h))))
+	function.Start("messages", build, func(h *Handler, log *slog.Logger) any {
+		return api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.MessagesRoutes(h)))
+	})
 }
 
-func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Handler, error) {
 	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "RECIPIENTS_TABLE", "AUDIT_TABLE", "DISPATCH_QUEUE_URL", "EVENT_QUEUE_URL", "CONVERSATION_KEY", "DEFAULT_PLAN_ID")
 	if err != nil {
 		return nil, err
@@ -56,7 +49,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	sealer, err := seal.SealerFrom(getenv, seal.Content)
 	if err != nil {

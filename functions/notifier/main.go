@@ -4,13 +4,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/awsclient"
@@ -20,23 +16,17 @@ import (
 	"contactcenter/shared/endpoint"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/event"
+	"contactcenter/shared/function"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal/openers"
-	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	n, err := build(context.Background(), os.Getenv, log)
-	if err != nil {
-		log.Error("notifier can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(n.Invoke)
+	function.Start("notifier", build, func(n *Notifier, _ *slog.Logger) any { return n.Invoke })
 }
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Notifier, error) {
@@ -46,7 +36,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	content, err := openers.Content(ctx, cfg, getenv)
 	if err != nil {

@@ -6,8 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"contactcenter/shared/api"
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/attr"
 )
 
 // told gives the events that a list shows, oldest first, as action, target, before, after and reason.
@@ -122,5 +126,40 @@ func TestTheLogIsTheOperators(t *testing.T) {
 	rest := w.Operator().Get(path+"?page_size=4&page_token="+first.Text("next_page_token")).Want(t, "the next", 200, "")
 	if n, m := len(first.JSON["items"].([]any)), len(rest.JSON["items"].([]any)); n != 4 || m != 2 || rest.Text("next_page_token") != "" {
 		t.Errorf("the pages have %d and %d events", n, m)
+	}
+}
+
+// R-3.4: the operator checks an account's log and their own, and is told which event is the first that does not hold.
+func TestTheOperatorVerifiesTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const path = "/v1/operator/audit-events/verification"
+	op := w.Operator()
+	for range 2 {
+		op.Do("PUT", "/v1/operator/plans/demo", plan10).Want(t, "a plan", 200, "")
+		op.Do("PUT", "/v1/operator/plans/demo", plan20).Want(t, "a plan", 200, "")
+	}
+	own := op.Get(path).Want(t, "their own", 200, "")
+	if !strings.Contains(own.Body, `"verified":true`) || own.JSON["events"] != own.JSON["to"] || own.JSON["events"].(float64) < 4 {
+		t.Errorf("their own: %s", own.Body)
+	}
+	if a := op.Get(path+"?account_id=acct_1").Want(t, "an account's", 200, ""); a.JSON["events"] != 0.0 {
+		t.Errorf("an account's: %s", a.Body)
+	}
+	items := op.Get("/v1/operator/audit-events").Want(t, "list", 200, "").JSON["items"].([]any)
+	second := items[len(items)-2].(map[string]any)
+	if _, err := w.audit.DB.(*dynamodb.Client).UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: &w.audit.Table, Key: attr.Item{"pk": attr.String("operator"), "sk": attr.String(second["id"].(string))}, UpdateExpression: aws.String("SET #to = :nobody"),
+		ExpressionAttributeNames: map[string]string{"#to": "actor_id"}, ExpressionAttributeValues: attr.Item{":nobody": attr.String("nobody")},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	found := op.Get(path).Want(t, "one changed", 200, "")
+	if want := fmt.Sprintf(`"first_broken":{"id":"%s","sequence":2,"why":"changed"}`, second["id"]); !strings.Contains(found.Body, want) || !strings.Contains(found.Body, `"verified":false`) {
+		t.Errorf("one changed: %s, want %s", found.Body, want)
+	}
+	w.As(&api.Principal{UserID: "u", AccountID: "acct_1", Scopes: []string{"operator", "account:read"}}).Get(path).Want(t, "a customer", 403, "forbidden")
+	for _, bad := range []string{"?page_size=1", "?page_token=x", "?account_id=", "?account_id=a%20b", "?action=x"} {
+		op.Get(path+bad).Want(t, bad, 422, "invalid_request")
 	}
 }

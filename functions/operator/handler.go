@@ -77,9 +77,10 @@ type Rules interface {
 	Publish(ctx context.Context, v rules.Version, e audit.Event) error
 }
 
-// Audit lists what was done.
+// Audit lists what was done, and checks that the list is whole.
 type Audit interface {
 	All(ctx context.Context, p attr.Page, accountID string) ([]audit.Event, string, error)
+	Verify(ctx context.Context, accountID, token string) (audit.Verification, error)
 }
 
 // Handler answers the operator's routes. None of them returns what a message says: the function can't read messages.
@@ -87,6 +88,7 @@ type Handler struct {
 	Accounts  Accounts
 	Gates     Gates
 	Health    Health
+	Reports   api.Reports
 	Providers Providers
 	Release   Release
 	Channels  Channels

@@ -17,6 +17,7 @@ import (
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
+	"contactcenter/shared/availability"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/event/eventtest"
@@ -102,6 +103,7 @@ func newWorld(t *testing.T) *world {
 	w.health = &health.Store{DB: env.DynamoDB, Table: w.gates.Table}
 	h := &Handler{
 		Health:     health.NewReader(w.health, clock.Now),
+		Reports:    &availability.Reports{Beats: &availability.Beats{DB: env.DynamoDB, Table: gates}, Health: w.health, Providers: w.providers, Now: clock.Now},
 		Complaints: w.claims, Evidence: w.evidence, Appeals: w.appeals,
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
 		Channels: w.channels, IDs: w.ids, Events: w.told,

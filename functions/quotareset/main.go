@@ -6,48 +6,43 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
-
 	"contactcenter/shared/account"
+	"contactcenter/shared/availability"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/event"
+	"contactcenter/shared/function"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/queue"
 	"contactcenter/shared/release"
-	"contactcenter/shared/telemetry"
 	"contactcenter/shared/usage"
 )
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv, log)
-	if err != nil {
-		log.Error("quotareset can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(h.Invoke)
+	function.Start("quotareset", build, func(h *Handler, _ *slog.Logger) any { return h.Invoke })
 }
 
 // writesAtOnce bounds the message writes of one account that run side by side.
 const writesAtOnce = 8
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
-	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "RELEASE_QUEUE_URL", "EVENT_QUEUE_URL", "DEFAULT_PLAN_ID")
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "RELEASE_QUEUE_URL", "EVENT_QUEUE_URL", "DEFAULT_PLAN_ID", "SWEEP_RATE")
+	if err != nil {
+		return nil, err
+	}
+	sweeps, err := every(env["SWEEP_RATE"])
 	if err != nil {
 		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	client := awsclient.NewSQS(cfg)
@@ -59,8 +54,13 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	dispatch := &queue.Queue{SQS: client, URL: env["DISPATCH_QUEUE_URL"]}
 	scheduled := Scheduled{Messages: messages, Queue: dispatch, Now: now, WritesAtOnce: writesAtOnce}
 	happenings := &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]}
-	sweep := &health.Sweep{Changed: health.Publish(happenings, log), Store: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Providers: names(providers), Now: now, Log: log}
-	return &Handler{Log: log, Jobs: jobs, Scheduled: scheduled, Health: sweep, Reset: Reset{
+	states := &health.Store{DB: db, Table: env["USAGE_TABLE"]}
+	sweep := &health.Sweep{Changed: health.Noted(states, log, health.Publish(happenings, log)), Store: states, Providers: names(providers), Now: now, Log: log}
+	pulse := &Pulse{
+		Beats: &availability.Beats{DB: db, Table: env["USAGE_TABLE"]}, Every: sweeps, Now: now,
+		Looks: []func(context.Context) error{planAnswers(accounts), queueAnswers(client, env["DISPATCH_QUEUE_URL"])},
+	}
+	return &Handler{Log: log, Jobs: jobs, Scheduled: scheduled, Health: sweep, Pulse: pulse, Reset: Reset{
 		Usage:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages: messages,
 		Queue:    dispatch,

@@ -6,10 +6,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"os"
+	"log/slog"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
@@ -18,6 +16,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/function"
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
@@ -26,23 +25,18 @@ import (
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
-	"contactcenter/shared/telemetry"
 )
 
 // timeout is the function's own, as template.yaml sets it.
 const timeout = 10 * time.Second
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv)
-	if err != nil {
-		log.Error("recipients can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.RecipientsRoutes(h))))
+	function.Start("recipients", build, func(h *Handler, log *slog.Logger) any {
+		return api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.RecipientsRoutes(h)))
+	})
 }
 
-func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Handler, error) {
 	env, err := environment.Require(getenv, "RECIPIENTS_TABLE", "MESSAGES_TABLE", "CHANNELS_TABLE", "ACCOUNTS_TABLE", "AUDIT_TABLE", "COMPLAINTS_TABLE", "ERASURE_QUEUE_URL", "CONVERSATION_KEY")
 	if err != nil {
 		return nil, err
@@ -53,7 +47,7 @@ func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	sealer, err := seal.SealerFrom(getenv, seal.Content)
 	if err != nil {

@@ -4,42 +4,35 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
+	"log/slog"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/api"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
+	"contactcenter/shared/function"
 	"contactcenter/shared/provider/adapters"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
-	"contactcenter/shared/telemetry"
 	"contactcenter/shared/templates"
 )
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv)
-	if err != nil {
-		log.Error("templates can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.TemplatesRoutes(h))))
+	function.Start("templates", build, func(h *Handler, log *slog.Logger) any {
+		return api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.TemplatesRoutes(h)))
+	})
 }
 
-func build(ctx context.Context, getenv func(string) string) (*Handler, error) {
+func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Handler, error) {
 	env, err := environment.Require(getenv, "CHANNELS_TABLE")
 	if err != nil {
 		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	sealer, err := seal.SealerFrom(getenv, seal.Credentials)
 	if err != nil {

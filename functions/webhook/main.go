@@ -4,12 +4,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
-	"os"
 	"time"
-
-	"github.com/aws/aws-lambda-go/lambda"
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
@@ -17,24 +13,20 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
 	"contactcenter/shared/event"
+	"contactcenter/shared/function"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/adapters"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/openers"
-	"contactcenter/shared/telemetry"
 	keep "contactcenter/shared/templates"
 )
 
 func main() {
-	log := telemetry.NewLogger(os.Stdout, os.Getenv("LOG_LEVEL"))
-	h, err := build(context.Background(), os.Getenv, log)
-	if err != nil {
-		log.Error("webhook can't start", "error", err.Error())
-		os.Exit(1)
-	}
-	lambda.Start(api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.WebhookRoutes(h))))
+	function.Start("webhook", build, func(h *Handler, log *slog.Logger) any {
+		return api.Handler(api.New(api.Config{Log: log, Now: time.Now}, api.WebhookRoutes(h)))
+	})
 }
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
@@ -48,7 +40,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	}
 	cfg, err := awsclient.Load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read AWS configuration: %w", err)
+		return nil, err
 	}
 	sealer, err := seal.SealerFrom(getenv, seal.Content)
 	if err != nil {

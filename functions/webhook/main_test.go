@@ -1,17 +1,11 @@
 package main
 
 import (
-	"log/slog"
 	"testing"
 
 	"contactcenter/shared/environment/environmenttest"
 )
 
 func TestItIsWiredFromTheTemplatesEnvironment(t *testing.T) {
-	environmenttest.Check(t, environmenttest.Function{
-		LogicalID: "WebhookFunction",
-		Build: func(getenv func(string) string) (any, error) {
-			return build(t.Context(), getenv, slog.New(slog.DiscardHandler))
-		},
-	})
+	environmenttest.Check(t, environmenttest.Function{LogicalID: "WebhookFunction"}, build)
 }

@@ -82,7 +82,7 @@ func parse(args []string, out io.Writer) (options, error) {
 		case j >= 0:
 			o.neighbours = append(o.neighbours, neighbours()[j])
 		default:
-			return o, fmt.Errorf("there is no scenario %q; there are %s, neighbour and neighbour_in_line", name, strings.Join(names, ", "))
+			return o, fmt.Errorf("there is no scenario %q; there are %s, neighbour, neighbour_in_line, own and own_in_line", name, strings.Join(names, ", "))
 		}
 	}
 	return o, nil

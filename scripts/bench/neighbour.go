@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// neighbour is what one account's backlog does to another's single messages. It has no cost of a message, so it is no scenario, and it is
+// neighbour is what one account's backlog does to another's single messages, or to its own. It has no cost of a message, so it is no scenario, and it is
 // measured only where its name is asked for.
 type neighbour struct {
 	name, about string
@@ -23,12 +23,16 @@ type neighbour struct {
 	rate int
 	// drains: the backlog is worked off within the time that a run may take; else the run ends with its singles.
 	drains bool
+	// own: the single messages are of the account with the backlog.
+	own bool
 }
 
 func neighbours() []neighbour {
 	return []neighbour{
 		{name: "neighbour", about: "one account has put a backlog in batches of 100, on a plan that bounds only what is on its way; another sends single messages", rate: 1000, drains: true},
 		{name: "neighbour_in_line", about: "as neighbour, on a plan of 20 a second: the backlog waits in line", rate: 20},
+		{name: "own", about: "as neighbour, and the account with the backlog sends the single messages, too", rate: 1000, drains: true, own: true},
+		{name: "own_in_line", about: "as neighbour_in_line, and the account with the backlog sends the single messages, too", rate: 20, own: true},
 	}
 }
 
@@ -134,6 +138,9 @@ func (b *bench) neighbour(ctx context.Context, program string, n neighbour) (nei
 		return neighbourResult{}, err
 	}
 	r := &side{bench: b, quiet: quiet, loud: loud}
+	if n.own {
+		r.quiet = loud
+	}
 	out := neighbourResult{Scenario: n.name, About: n.about, Backlog: b.backlog}
 	fmt.Fprintf(b.log, "bench: %s: warming up\n", n.name)
 	if _, err := r.singles(ctx, 5, 0, always); err != nil {
@@ -270,7 +277,7 @@ func (r *side) beside(ctx context.Context, out *neighbourResult) ([]single, erro
 	posted := time.Now()
 	out.PostedIn = milliseconds(posted.Sub(began)) / 1000
 	waiting := func() (int, error) {
-		used, err := r.loud.used(ctx)
+		used, err := r.used(ctx)
 		return batchOf + r.backlog - used, err
 	}
 	var err error
@@ -349,6 +356,15 @@ func (a *sender) postPeople(ctx context.Context, mark string, first, n int) erro
 	return err
 }
 
+// used is how many messages of the loud account's batches were handed over.
+func (r *side) used(ctx context.Context) (int, error) {
+	used, err := r.loud.used(ctx)
+	if r.quiet == r.loud {
+		used -= r.sent
+	}
+	return used, err
+}
+
 // used is how many messages of an account were handed over in this period.
 func (a *sender) used(ctx context.Context) (int, error) {
 	var told struct {
@@ -364,7 +380,7 @@ func (r *side) drained(ctx context.Context, all int) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		used, err := r.loud.used(ctx)
+		used, err := r.used(ctx)
 		if err != nil || used >= all {
 			return err
 		}

@@ -25,12 +25,12 @@ type scene struct {
 
 func scenes() []scene {
 	return []scene{
-		{'m', "A recipient writes, an agent answers", time.Minute, playMessage},
-		{'k', "The dispatcher dies in the middle of a send", 4 * time.Minute, playKill},
-		{'l', "500 messages at a limit of 100", 3 * time.Minute, playLimit},
-		{'d', "The provider is disabled while messages wait", 3 * time.Minute, playDisable},
-		{'b', "The account is blocked while messages wait", 3 * time.Minute, playBlock},
-		{'o', "The operator tries to activate a customer's channel", time.Minute, playOperator},
+		{'m', "A recipient writes, an agent answers", 3 * time.Minute, playMessage},
+		{'k', "The dispatcher dies in the middle of a send", 6 * time.Minute, playKill},
+		{'l', "500 messages at a limit of 100", 5 * time.Minute, playLimit},
+		{'d', "The provider is disabled while messages wait", 5 * time.Minute, playDisable},
+		{'b', "The account is blocked while messages wait", 5 * time.Minute, playBlock},
+		{'o', "The operator tries to activate a customer's channel", 3 * time.Minute, playOperator},
 	}
 }
 

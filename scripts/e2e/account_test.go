@@ -295,6 +295,7 @@ func (a *account) in(t *testing.T) *account {
 // newAccount makes an account with a plan of its own. It has not accepted the Rules.
 func newAccount(t *testing.T, s *stack, p plan) *account {
 	t.Helper()
+	awayFromPeriodsEnd(t, p.Period)
 	a := &account{t: t, id: unique("acct_"), planID: unique("plan_")}
 	a.setPlan(s, p)
 	got := s.operator(t).call(t, http.MethodPut, "/v1/operator/accounts/"+a.id, map[string]any{"plan_id": a.planID})
@@ -303,6 +304,21 @@ func newAccount(t *testing.T, s *stack, p plan) *account {
 	}
 	a.caller = s.user(t, a.id, "user_1", allScopes)
 	return a
+}
+
+// awayFromPeriodsEnd waits until a period has ended that would end while a test runs: what it counts would begin anew, and what it holds would go.
+func awayFromPeriodsEnd(t *testing.T, period string) {
+	t.Helper()
+	const longest = 4 * time.Minute
+	now := time.Now().UTC()
+	ends := time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC)
+	if period == "day" {
+		ends = time.Date(now.Year(), now.Month(), now.Day()+1, 0, 0, 0, 0, time.UTC)
+	}
+	if left := ends.Sub(now); left < longest {
+		t.Logf("a period ends in %v: waiting for that", left)
+		time.Sleep(left + time.Second)
+	}
 }
 
 // setPlan changes the account's plan, for at once.
@@ -467,9 +483,10 @@ func pages[T any](t *testing.T, c *caller, path string) []T {
 	return nil
 }
 
-// wait asks again and again until the answer is yes, for a time.
+// wait asks again and again until the answer is yes, for a time: for what it takes usually, or for patience where that is longer.
 func wait(t *testing.T, limit time.Duration, ask func() (ok bool, otherwise string)) {
 	t.Helper()
+	limit = max(limit, patience)
 	pause := 10 * time.Millisecond
 	deadline := time.Now().Add(limit)
 	for {

@@ -28,6 +28,11 @@ type event struct {
 	RequestID     string         `json:"request_id"`
 	SourceIP      string         `json:"source_ip"`
 	RulesVersion  string         `json:"rules_version"`
+	Sequence      int64          `json:"sequence"`
+	PreviousHash  string         `json:"previous_hash"`
+	Hash          string         `json:"hash"`
+	WithheldHash  string         `json:"withheld_hash"`
+	WithheldSalt  string         `json:"withheld_salt"`
 }
 
 // R-3.4, R-2.4, R-3.3: the account and the operator read who did what, by which instruction and why; the account is not
@@ -66,7 +71,10 @@ func TestTheLogTellsWhoDidWhat(t *testing.T) {
 		if e.ID != full.ID || e.AccountID != a.id || full.AccountID != a.id || full.Actor.ID == "" || full.RequestID == "" || full.SourceIP == "" {
 			t.Errorf("the account sees %+v, the operator %+v", e, full)
 		}
-		if e.Actor.Kind == "operator" && (e.Actor.ID != "" || e.SourceIP != "" || e.RequestID != "") {
+		if e.Hash == "" || e.Hash != full.Hash || e.Sequence != full.Sequence {
+			t.Errorf("their places in the chain differ: %+v and %+v", e, full)
+		}
+		if e.Actor.Kind == "operator" && (e.Actor.ID != "" || e.SourceIP != "" || e.RequestID != "" || e.WithheldSalt != "") {
 			t.Errorf("the account is told who it was: %+v", e)
 		}
 		if e.Action == "channel.activated" && e.Actor.Kind == "operator" && (e.InstructionID != instruction.ID || e.Target != ch.ID || e.After["activated_by"] != "user_1" || e.RulesVersion == "") {

@@ -17,30 +17,36 @@ import (
 	"contactcenter/shared/awsclient"
 )
 
-// scan gives all items of one of the stack's tables, as the engine has them.
-func (s *stack) scan(t *testing.T, logicalID string) []map[string]types.AttributeValue {
+// table speaks to DynamoDB about one of the stack's tables.
+func (s *stack) table(t *testing.T, logicalID string) (*dynamodb.Client, string) {
 	t.Helper()
 	client := dynamodb.New(dynamodb.Options{Region: "us-east-1", BaseEndpoint: &s.dynamodb, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""), HTTPClient: awsclient.HTTPClient(storeTimeout)})
 	tables, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{})
 	if err != nil {
 		t.Fatalf("list the tables: %v", err)
 	}
-	var out []map[string]types.AttributeValue
 	for _, name := range tables.TableNames {
-		if !strings.Contains(name, logicalID) {
-			continue
+		if strings.Contains(name, logicalID) {
+			return client, name
 		}
-		for p := dynamodb.NewScanPaginator(client, &dynamodb.ScanInput{TableName: aws.String(name), ConsistentRead: aws.Bool(true)}); p.HasMorePages(); {
-			page, err := p.NextPage(t.Context())
-			if err != nil {
-				t.Fatalf("read %s: %v", name, err)
-			}
-			out = append(out, page.Items...)
-		}
-		return out
 	}
 	t.Fatalf("no %s among %v", logicalID, tables.TableNames)
-	return nil
+	return nil, ""
+}
+
+// scan gives all items of one of the stack's tables, as the engine has them.
+func (s *stack) scan(t *testing.T, logicalID string) []map[string]types.AttributeValue {
+	t.Helper()
+	client, name := s.table(t, logicalID)
+	var out []map[string]types.AttributeValue
+	for p := dynamodb.NewScanPaginator(client, &dynamodb.ScanInput{TableName: aws.String(name), ConsistentRead: aws.Bool(true)}); p.HasMorePages(); {
+		page, err := p.NextPage(t.Context())
+		if err != nil {
+			t.Fatalf("read %s: %v", name, err)
+		}
+		out = append(out, page.Items...)
+	}
+	return out
 }
 
 func written(item map[string]types.AttributeValue, name string) string {

@@ -30,6 +30,7 @@ func (c *crm) of(t catalogue.Type) []told {
 // that asked for it, signed and once for each act; what is everybody's reaches each account that asked for it, and nobody else.
 func TestEveryTypeOfEventReachesACRM(t *testing.T) {
 	t.Parallel()
+	awayFromPeriodsEnd(t, "day")
 	s := ownStack(t, nil) // its Rules, its providers and its periods are changed for everybody
 	a, b, deaf := newAccount(t, s, plan{Limit: 4}), newAccount(t, s, plan{Limit: 1}), newAccount(t, s, plan{Limit: 1})
 	own, other, silent := newCRM(t), newCRM(t), newCRM(t)
@@ -131,7 +132,7 @@ func (a *account) actsOnMessages(s *stack) map[catalogue.Type]string {
 	held := a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold"))
 	a.until(held.ID, 30*time.Second, "held", status("held"))
 	a.call(t, http.MethodPost, "/v1/messages/"+held.ID+"/cancel", nil)
-	expired := a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold", "expires_at", timestamp{time.Now().Add(2 * time.Second)}))
+	expired := a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold", "expires_at", timestamp{time.Now().Add(6 * time.Second)}))
 	wait(t, 30*time.Second, func() (bool, string) {
 		s.invoke(t, "QuotaResetFunction", []byte(`{"source":"schedule","account_id":"`+a.id+`"}`))
 		m := a.message(expired.ID)

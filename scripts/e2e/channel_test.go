@@ -149,6 +149,7 @@ func TestNewRulesMustBeAcceptedAnew(t *testing.T) {
 
 func TestUnknownAccountHasTheDemoPlan(t *testing.T) {
 	t.Parallel()
+	awayFromPeriodsEnd(t, "month")
 	s := common.shared
 	c := s.user(t, unique("acct_"), "user_1", allScopes)
 	u := decode[usage](t, c.call(t, http.MethodGet, "/v1/usage", nil), http.StatusOK)
@@ -189,7 +190,7 @@ func TestAnInstructionActivatesOneChannelOnce(t *testing.T) {
 	a.call(t, http.MethodPost, "/v1/channels/"+ch.ID+"/deactivate", nil)
 
 	// Withdrawn, and expired.
-	withdrawn := instruct(60)
+	withdrawn := instruct(3600)
 	if got := a.call(t, http.MethodDelete, "/v1/channels/"+ch.ID+"/activation-instructions/"+told.ID, nil); got.status != http.StatusNoContent {
 		t.Error(got)
 	}
@@ -202,7 +203,7 @@ func TestAnInstructionActivatesOneChannelOnce(t *testing.T) {
 	}
 
 	// It is no token for anything else, whoever holds it.
-	good := instruct(60)
+	good := instruct(3600)
 	token := good["instruction"].(string)
 	for _, path := range []string{"/v1/channels/" + ch.ID + "/activate", "/v1/channels/" + ch.ID + "/deactivate"} {
 		if got := (&caller{s, token}).call(t, http.MethodPost, path, a.confirmations("x")); got.status != http.StatusUnauthorized {
@@ -240,7 +241,7 @@ func TestAnInstructionActivatesOneChannelOnce(t *testing.T) {
 func TestRulesOfWhichThereWasNoticeAreAcceptedByUse(t *testing.T) {
 	t.Parallel()
 	s := ownStack(t, nil)
-	a, ch := ready(t, s, plan{Limit: 100})
+	a, ch := ready(t, s, plan{Limit: 10_000})
 	current := decode[rules](t, a.call(t, http.MethodGet, "/v1/rules/current", nil), http.StatusOK)
 	in := time.Now().Add(8 * time.Second)
 	published := map[string]any{

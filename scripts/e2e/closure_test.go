@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// R-14.2: when an account is closed nothing more is sent, and after the purge it has neither channels nor messages nor
-// recipients; what waited never reached the provider.
+// R-14.2, R-3.4: when an account is closed nothing more is sent, and after the purge it has neither channels nor messages nor
+// recipients; what waited never reached the provider. The log of what was done stays, whole.
 func TestAClosedAccountLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := common.shared
@@ -31,12 +31,12 @@ func TestAClosedAccountLeavesNothing(t *testing.T) {
 		Certificate   string     `json:"certificate"`
 	}
 	a.call(t, http.MethodPost, "/v1/account/closure", map[string]any{"confirm": "acct_other"}).refused(t, http.StatusUnprocessableEntity, "invalid_request")
-	now := time.Now().Add(2 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")
+	now := time.Now().Add(6 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")
 	if c := decode[closure](t, a.call(t, http.MethodPost, "/v1/account/closure", map[string]any{"confirm": a.id, "purge_at": now}), http.StatusAccepted); c.Status != "closing" {
 		t.Errorf("closing: %+v", c)
 	}
 	a.call(t, http.MethodPost, "/v1/messages", order(ch, person(), text("no"))).refused(t, http.StatusForbidden, "account_restricted")
-	wait(t, 120*time.Second, func() (bool, string) {
+	wait(t, 4*time.Minute, func() (bool, string) {
 		c := decode[closure](t, a.call(t, http.MethodGet, "/v1/account/closure", nil), http.StatusOK)
 		return c.Status == "closed" && c.Conversations == 2 && c.Canceled == 1, "the account is " + c.Status
 	})
@@ -66,5 +66,9 @@ func TestAClosedAccountLeavesNothing(t *testing.T) {
 	}
 	if calls := s.callsFor(t, held.ID); len(calls) != 0 {
 		t.Error("what was held reached the provider")
+	}
+	path := "/v1/operator/audit-events/verification?account_id=" + a.id
+	if v := decode[verification](t, s.operator(t).call(t, http.MethodGet, path, nil), http.StatusOK); !v.Verified || v.Events < 5 || v.From != 1 {
+		t.Errorf("the account's log is %+v", v)
 	}
 }

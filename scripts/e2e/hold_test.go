@@ -78,7 +78,7 @@ func TestHeldMessageOfARaisedPlanIsReleasedByTheScheduleAlone(t *testing.T) {
 	m := a.send(order(ch, person(), text(unique("text ")), "on_limit", "hold"))
 	a.until(m.ID, 30*time.Second, "held", status("held"))
 	a.setPlan(s, plan{Limit: 1})
-	a.until(m.ID, 2*time.Minute, "read", status("read"))
+	a.until(m.ID, 4*time.Minute, "read", status("read"))
 }
 
 func TestExpiredMessageIsNotHandedOver(t *testing.T) {
@@ -88,8 +88,8 @@ func TestExpiredMessageIsNotHandedOver(t *testing.T) {
 	t.Run("while it waits for a provider that fails", func(t *testing.T) {
 		a := a.in(t)
 		s.behave(t, ch.sender(t), map[string]any{"fail_status": 503})
-		m := a.send(order(ch, person(), text(unique("text ")), "expires_at", timestamp{time.Now().Add(2 * time.Second)}))
-		got := a.until(m.ID, 90*time.Second, "expired", status("expired"))
+		m := a.send(order(ch, person(), text(unique("text ")), "expires_at", timestamp{time.Now().Add(6 * time.Second)}))
+		got := a.until(m.ID, 3*time.Minute, "expired", status("expired"))
 		if got.code() != "delivery_expired" || got.TransferCompletedAt != nil {
 			t.Errorf("the expired message: %v", got)
 		}

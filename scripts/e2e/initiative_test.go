@@ -231,7 +231,7 @@ func (w *world) settle() {
 		}
 	}
 	// A message whose holder was killed is taken over when the lease is over.
-	wait(w.t, 3*time.Minute, func() (bool, string) {
+	wait(w.t, 6*time.Minute, func() (bool, string) {
 		w.reset()
 		for _, m := range w.asked {
 			if got := m.account.message(m.id); !got.final() {

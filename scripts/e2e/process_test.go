@@ -66,7 +66,7 @@ func TestPortInUseIsAClearError(t *testing.T) {
 				}
 				args = append(args, f, at)
 			}
-			code, _, stderr := command(t, 30*time.Second, args...)
+			code, _, stderr := command(t, 3*time.Minute, args...)
 			lines := strings.Split(strings.TrimSpace(stderr), "\n")
 			if code != 1 || len(lines) != 1 || !strings.Contains(stderr, address+" is in use") || !strings.Contains(stderr, flag) {
 				t.Errorf("exit status %d, stderr %q", code, stderr)
@@ -80,7 +80,7 @@ func TestWrongCommandLineIsExplained(t *testing.T) {
 	for _, args := range [][]string{{"-nonsense"}, {"serve"}, {"invoke"}, {"-parameter", "x"}} {
 		t.Run(fmt.Sprint(args), func(t *testing.T) {
 			t.Parallel()
-			if code, _, stderr := command(t, 30*time.Second, args...); code != 2 || stderr == "" {
+			if code, _, stderr := command(t, 3*time.Minute, args...); code != 2 || stderr == "" {
 				t.Errorf("exit status %d, stderr %q", code, stderr)
 			}
 		})

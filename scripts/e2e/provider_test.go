@@ -58,18 +58,18 @@ func TestProviderErrors(t *testing.T) {
 	})
 	t.Run("429 is waited for as long as it asks", func(t *testing.T) {
 		t.Parallel()
-		a, ch, m := send(t, map[string]any{"fail_status": 429, "retry_after_seconds": 3})
+		a, ch, m := send(t, map[string]any{"fail_status": 429, "retry_after_seconds": 8})
 		wait(t, 20*time.Second, func() (bool, string) { return len(s.callsFor(t, m.ID)) >= 1, "no call" })
 		s.behave(t, ch.sender(t), nil)
 		other := a.send(order(ch, person(), text(unique("text "))))
 		got := a.until(m.ID, 30*time.Second, "read", status("read"))
 		calls := s.callsFor(t, m.ID)
-		if len(calls) != 2 || calls[1].At.Sub(calls[0].At) < 3*time.Second || got.Attempts != 2 {
+		if len(calls) != 2 || calls[1].At.Sub(calls[0].At) < 8*time.Second || got.Attempts != 2 {
 			t.Errorf("calls %+v, message %v", calls, got)
 		}
 		// The channel as a whole is left alone.
 		a.until(other.ID, 30*time.Second, "read", status("read"))
-		if calls2 := s.callsFor(t, other.ID); calls2[0].At.Sub(calls[0].At) < 2500*time.Millisecond {
+		if calls2 := s.callsFor(t, other.ID); calls2[0].At.Sub(calls[0].At) < 7500*time.Millisecond {
 			t.Errorf("another message of the channel was sent %v after the 429", calls2[0].At.Sub(calls[0].At))
 		}
 		a.untilUsed(30*time.Second, 2)
@@ -180,8 +180,8 @@ func TestOneSlowChannelHoldsUpNobodyElse(t *testing.T) {
 			slices.Sort(idle)
 			slices.Sort(beside)
 			t.Logf("medians: alone %v, beside a channel that is %s %v", idle[3], name, beside[3])
-			// Far below what the other channel's calls take, and above what scheduling on two cores makes of it.
-			if beside[3] > idle[3]+500*time.Millisecond {
+			// Far below what the other channel's calls take, and above what scheduling on two cores that others use too makes of it.
+			if beside[3] > idle[3]+time.Second {
 				t.Errorf("alone %v, beside a channel that is %s %v", idle, name, beside)
 			}
 			bad.untilUsed(4*time.Minute, 20)

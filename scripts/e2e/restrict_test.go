@@ -191,7 +191,7 @@ func TestABlockOfOneRecipientLeavesOthersAlone(t *testing.T) {
 	if err := json.Unmarshal(got.body, &recipient); err != nil || got.status != http.StatusCreated {
 		t.Fatalf("make a recipient: %v", got)
 	}
-	s.behave(t, ch.sender(t), map[string]any{"delay_ms": 1500})
+	s.behave(t, ch.sender(t), map[string]any{"delay_ms": 4000})
 	var waiting []string
 	for range 8 { // one after the other: some wait when the block comes
 		waiting = append(waiting, a.send(order(ch, blocked, text(unique("text ")))).ID)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A batch has a result for each message; scheduled messages among them go at their time, not before and no more than a few
-// seconds after; one that was moved goes later, and one that was canceled never.
+// A batch has a result for each message; scheduled messages among them go at their time, not before and at most
+// seconds after, not when the schedule comes round; one that was moved goes later, and one that was canceled never.
 func TestABatchAndItsScheduledMessagesGoWhenTheyAreTo(t *testing.T) {
 	t.Parallel()
 	a, ch := ready(t, common.shared, plan{Limit: 100})
@@ -46,7 +46,7 @@ func TestABatchAndItsScheduledMessagesGoWhenTheyAreTo(t *testing.T) {
 		t.Errorf("the canceled message: %v", m)
 	}
 	m := a.until(kept, 90*time.Second, "sent", func(m message) bool { return m.TransferCompletedAt != nil })
-	if late := m.TransferCompletedAt.Sub(at); late < 0 || late > 10*time.Second {
+	if late := m.TransferCompletedAt.Sub(at); late < 0 || late > 30*time.Second {
 		t.Errorf("it went %v after its time", late)
 	}
 	if m := a.message(moved); m.Status != "scheduled" {

@@ -26,11 +26,13 @@ import (
 
 const (
 	// startTime is how long a stack may take to be ready, with the functions still to be built.
-	startTime = 3 * time.Minute
+	startTime = 10 * time.Minute
 	// endTime is how long it may take to end.
-	endTime = 15 * time.Second
+	endTime = time.Minute
 	// storeTimeout bounds one try of a call to the stack's DynamoDB or SQS.
-	storeTimeout = 10 * time.Second
+	storeTimeout = time.Minute
+	// patience is the least that is waited for anything: on a machine that others use too, all takes many times as long as usual.
+	patience = 2 * time.Minute
 )
 
 // suite is what all tests share: the built program, and one running stack.

@@ -48,7 +48,7 @@ func (j *journal) String() string {
 
 func (j *journal) await(t *testing.T, part string) {
 	t.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(2 * time.Minute)
 	for !strings.Contains(j.String(), part) {
 		select {
 		case <-j.more:

@@ -91,6 +91,8 @@ func TestNoAnswerToAnOperatorHasAPlaceForContent(t *testing.T) {
 		{"OperatorProvider", "name"}:    "the provider's",
 		{"OperatorRestriction", "from"}: "since when it holds",
 		{"Restriction", "from"}:         "since when it holds",
+		{"AuditVerification", "from"}:   "the number of an event",
+		{"AuditVerification", "to"}:     "the number of an event",
 	}
 	forbidden := []string{"content", "text", "to", "from", "body", "variables", "address", "addresses", "name", "recipient", "recipients", "message", "messages", "payload", "caption", "filename", "raw", "last_inbound_at"}
 	n := 0

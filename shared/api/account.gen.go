@@ -29,6 +29,8 @@ type AccountServer interface {
 	AppealRestriction(w http.ResponseWriter, r *http.Request)
 	// ListOwnAuditEvents answers GET /v1/audit-events.
 	ListOwnAuditEvents(w http.ResponseWriter, r *http.Request)
+	// VerifyOwnAuditEvents answers GET /v1/audit-events/verification.
+	VerifyOwnAuditEvents(w http.ResponseWriter, r *http.Request)
 	// FileComplaint answers POST /v1/complaints.
 	FileComplaint(w http.ResponseWriter, r *http.Request)
 	// GetEvidenceKeys answers GET /v1/evidence-keys.
@@ -41,6 +43,8 @@ type AccountServer interface {
 	SubmitEvidence(w http.ResponseWriter, r *http.Request)
 	// GetDocument answers GET /v1/openapi.json.
 	GetDocument(w http.ResponseWriter, r *http.Request)
+	// GetReport answers GET /v1/reports/{month}.
+	GetReport(w http.ResponseWriter, r *http.Request)
 	// ListRules answers GET /v1/rules.
 	ListRules(w http.ResponseWriter, r *http.Request)
 	// ListAcceptances answers GET /v1/rules/acceptances.
@@ -67,10 +71,12 @@ func AccountRoutes(s AccountServer) []Route {
 		{Method: "GET", Path: "/v1/account/restrictions/{id}/appeals", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListAppeals},
 		{Method: "POST", Path: "/v1/account/restrictions/{id}/appeals", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.AppealRestriction},
 		{Method: "GET", Path: "/v1/audit-events", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.ListOwnAuditEvents},
+		{Method: "GET", Path: "/v1/audit-events/verification", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.VerifyOwnAuditEvents},
 		{Method: "DELETE", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.ReopenAccount},
 		{Method: "GET", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetClosure},
 		{Method: "POST", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.CloseAccount},
 		{Method: "GET", Path: "/v1/account/processing-record", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetProcessingRecord},
+		{Method: "GET", Path: "/v1/reports/{month}", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetReport},
 		{Method: "GET", Path: "/v1/usage", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetUsage},
 		{Method: "GET", Path: "/v1/openapi.json", Handle: s.GetDocument},
 		{Method: "GET", Path: "/v1/rules/current", Handle: s.GetCurrentRules},

@@ -55,3 +55,14 @@ func withoutComplaint(values map[string]any) map[string]any {
 	})
 	return out
 }
+
+// AuditVerificationOf shows what a check of a chain of events found.
+func AuditVerificationOf(v audit.Verification) AuditVerification {
+	out := AuditVerification{
+		Verified: v.Verified, Events: v.Events, Unchained: v.Unchained, From: v.From, To: v.To, HeadHash: v.HeadHash, NextPageToken: v.Next,
+	}
+	if b := v.FirstBroken; b != nil {
+		out.FirstBroken = &AuditBroken{ID: b.ID, Sequence: b.Sequence, Why: AuditBrokenWhy(b.Why)}
+	}
+	return out
+}

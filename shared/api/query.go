@@ -79,6 +79,14 @@ func (q *Query) Page() attr.Page {
 	return p
 }
 
+// OnlyToken gives the page token of a route whose pages have no size that could be asked for.
+func (q *Query) OnlyToken() string {
+	if q.values.Has("page_size") {
+		q.errs.Add("page_size", FieldUnknown, "is no parameter of this route")
+	}
+	return q.values.Get("page_token")
+}
+
 // ReadPage reads the query of a list that has no other parameters.
 func ReadPage(r *http.Request) (attr.Page, error) {
 	q := ReadQuery(r)

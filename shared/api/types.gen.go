@@ -68,6 +68,33 @@ func (e AuditActorKind) Valid() bool {
 	}
 }
 
+// Defines values for AuditBrokenWhy.
+const (
+	AuditBrokenWhyChanged  AuditBrokenWhy = "changed"
+	AuditBrokenWhyMissing  AuditBrokenWhy = "missing"
+	AuditBrokenWhyReplaced AuditBrokenWhy = "replaced"
+	AuditBrokenWhyUnlinked AuditBrokenWhy = "unlinked"
+	AuditBrokenWhyUnplaced AuditBrokenWhy = "unplaced"
+)
+
+// Valid indicates whether the value is a known member of the AuditBrokenWhy enum.
+func (e AuditBrokenWhy) Valid() bool {
+	switch e {
+	case AuditBrokenWhyChanged:
+		return true
+	case AuditBrokenWhyMissing:
+		return true
+	case AuditBrokenWhyReplaced:
+		return true
+	case AuditBrokenWhyUnlinked:
+		return true
+	case AuditBrokenWhyUnplaced:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Capacity.
 const (
 	CapacityLegalEntity Capacity = "legal_entity"
@@ -173,6 +200,42 @@ func (e ConsentStatus) Valid() bool {
 	case ConsentStatusGiven:
 		return true
 	case ConsentStatusWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DowntimeReason.
+const (
+	DowntimeReasonFailing DowntimeReason = "failing"
+	DowntimeReasonSilent  DowntimeReason = "silent"
+)
+
+// Valid indicates whether the value is a known member of the DowntimeReason enum.
+func (e DowntimeReason) Valid() bool {
+	switch e {
+	case DowntimeReasonFailing:
+		return true
+	case DowntimeReasonSilent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DowntimeState.
+const (
+	DowntimeStateDegraded DowntimeState = "degraded"
+	DowntimeStateOutage   DowntimeState = "outage"
+)
+
+// Valid indicates whether the value is a known member of the DowntimeState enum.
+func (e DowntimeState) Valid() bool {
+	switch e {
+	case DowntimeStateDegraded:
+		return true
+	case DowntimeStateOutage:
 		return true
 	default:
 		return false
@@ -761,6 +824,23 @@ type AuditActor struct {
 // AuditActorKind defines model for AuditActor.Kind.
 type AuditActorKind string
 
+// AuditBroken The first event that does not hold; absent if all do.
+type AuditBroken struct {
+	// ID Absent if it is not there, and nothing tells which it was.
+	ID string `json:"id,omitempty"`
+
+	// Sequence Its place; absent if it has none.
+	Sequence int64 `json:"sequence,omitempty"`
+
+	// Why `changed`: it does not have the hash of what it says. `missing`: it is not there. `unlinked`: it does not name the hash of the one before.
+	// `unplaced`: it is not one of the chain, and not older either. `replaced`: another was written at its place.
+	Why AuditBrokenWhy `json:"why"`
+}
+
+// AuditBrokenWhy `changed`: it does not have the hash of what it says. `missing`: it is not there. `unlinked`: it does not name the hash of the one before.
+// `unplaced`: it is not one of the chain, and not older either. `replaced`: another was written at its place.
+type AuditBrokenWhy string
+
 // AuditRecord defines model for AuditRecord.
 type AuditRecord struct {
 	// AccountID Whose account it concerns; absent: the operator's own affairs.
@@ -815,6 +895,33 @@ type AuditRecordList struct {
 
 	// NextPageToken Absent on the last page.
 	NextPageToken string `json:"next_page_token,omitempty"`
+}
+
+// AuditVerification defines model for AuditVerification.
+type AuditVerification struct {
+	// Events How many events were found to be in order.
+	Events int `json:"events"`
+
+	// FirstBroken The first event that does not hold; absent if all do.
+	FirstBroken *AuditBroken `json:"first_broken,omitempty"`
+
+	// From The `sequence` of the first of `events`; 1 is where the chain begins. Absent: there is none.
+	From int64 `json:"from,omitempty"`
+
+	// HeadHash The `hash` of the last. Whoever keeps it and `to` can prove later that everything up to there is as it was.
+	HeadHash string `json:"head_hash,omitempty"`
+
+	// NextPageToken Absent when all was looked at and when something is broken.
+	NextPageToken string `json:"next_page_token,omitempty"`
+
+	// To The `sequence` of the last.
+	To int64 `json:"to,omitempty"`
+
+	// Unchained How many are older than the chain, and can't be vouched for.
+	Unchained int `json:"unchained"`
+
+	// Verified All that was looked at is in order. With `next_page_token`, what follows was not looked at yet.
+	Verified bool `json:"verified"`
 }
 
 // BatchResult Has either the message that was accepted, or the problem that it would have been answered with by itself.
@@ -1224,6 +1331,34 @@ type DecideEvidenceRequest struct {
 	Note   string           `json:"note,omitempty"`
 	Status EvidenceDecision `json:"status"`
 }
+
+// Downtime defines model for Downtime.
+type Downtime struct {
+	FaultDomain string `json:"fault_domain"`
+
+	// ProviderID The provider's; absent of the platform.
+	ProviderID string `json:"provider_id,omitempty"`
+
+	// Reason Of the platform: a run of the schedule found that something did not answer, or there was none that could say.
+	Reason DowntimeReason `json:"reason,omitempty"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since Time          `json:"since"`
+	State DowntimeState `json:"state"`
+
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Until *Time `json:"until,omitempty"`
+}
+
+// DowntimeReason Of the platform: a run of the schedule found that something did not answer, or there was none that could say.
+type DowntimeReason string
+
+// DowntimeState defines model for Downtime.State.
+type DowntimeState string
 
 // EmailContent A letter, on e-mail channels. What is sent has `text`, `html`, or both as alternatives of each other.
 type EmailContent struct {
@@ -1658,6 +1793,34 @@ type MessageList struct {
 // MessageStatus defines model for MessageStatus.
 type MessageStatus = message.Status
 
+// MonthlyReport defines model for MonthlyReport.
+type MonthlyReport struct {
+	// Complete The month is over.
+	Complete      bool                 `json:"complete"`
+	Items         []Downtime           `json:"items"`
+	Month         string               `json:"month"`
+	NextPageToken string               `json:"next_page_token,omitempty"`
+	Platform      PlatformAvailability `json:"platform"`
+
+	// Providers By id, those that were removed too.
+	Providers []ProviderAvailability `json:"providers"`
+
+	// RecordedSince RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	RecordedSince *Time `json:"recorded_since,omitempty"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since Time `json:"since"`
+
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Until Time `json:"until"`
+}
+
 // OnLimit What becomes of the message when the number of the usage period is used up. `hold` waits for the next period.
 type OnLimit string
 
@@ -1755,6 +1918,18 @@ type Plan struct {
 	Rate   Rate       `json:"rate"`
 }
 
+// PlatformAvailability defines model for PlatformAvailability.
+type PlatformAvailability struct {
+	// Availability The share of the observed time that was no outage, rounded down. Absent where not even a minute was observed.
+	Availability    *float64 `json:"availability,omitempty"`
+	ObservedMinutes float64  `json:"observed_minutes"`
+	OutageMinutes   float64  `json:"outage_minutes"`
+	Outages         int      `json:"outages"`
+
+	// UnobservedMinutes Of these minutes there are no records.
+	UnobservedMinutes float64 `json:"unobserved_minutes"`
+}
+
 // ProcessingRecord defines model for ProcessingRecord.
 type ProcessingRecord struct {
 	AccountID string `json:"account_id"`
@@ -1819,6 +1994,21 @@ type Provider struct {
 	// TransferCountries ISO 3166-1 alpha-2 codes of the countries that the provider names.
 	TransferCountries []string `json:"transfer_countries"`
 	Website           string   `json:"website"`
+}
+
+// ProviderAvailability defines model for ProviderAvailability.
+type ProviderAvailability struct {
+	// Availability The share of the observed time that was no outage, rounded down; degraded time is none. Absent where not even a minute was observed.
+	Availability    *float64 `json:"availability,omitempty"`
+	Degradations    int      `json:"degradations"`
+	DegradedMinutes float64  `json:"degraded_minutes"`
+	ObservedMinutes float64  `json:"observed_minutes"`
+	OutageMinutes   float64  `json:"outage_minutes"`
+	Outages         int      `json:"outages"`
+	ProviderID      string   `json:"provider_id"`
+
+	// UnobservedMinutes Of these minutes there are no records.
+	UnobservedMinutes float64 `json:"unobserved_minutes"`
 }
 
 // ProviderDocument defines model for ProviderDocument.

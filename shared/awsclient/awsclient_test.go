@@ -152,7 +152,7 @@ func TestAnAttemptThatHangsIsGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db := NewDynamoDB(cfg, func(o *dynamodb.Options) { o.HTTPClient = HTTPClient(50 * time.Millisecond) })
+	db := NewDynamoDB(cfg, func(o *dynamodb.Options) { o.HTTPClient = HTTPClient(2 * time.Second) })
 	if _, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("t")}); err != nil || calls.Load() != 2 {
 		t.Errorf("%d calls, error %v", calls.Load(), err)
 	}

@@ -220,6 +220,25 @@ func (c *Client) GetOperatorProvider(ctx context.Context, id string) (api.Provid
 	return do[api.Provider](ctx, c, request{method: http.MethodGet, path: "/v1/operator/providers/" + url.PathEscape(id)})
 }
 
+// GetOperatorReportQuery is what GetOperatorReport can be asked for. What is empty is left out.
+type GetOperatorReportQuery struct {
+	PageSize int
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q GetOperatorReportQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "page_size", number(q.PageSize))
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// GetOperatorReport: Read in which times of a month the platform and the providers did not work.
+func (c *Client) GetOperatorReport(ctx context.Context, month string, query GetOperatorReportQuery) (api.MonthlyReport, error) {
+	return do[api.MonthlyReport](ctx, c, request{method: http.MethodGet, path: "/v1/operator/reports/" + url.PathEscape(month), query: query.values()})
+}
+
 // GetOperatorUsageQuery is what GetOperatorUsage can be asked for. What is empty is left out.
 type GetOperatorUsageQuery struct {
 	AccountID string
@@ -259,6 +278,25 @@ func (c *Client) GetProvider(ctx context.Context, id string) (api.Provider, erro
 // GetRecipient: Read a recipient, with its opt-outs.
 func (c *Client) GetRecipient(ctx context.Context, id string) (api.Recipient, error) {
 	return do[api.Recipient](ctx, c, request{method: http.MethodGet, path: "/v1/recipients/" + url.PathEscape(id)})
+}
+
+// GetReportQuery is what GetReport can be asked for. What is empty is left out.
+type GetReportQuery struct {
+	PageSize int
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q GetReportQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "page_size", number(q.PageSize))
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// GetReport: Read in which times of a month the platform and the providers did not work.
+func (c *Client) GetReport(ctx context.Context, month string, query GetReportQuery) (api.MonthlyReport, error) {
+	return do[api.MonthlyReport](ctx, c, request{method: http.MethodGet, path: "/v1/reports/" + url.PathEscape(month), query: query.values()})
 }
 
 // GetRestriction: Read a restriction.
@@ -821,6 +859,43 @@ func (c *Client) UpdateRecipient(ctx context.Context, id string, body api.Update
 // UpdateWebhookEndpoint: Change a webhook endpoint, switch it off or on again.
 func (c *Client) UpdateWebhookEndpoint(ctx context.Context, id string, body api.UpdateWebhookEndpointRequest) (api.WebhookEndpoint, error) {
 	return do[api.WebhookEndpoint](ctx, c, request{method: http.MethodPatch, path: "/v1/webhook-endpoints/" + url.PathEscape(id), body: body})
+}
+
+// VerifyAuditEventsQuery is what VerifyAuditEvents can be asked for. What is empty is left out.
+type VerifyAuditEventsQuery struct {
+	// Whose events; absent: those of the operator's own affairs.
+	AccountID string
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q VerifyAuditEventsQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "account_id", q.AccountID)
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// VerifyAuditEvents: Check that no event of an account, or of the operator's own affairs, was changed, removed or slipped in.
+func (c *Client) VerifyAuditEvents(ctx context.Context, query VerifyAuditEventsQuery) (api.AuditVerification, error) {
+	return do[api.AuditVerification](ctx, c, request{method: http.MethodGet, path: "/v1/operator/audit-events/verification", query: query.values()})
+}
+
+// VerifyOwnAuditEventsQuery is what VerifyOwnAuditEvents can be asked for. What is empty is left out.
+type VerifyOwnAuditEventsQuery struct {
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q VerifyOwnAuditEventsQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// VerifyOwnAuditEvents: Check that nothing of what was done in the account and to it was changed, removed or slipped in.
+func (c *Client) VerifyOwnAuditEvents(ctx context.Context, query VerifyOwnAuditEventsQuery) (api.AuditVerification, error) {
+	return do[api.AuditVerification](ctx, c, request{method: http.MethodGet, path: "/v1/audit-events/verification", query: query.values()})
 }
 
 // WithdrawInstruction: Withdraw an instruction that was not followed yet.

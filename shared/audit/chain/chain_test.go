@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -221,5 +222,28 @@ func TestASaltKeepsWhatIsWithheldFromBeingGuessed(t *testing.T) {
 	b[chain.WithheldSalt] = "another"
 	if x, y := must(t)(chain.HashWithheld(a)), must(t)(chain.HashWithheld(b)); x == y || len(x) != 64 {
 		t.Errorf("hashes %s and %s", x, y)
+	}
+}
+
+// R-3.4: what docs/api.md tells an auditor to write is what ExampleVerify runs.
+func TestTheDocumentShowsTheExample(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(doc), "<!-- verify.go -->\n```go\n")
+	block, _, found := strings.Cut(block, "```")
+	if !found || strings.Count(block, "\n") < 8 {
+		t.Fatalf("the document has the example %q", block)
+	}
+	for line := range strings.Lines(block) {
+		if line := strings.TrimSpace(strings.TrimPrefix(line, "import ")); !strings.Contains(string(example), line) {
+			t.Errorf("the example does not have %q", line)
+		}
 	}
 }

@@ -4,6 +4,7 @@ package environmenttest
 
 import (
 	"crypto/sha256"
+	"log/slog"
 	"maps"
 	"os"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"contactcenter/shared/function"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/sign"
 )
@@ -21,21 +23,19 @@ import (
 type Function struct {
 	// LogicalID names it in template.yaml, which lies two folders above the test's.
 	LogicalID string
-	// Build wires it and gives the struct that holds its dependencies.
-	Build func(getenv func(string) string) (any, error)
 	// Nil are fields that may be left nil, as Type.Field.
 	Nil []string
 }
 
-// Check wires the function with the template's variables, then without one after the other. It sets variables of the process, so
-// the test that calls it can't run side by side with others.
-func Check(t *testing.T, f Function) {
+// Check wires the function with the template's variables, then without one after the other. Build gives the struct that holds its
+// dependencies. Check sets variables of the process, so the test that calls it can't run side by side with others.
+func Check[H any](t *testing.T, f Function, build function.Build[H]) {
 	t.Helper()
 	t.Setenv("AWS_REGION", "eu-central-1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	env := variables(t, f.LogicalID)
-	built, err := f.Build(func(name string) string { return env[name] })
+	built, err := build(t.Context(), func(name string) string { return env[name] }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("with all that the template sets: %v", err)
 	}
@@ -45,12 +45,9 @@ func Check(t *testing.T, f Function) {
 		if !needed(name) {
 			continue
 		}
-		_, err := f.Build(func(asked string) string {
-			if asked == name {
-				return ""
-			}
-			return env[asked]
-		})
+		without := maps.Clone(env)
+		delete(without, name)
+		_, err := build(t.Context(), func(asked string) string { return without[asked] }, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
@@ -65,7 +62,7 @@ func needed(name string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{"CONVERSATION_KEY", "SOURCE_KEY", "DEFAULT_PLAN_ID"}, name)
+	return slices.Contains([]string{"CONVERSATION_KEY", "SOURCE_KEY", "DEFAULT_PLAN_ID", "SWEEP_RATE"}, name)
 }
 
 // variables are those that the template sets for the function, with values of the right form.
@@ -121,6 +118,8 @@ func valueOf(t *testing.T, name string) string {
 		return key.Public()
 	case strings.HasSuffix(name, "_SEAL_PRIVATE"):
 		return private
+	case name == "SWEEP_RATE":
+		return "rate(1 minute)"
 	case strings.HasSuffix(name, "_URL"):
 		return "https://example.com/" + strings.ToLower(name)
 	}

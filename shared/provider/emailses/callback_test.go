@@ -439,7 +439,7 @@ func TestTheWayOfALetter(t *testing.T) {
 			if _, err := a.Subscribe(t.Context(), channel(), hook.URL); err != nil {
 				t.Fatal(err)
 			}
-			for deadline := time.Now().Add(5 * time.Second); !strings.Contains(steer(http.MethodGet, "/_sim/subscriptions", ""), `"confirmed":true`); {
+			for deadline := time.Now().Add(time.Minute); !strings.Contains(steer(http.MethodGet, "/_sim/subscriptions", ""), `"confirmed":true`); {
 				if time.Now().After(deadline) {
 					t.Fatal("the subscription is not confirmed")
 				}

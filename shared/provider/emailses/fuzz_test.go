@@ -41,7 +41,7 @@ func FuzzParseCallback(f *testing.F) {
 			r = sns.sign(envelope(message))
 		}
 		// The engine would wait for an input that is never read to its end.
-		hang := time.AfterFunc(10*time.Second, func() { panic("the parser does not come to an end") })
+		hang := time.AfterFunc(time.Minute, func() { panic("the parser does not come to an end") })
 		events, err := a.ParseCallback(t.Context(), channel(), r)
 		hang.Stop()
 		if err != nil && (events != nil || !errors.Is(err, provider.ErrProof) && !errors.Is(err, provider.ErrMalformed)) {

@@ -173,7 +173,7 @@ func TestWhatWasWrittenAndNotAnsweredIsAmbiguous(t *testing.T) {
 			t.Parallel()
 			s := httptest.NewServer(h)
 			defer s.Close()
-			_, err := do(t, httpclient.Caller{HTTP: httpclient.New(), Timeout: 200 * time.Millisecond}, s.URL)
+			_, err := do(t, httpclient.Caller{HTTP: httpclient.New(), Timeout: 2 * time.Second}, s.URL)
 			if k := kind(t, err); k != provider.Ambiguous {
 				t.Errorf("kind %v, want Ambiguous: %v", k, err)
 			}

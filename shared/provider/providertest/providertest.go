@@ -116,7 +116,7 @@ const (
 const (
 	ample = 10 * time.Second
 	// brief is the timeout of a call that is never answered. It has to be enough for a call that is.
-	brief = time.Second
+	brief = 3 * time.Second
 )
 
 // Run runs every test of the kit.

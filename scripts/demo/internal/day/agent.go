@@ -16,10 +16,12 @@ import (
 const (
 	// patience is how long an agent waits until the CRM shows what somebody wrote, before it answers all the same.
 	patience = 90 * time.Second
-	// soonest is how far ahead a message for later is at least: whoever recalls it must come before.
-	soonest = 3 * time.Second
+	// soonest is how far ahead a message for later is at least: the block under which it is to come due must have begun by then, however slow
+	// the machine is. never is how far ahead one is that is recalled: whoever does that must come before.
+	soonest = 10 * time.Second
+	never   = 15 * time.Minute
 	// stepLimit bounds one step of an agent's.
-	stepLimit = 3 * time.Minute
+	stepLimit = 10 * time.Minute
 )
 
 // actor plays an account: its agents, and the people whom they talk to.
@@ -96,7 +98,11 @@ func (a *actor) order(s step, person, no int) api.SendMessageRequest {
 		o.OnLimit = &hold
 	}
 	if s.kind == later {
-		due := api.At(time.Now().Add(max(soonest, a.clock.real(s.due))))
+		ahead := max(soonest, a.clock.real(s.due))
+		if s.recalled {
+			ahead = max(never, ahead)
+		}
+		due := api.At(time.Now().Add(ahead))
 		o.SendAt = &due
 	}
 	return o

@@ -31,7 +31,7 @@ const (
 
 	// settling is how long the evening lasts at most, until everything has come to its end: longer than a message that a queue lost
 	// sight of takes.
-	settling = 150 * time.Second
+	settling = 5 * time.Minute
 	// slow is when a message was on its way for so long that it is told.
 	slow = 30 * time.Second
 	// hearing is how long it may take until an endpoint hears all that happens.
@@ -39,7 +39,7 @@ const (
 	// tick is how often the display is drawn, and the plan looked at.
 	tick = 200 * time.Millisecond
 	// meanwhile bounds what the day's clock waits for.
-	meanwhile = time.Minute
+	meanwhile = 4 * time.Minute
 )
 
 // Options are how a day is played.
@@ -159,7 +159,7 @@ func (d *day) leave(ctx context.Context) {
 	for _, a := range d.actors {
 		all.Go(func() {
 			// Nobody is there any more to take events.
-			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 			defer cancel()
 			if a.endpoint != "" {
 				_ = a.agents[0].DeleteWebhookEndpoint(limited, a.endpoint)

@@ -55,8 +55,8 @@ func (f facts) limit(e evidence) verdict {
 	return t.verdict("the limit was exact, and the new period begins at nothing", fmt.Sprintf("%d of %d before, %d after", f.limitUsed, repairsLimit, e.usage.Used))
 }
 
-// underWay is how long a call may have been on its way already when a block began.
-const underWay = time.Second
+// underWay is for how long a call may still come after a block began: so long a switch may take to reach every call.
+const underWay = 5 * time.Second
 
 func (f facts) block(e evidence) verdict {
 	var t tally

@@ -52,8 +52,9 @@ type step struct {
 	text   string
 	// no makes the text one of its own; those of a batch count on from it.
 	no int
-	// due is when a later message is to go, or the one that is recalled.
-	due time.Duration
+	// due is when a later message is to go, or the one that is recalled; recalled says of a later message that it will be.
+	due      time.Duration
+	recalled bool
 	// hold: at the limit the message waits for another period.
 	hold bool
 }
@@ -200,8 +201,8 @@ func (p *planner) mail() {
 		p.add(step{account: parcels, agent: p.agent(parcels), person: -1 - i, at: 9*time.Hour + p.minutes(30, 400), kind: write, text: p.one(p.cast[parcels].opens)})
 	}
 	var waiting step
-	for range 3 {
-		waiting = p.add(step{account: pharmacy, person: p.someone(pharmacy), at: 9 * time.Hour, kind: later, due: 11*time.Hour + 15*time.Minute, text: p.one(p.cast[pharmacy].opens)})
+	for i := range 3 {
+		waiting = p.add(step{account: pharmacy, person: p.someone(pharmacy), at: 9 * time.Hour, kind: later, due: 11*time.Hour + 15*time.Minute, recalled: i == 2, text: p.one(p.cast[pharmacy].opens)})
 	}
 	waiting.at, waiting.kind = 10*time.Hour, recall
 	p.steps = append(p.steps, waiting)

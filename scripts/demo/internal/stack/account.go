@@ -216,7 +216,7 @@ func (a *Account) Leave(ctx context.Context) {
 	if a == nil || a.Channel.ID == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	// There is nobody left to tell.
 	if a.Sender != "" {
@@ -262,7 +262,7 @@ func (a *Account) Usage(ctx context.Context) (Usage, error) {
 // Settled waits until nothing is in flight, and gives the usage then. It gives up after a time, with the last answer.
 func (a *Account) Settled(ctx context.Context) (Usage, error) {
 	var u Usage
-	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	err := Wait(limited, 50*time.Millisecond, func() (bool, error) {
 		var err error

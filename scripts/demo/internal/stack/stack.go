@@ -14,7 +14,7 @@ import (
 )
 
 // callTimeout bounds every call. It is long because a flood on a small machine is slow.
-const callTimeout = 30 * time.Second
+const callTimeout = time.Minute
 
 // Addresses are where the parts of a stack listen, without scheme.
 type Addresses struct{ API, Sim, AWS string }
@@ -38,7 +38,7 @@ func New(at Addresses) *Stack {
 
 // Answers finds out whether the API is ready and the simulators are there.
 func (s *Stack) Answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for _, url := range []string{s.API + "/healthz", s.steering("edna", "behaviour")} {
 		got, err := s.Do(ctx, http.MethodGet, url, "", nil)

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// initTimeout is how long Lambda lets a function take before it asks for its first event.
-const initTimeout = 10 * time.Second
+// initTimeout is how long a function may take before it asks for its first event. On Lambda it is ten seconds, and then all of the function's
+// own time once more; here a machine that is busy with other things may start it.
+const initTimeout = time.Minute
 
 type phase int
 

@@ -3,9 +3,23 @@
 import { segment, Transport, type CallOptions, type KeyedOptions } from "./http.js";
 import type * as api from "./types.gen.js";
 
+/** What `getOperatorReport` can be asked for. */
+export interface GetOperatorReportQuery {
+  page_size?: number | undefined;
+  /** The `next_page_token` of the page before, of the same list. */
+  page_token?: string | undefined;
+}
+
 /** What `getOperatorUsage` can be asked for. */
 export interface GetOperatorUsageQuery {
   account_id: string;
+}
+
+/** What `getReport` can be asked for. */
+export interface GetReportQuery {
+  page_size?: number | undefined;
+  /** The `next_page_token` of the page before, of the same list. */
+  page_token?: string | undefined;
 }
 
 /** What `listAcceptances` can be asked for. */
@@ -163,6 +177,20 @@ export interface ListWebhookDeliveriesQuery {
 /** What `listWebhookEndpoints` can be asked for. */
 export interface ListWebhookEndpointsQuery {
   page_size?: number | undefined;
+  /** The `next_page_token` of the page before, of the same list. */
+  page_token?: string | undefined;
+}
+
+/** What `verifyAuditEvents` can be asked for. */
+export interface VerifyAuditEventsQuery {
+  /** Whose events; absent: those of the operator's own affairs. */
+  account_id?: string | undefined;
+  /** The `next_page_token` of the page before, of the same list. */
+  page_token?: string | undefined;
+}
+
+/** What `verifyOwnAuditEvents` can be asked for. */
+export interface VerifyOwnAuditEventsQuery {
   /** The `next_page_token` of the page before, of the same list. */
   page_token?: string | undefined;
 }
@@ -452,6 +480,15 @@ export class Client extends Transport {
   }
 
   /**
+   * Read in which times of a month the platform and the providers did not work.
+   *
+   * As `GET /v1/reports/{month}`: it warrants nothing.
+   */
+  async getOperatorReport(month: string, query: GetOperatorReportQuery = {}, options: CallOptions = {}): Promise<api.MonthlyReport> {
+    return this.call({ method: "GET", path: `/v1/operator/reports/${segment(month)}`, query: { ...query } }, options);
+  }
+
+  /**
    * Read what an account has used, as the account reads it.
    *
    * `in_flight` may count messages that are done and not settled yet: the operator's side reads no messages.
@@ -491,6 +528,24 @@ export class Client extends Transport {
   /** Read a recipient, with its opt-outs. */
   async getRecipient(id: string, options: CallOptions = {}): Promise<api.Recipient> {
     return this.call({ method: "GET", path: `/v1/recipients/${segment(id)}` }, options);
+  }
+
+  /**
+   * Read in which times of a month the platform and the providers did not work.
+   *
+   * Of the platform: the times in which no run of the minute's schedule found its tables and its queue answering, from the last that did to
+   * the next. Of each provider: what came of the calls that messages made, as in `GET /v1/status`; of one to which nothing is sent nothing is known, and
+   * it counts as working. A provider that the operator has switched off is no outage. The two are counted apart, and each has its `fault_domain`.
+   *
+   * The figures cover `observed_minutes`: what was before `recorded_since`, before a provider was added, or while the platform could observe nobody is in
+   * `unobserved_minutes` and not in `availability`, which is absent where not even a minute was observed. Errors of single requests, and faults between you and the
+   * schedule's sight, are not in it. A finished month's report does not change; of the current month it goes up to now.
+   *
+   * It is a record of what was, and warrants nothing: neither that messages are delivered nor that anything is available. Outages that reach over the end of a
+   * month are cut there. `items` is the log of them, the last to begin first; records are kept for 14 months, and there are reports of the current month and of the 13 before it.
+   */
+  async getReport(month: string, query: GetReportQuery = {}, options: CallOptions = {}): Promise<api.MonthlyReport> {
+    return this.call({ method: "GET", path: `/v1/reports/${segment(month)}`, query: { ...query } }, options);
   }
 
   /** Read a restriction. */
@@ -759,6 +814,9 @@ export class Client extends Transport {
    * request. What stands against all of them, for example Rules that are not accepted, is the answer to the request
    * itself. A message whose problem is `try_again` was not accepted; send it again by itself or in another batch. The
    * body may have 1 MiB. With the same Idempotency-Key and payload the same results come again.
+   *
+   * The account's single messages don't stand behind its batches, whatever these wait for. So a campaign goes in batches,
+   * and an agent's answer by `POST /v1/messages`.
    */
   async sendBatch(body: api.SendBatchRequest, options: KeyedOptions = {}): Promise<api.BatchResults> {
     return this.call({ method: "POST", path: "/v1/messages/batch", body, keyed: true }, options);
@@ -823,6 +881,25 @@ export class Client extends Transport {
    */
   async updateWebhookEndpoint(id: string, body: api.UpdateWebhookEndpointRequest, options: CallOptions = {}): Promise<api.WebhookEndpoint> {
     return this.call({ method: "PATCH", path: `/v1/webhook-endpoints/${segment(id)}`, body }, options);
+  }
+
+  /**
+   * Check that no event of an account, or of the operator's own affairs, was changed, removed or slipped in.
+   *
+   * It looks at 500 events, oldest first, and where `next_page_token` is there, at the next 500 with it.
+   */
+  async verifyAuditEvents(query: VerifyAuditEventsQuery = {}, options: CallOptions = {}): Promise<api.AuditVerification> {
+    return this.call({ method: "GET", path: "/v1/operator/audit-events/verification", query: { ...query } }, options);
+  }
+
+  /**
+   * Check that nothing of what was done in the account and to it was changed, removed or slipped in.
+   *
+   * The events of an account are a chain of hashes. This looks at 500 of them, oldest first, and where `next_page_token` is there, at the next 500 with it.
+   * Keep `to` and `head_hash`: whatever is listed later must still have an event with that `sequence` and that `hash`.
+   */
+  async verifyOwnAuditEvents(query: VerifyOwnAuditEventsQuery = {}, options: CallOptions = {}): Promise<api.AuditVerification> {
+    return this.call({ method: "GET", path: "/v1/audit-events/verification", query: { ...query } }, options);
   }
 
   /** Withdraw an instruction that was not followed yet. */

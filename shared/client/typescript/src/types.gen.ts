@@ -113,6 +113,19 @@ export interface AuditActor {
   kind: "user" | "operator" | "system";
 }
 
+/** The first event that does not hold; absent if all do. */
+export interface AuditBroken {
+  /** Absent if it is not there, and nothing tells which it was. */
+  id?: string;
+  /** Its place; absent if it has none. */
+  sequence?: number;
+  /**
+   * `changed`: it does not have the hash of what it says. `missing`: it is not there. `unlinked`: it does not name the hash of the one before.
+   * `unplaced`: it is not one of the chain, and not older either. `replaced`: another was written at its place.
+   */
+  why: "changed" | "missing" | "unlinked" | "unplaced" | "replaced";
+}
+
 export interface AuditRecord {
   /** Whose account it concerns; absent: the operator's own affairs. */
   account_id?: string;
@@ -153,6 +166,24 @@ export interface AuditRecordList {
   items: AuditRecord[];
   /** Absent on the last page. */
   next_page_token?: string;
+}
+
+export interface AuditVerification {
+  /** How many events were found to be in order. */
+  events: number;
+  first_broken?: AuditBroken;
+  /** The `sequence` of the first of `events`; 1 is where the chain begins. Absent: there is none. */
+  from?: number;
+  /** The `hash` of the last. Whoever keeps it and `to` can prove later that everything up to there is as it was. */
+  head_hash?: string;
+  /** Absent when all was looked at and when something is broken. */
+  next_page_token?: string;
+  /** The `sequence` of the last. */
+  to?: number;
+  /** How many are older than the chain, and can't be vouched for. */
+  unchained: number;
+  /** All that was looked at is in order. With `next_page_token`, what follows was not looked at yet. */
+  verified: boolean;
 }
 
 /** Has either the message that was accepted, or the problem that it would have been answered with by itself. */
@@ -485,6 +516,17 @@ export interface DecideEvidenceRequest {
   status: EvidenceDecision;
 }
 
+export interface Downtime {
+  fault_domain: "platform" | "provider";
+  /** The provider's; absent of the platform. */
+  provider_id?: string;
+  /** Of the platform: a run of the schedule found that something did not answer, or there was none that could say. */
+  reason?: "failing" | "silent";
+  since: Time;
+  state: "outage" | "degraded";
+  until?: Time;
+}
+
 /** A letter, on e-mail channels. What is sent has `text`, `html`, or both as alternatives of each other. */
 export interface EmailContent {
   /** On replies. */
@@ -799,6 +841,20 @@ export interface MessageList {
 
 export type MessageStatus = "scheduled" | "queued" | "held" | "sending" | "sent" | "delivered" | "read" | "failed" | "rejected" | "expired" | "canceled" | "unknown" | "received";
 
+export interface MonthlyReport {
+  /** The month is over. */
+  complete: boolean;
+  items: Downtime[];
+  month: string;
+  next_page_token?: string;
+  platform: PlatformAvailability;
+  /** By id, those that were removed too. */
+  providers: ProviderAvailability[];
+  recorded_since?: Time;
+  since: Time;
+  until: Time;
+}
+
 /** What becomes of the message when the number of the usage period is used up. `hold` waits for the next period. */
 export type OnLimit = "reject" | "hold";
 
@@ -866,6 +922,16 @@ export interface Plan {
   limit: number;
   period: PeriodKind;
   rate: Rate;
+}
+
+export interface PlatformAvailability {
+  /** The share of the observed time that was no outage, rounded down. Absent where not even a minute was observed. */
+  availability?: number;
+  observed_minutes: number;
+  outage_minutes: number;
+  outages: number;
+  /** Of these minutes there are no records. */
+  unobserved_minutes: number;
 }
 
 /** RFC 9457, with members of our own. */
@@ -942,6 +1008,19 @@ export interface Provider {
   /** ISO 3166-1 alpha-2 codes of the countries that the provider names. */
   transfer_countries: string[];
   website: string;
+}
+
+export interface ProviderAvailability {
+  /** The share of the observed time that was no outage, rounded down; degraded time is none. Absent where not even a minute was observed. */
+  availability?: number;
+  degradations: number;
+  degraded_minutes: number;
+  observed_minutes: number;
+  outage_minutes: number;
+  outages: number;
+  provider_id: string;
+  /** Of these minutes there are no records. */
+  unobserved_minutes: number;
 }
 
 export interface ProviderDocument {
