@@ -1034,8 +1034,10 @@ type CloseAccountRequest struct {
 
 // Closure defines model for Closure.
 type Closure struct {
-	ConversationsPurged int64 `json:"conversations_purged,omitempty"`
-	MessagesCanceled    int64 `json:"messages_canceled,omitempty"`
+	// Certificate Once the account is `closed`: a signed document (compact JWS) with what was purged and when. It is verified as an evidence bundle is; some eleven hours later it is replaced by one that also says when a second look was done.
+	Certificate         string `json:"certificate,omitempty"`
+	ConversationsPurged int64  `json:"conversations_purged,omitempty"`
+	MessagesCanceled    int64  `json:"messages_canceled,omitempty"`
 
 	// PurgeAt RFC 3339 in UTC with milliseconds.
 	//
@@ -1382,6 +1384,9 @@ type EmailContentType string
 
 // Erasure defines model for Erasure.
 type Erasure struct {
+	// Certificate Once it is done: a signed document (compact JWS) with what was erased and when, without the person. It is verified as an evidence bundle is. Absent on an erasure from before there were certificates.
+	Certificate string `json:"certificate,omitempty"`
+
 	// CompletedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
@@ -1419,6 +1424,15 @@ type EvidenceBundle struct {
 	Part int `json:"part"`
 
 	// Sha256 Of `jws`, as it is written. The last part's stands for all, because each names the one before.
+	Sha256 string `json:"sha256"`
+}
+
+// EvidenceBundleReference defines model for EvidenceBundleReference.
+type EvidenceBundleReference struct {
+	// ID The bundle's.
+	ID string `json:"id"`
+
+	// Sha256 That of the bundle's last part, which stands for all.
 	Sha256 string `json:"sha256"`
 }
 
@@ -1522,8 +1536,9 @@ type EvidenceStatus string
 
 // EvidenceSubmission defines model for EvidenceSubmission.
 type EvidenceSubmission struct {
-	Documents []EvidenceDocument `json:"documents"`
-	Statement string             `json:"statement"`
+	Bundles   []EvidenceBundleReference `json:"bundles,omitempty"`
+	Documents []EvidenceDocument        `json:"documents"`
+	Statement string                    `json:"statement"`
 
 	// SubmittedAt RFC 3339 in UTC with milliseconds.
 	//
@@ -1817,6 +1832,8 @@ type OnlyTrue string
 
 // OperatorAccount defines model for OperatorAccount.
 type OperatorAccount struct {
+	Closure *Closure `json:"closure,omitempty"`
+
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
@@ -2435,10 +2452,12 @@ type SubProcessor struct {
 	Website           string             `json:"website"`
 }
 
-// SubmitEvidenceRequest Example: {"documents":[{"sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","title":"Consent form","url":"https://crm.example/consents/77.pdf"}],"statement":"Consent was given at checkout."}
+// SubmitEvidenceRequest Example: {"bundles":[{"id":"evb_06g3kq8w0000abcd","sha256":"5ab02bb7a77b88c25b571636bc85702c2e90eebd676cf47dcf464d54fda60d20"}],"documents":[{"sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","title":"Consent form","url":"https://crm.example/consents/77.pdf"}],"statement":"Consent was given at checkout."}
 type SubmitEvidenceRequest struct {
-	Documents []EvidenceDocument `json:"documents"`
-	Statement string             `json:"statement"`
+	// Bundles Signed bundles that belong to the answer. They are handed over as documents are; who has them compares.
+	Bundles   []EvidenceBundleReference `json:"bundles,omitempty"`
+	Documents []EvidenceDocument        `json:"documents"`
+	Statement string                    `json:"statement"`
 }
 
 // Template defines model for Template.

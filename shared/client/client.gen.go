@@ -200,7 +200,7 @@ func (c *Client) GetMessage(ctx context.Context, id string) (api.Message, error)
 	return do[api.Message](ctx, c, request{method: http.MethodGet, path: "/v1/messages/" + url.PathEscape(id)})
 }
 
-// GetOperatorAccount: Read an account.
+// GetOperatorAccount: Read an account, with its closing and the certificate of its purge.
 func (c *Client) GetOperatorAccount(ctx context.Context, id string) (api.OperatorAccount, error) {
 	return do[api.OperatorAccount](ctx, c, request{method: http.MethodGet, path: "/v1/operator/accounts/" + url.PathEscape(id)})
 }

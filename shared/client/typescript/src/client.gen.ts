@@ -459,7 +459,7 @@ export class Client extends Transport {
     return this.call({ method: "GET", path: `/v1/messages/${segment(id)}` }, options);
   }
 
-  /** Read an account. */
+  /** Read an account, with its closing and the certificate of its purge. */
   async getOperatorAccount(id: string, options: CallOptions = {}): Promise<api.OperatorAccount> {
     return this.call({ method: "GET", path: `/v1/operator/accounts/${segment(id)}` }, options);
   }

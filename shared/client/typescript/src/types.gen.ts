@@ -261,6 +261,8 @@ export interface CloseAccountRequest {
 }
 
 export interface Closure {
+  /** Once the account is `closed`: a signed document (compact JWS) with what was purged and when. It is verified as an evidence bundle is; some eleven hours later it is replaced by one that also says when a second look was done. */
+  certificate?: string;
   conversations_purged?: number;
   messages_canceled?: number;
   purge_at: Time;
@@ -543,6 +545,8 @@ export interface EmailContent {
 }
 
 export interface Erasure {
+  /** Once it is done: a signed document (compact JWS) with what was erased and when, without the person. It is verified as an evidence bundle is. Absent on an erasure from before there were certificates. */
+  certificate?: string;
   completed_at?: Time;
   id: string;
   /** Of those erased. */
@@ -566,6 +570,13 @@ export interface EvidenceBundle {
   /** Counts from 1. */
   part: number;
   /** Of `jws`, as it is written. The last part's stands for all, because each names the one before. */
+  sha256: string;
+}
+
+export interface EvidenceBundleReference {
+  /** The bundle's. */
+  id: string;
+  /** That of the bundle's last part, which stands for all. */
   sha256: string;
 }
 
@@ -624,6 +635,7 @@ export interface EvidenceRequestList {
 export type EvidenceStatus = "open" | "submitted" | "accepted" | "rejected";
 
 export interface EvidenceSubmission {
+  bundles?: EvidenceBundleReference[];
   documents: EvidenceDocument[];
   statement: string;
   submitted_at: Time;
@@ -852,6 +864,7 @@ export type Onboarding = "native" | "own_account";
 export type OnlyTrue = "true";
 
 export interface OperatorAccount {
+  closure?: Closure;
   created_at?: Time;
   id: string;
   plan_id: string;
@@ -1309,6 +1322,8 @@ export interface SubProcessor {
 }
 
 export interface SubmitEvidenceRequest {
+  /** Signed bundles that belong to the answer. They are handed over as documents are; who has them compares. */
+  bundles?: EvidenceBundleReference[];
   documents: EvidenceDocument[];
   statement: string;
 }
