@@ -40,7 +40,7 @@ func (h *Handler) CloseAccount(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, err)
 		return
 	}
-	api.WriteJSON(w, http.StatusAccepted, closureOf(c))
+	api.WriteJSON(w, http.StatusAccepted, api.ClosureOf(c))
 }
 
 func (h *Handler) close(r *http.Request) (account.Closure, error) {
@@ -112,7 +112,7 @@ func (h *Handler) GetClosure(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, closureProblem(r, err))
 		return
 	}
-	api.WriteJSON(w, http.StatusOK, closureOf(c))
+	api.WriteJSON(w, http.StatusOK, api.ClosureOf(c))
 }
 
 // ReopenAccount answers DELETE /v1/account/closure. What was held goes again, in its order.
@@ -154,11 +154,4 @@ func closureProblem(r *http.Request, err error) error {
 		return api.NewProblem(api.CodeConflict).WithDetail("The purge has begun: the account can't be reopened any more.")
 	}
 	return api.TryAgain(r, err)
-}
-
-func closureOf(c account.Closure) api.Closure {
-	return api.Closure{
-		Status: api.ClosureStatus(c.Status), RequestedAt: api.At(c.RequestedAt), RequestedBy: c.RequestedBy, PurgeAt: api.At(c.PurgeAt), PurgedAt: api.OptionalTime(c.PurgedAt),
-		ConversationsPurged: c.Conversations, MessagesCanceled: c.Canceled,
-	}
 }

@@ -97,6 +97,13 @@ func TestAnAccountThatIsBeingPurgedStaysClosed(t *testing.T) {
 	if st, err := w.accounts.Standing(t.Context(), "acct_1", true); err != nil || len(st.Restrictions) != 1 {
 		t.Errorf("restricted by %+v, %v", st.Restrictions, err)
 	}
+	c.Status, c.Certificate, c.PurgedAt = account.Closed, "a.b.c", w.clock.Now()
+	if err := w.accounts.Advance(t.Context(), &c, account.Purging); err != nil {
+		t.Fatal(err)
+	}
+	if got := user.Get("/v1/account/closure").Want(t, "after", 200, ""); got.Text("certificate") != "a.b.c" || got.Text("status") != "closed" {
+		t.Errorf("its last users see %s", got.Body)
+	}
 }
 
 // the account's record of processing names the agreements, the sub-processors with their countries and what was

@@ -111,6 +111,9 @@ func TestAnAccountAnswersAnEvidenceRequest(t *testing.T) {
 		"a hash that is none":        `{"statement":"x","documents":[{"title":"t","url":"https://example.com/","sha256":"` + strings.Repeat("A", 64) + `"}]}`,
 		"too many documents":         `{"statement":"x","documents":[` + strings.TrimSuffix(strings.Repeat(`{"title":"t","url":"https://example.com/"},`, 21), ",") + `]}`,
 		"an unknown field":           `{"statement":"x","documents":[],"status":"accepted"}`,
+		"a bundle that is none":      `{"statement":"x","documents":[],"bundles":[{"id":"exp_0000000000000001","sha256":"` + strings.Repeat("a", 64) + `"}]}`,
+		"a bundle without a hash":    `{"statement":"x","documents":[],"bundles":[{"id":"evb_0000000000000001"}]}`,
+		"too many bundles":           `{"statement":"x","documents":[],"bundles":[` + strings.TrimSuffix(strings.Repeat(`{"id":"evb_0000000000000001","sha256":"`+strings.Repeat("a", 64)+`"},`, 101), ",") + `]}`,
 	} {
 		user.Do("POST", path+"/submissions", body).Want(t, name, 422, "invalid_request")
 	}
@@ -121,7 +124,8 @@ func TestAnAccountAnswersAnEvidenceRequest(t *testing.T) {
 	if a := user.Get(path); a.JSON["overdue"] != true {
 		t.Errorf("it is not overdue: %s", a.Body)
 	}
-	const answer = `{"statement":"They signed.","documents":[{"title":"Form","url":"https://example.com/form.pdf"}]}`
+	hash := strings.Repeat("a", 64)
+	answer := `{"statement":"They signed.","documents":[{"title":"Form","url":"https://example.com/form.pdf"}],"bundles":[{"id":"evb_0000000000000001","sha256":"` + hash + `"}]}`
 	a = user.With("Idempotency-Key", "k").Do("POST", path+"/submissions", answer).Want(t, "answer", 201, "")
 	if a.Text("status") != "submitted" || a.JSON["overdue"] != false {
 		t.Errorf("the answered request is %s", a.Body)
@@ -129,7 +133,7 @@ func TestAnAccountAnswersAnEvidenceRequest(t *testing.T) {
 	user.With("Idempotency-Key", "k").Do("POST", path+"/submissions", answer).Want(t, "the same again", 201, "")
 	user.Do("POST", path+"/submissions", answer).Want(t, "a second answer", 409, "conflict")
 	a = user.Get(path).Want(t, "read", 200, "")
-	if subs, _ := a.JSON["submissions"].([]any); len(subs) != 1 || subs[0].(map[string]any)["submitted_by"] != "user_7" {
+	if subs, _ := a.JSON["submissions"].([]any); len(subs) != 1 || subs[0].(map[string]any)["submitted_by"] != "user_7" || !strings.Contains(a.Body, `"bundles":[{"id":"evb_0000000000000001","sha256":"`+hash+`"}]`) {
 		t.Errorf("it is shown as %s", a.Body)
 	}
 	if a := user.Get("/v1/account"); a.JSON["evidence_requests_overdue"] != 1.0 {

@@ -27,6 +27,7 @@ type Evidence interface {
 
 const (
 	maxDocuments = 20
+	maxBundles   = 100
 	maxTitle     = 256
 	maxURL       = 2048
 )
@@ -122,13 +123,37 @@ func submissionOf(req api.SubmitEvidenceRequest) (claim.Submission, error) {
 		if u, err := url.Parse(d.URL); err != nil || len(d.URL) > maxURL || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 			errs.Add(at+".url", api.FieldInvalid, "must be a web address")
 		}
-		if d.Sha256 != "" && !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(d.Sha256) {
-			errs.Add(at+".sha256", api.FieldInvalid, "must be a SHA-256 in 64 lower-case hexadecimal digits")
+		if d.Sha256 != "" && !isHash(d.Sha256) {
+			errs.Add(at+".sha256", api.FieldInvalid, notHash)
 		}
 		sub.Documents = append(sub.Documents, claim.Document{Title: d.Title, URL: d.URL, SHA256: d.Sha256})
 	}
+	sub.Bundles = bundlesOf(req.Bundles, &errs)
 	return sub, errs.Err()
 }
+
+func bundlesOf(given []api.EvidenceBundleReference, errs *api.FieldErrors) []claim.Bundle {
+	if len(given) > maxBundles {
+		errs.Add("bundles", api.FieldInvalid, fmt.Sprintf("must have at most %d items", maxBundles))
+		return nil
+	}
+	var list []claim.Bundle
+	for i, b := range given {
+		at := fmt.Sprintf("bundles[%d]", i)
+		if !id.Valid(id.BundlePrefix, b.ID) {
+			errs.Add(at+".id", api.FieldInvalid, "must be the id of a bundle of evidence")
+		}
+		if !isHash(b.Sha256) {
+			errs.Add(at+".sha256", api.FieldInvalid, notHash)
+		}
+		list = append(list, claim.Bundle{ID: b.ID, SHA256: b.Sha256})
+	}
+	return list
+}
+
+const notHash = "must be a SHA-256 in 64 lower-case hexadecimal digits"
+
+func isHash(s string) bool { return regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(s) }
 
 // ownEvidence gives the evidence request of the path, if it was asked of the caller's account.
 func (h *Handler) ownEvidence(r *http.Request) (claim.Evidence, error) {

@@ -74,6 +74,7 @@ type Handler struct {
 	Release    Release
 	Channels   Channels
 	Providers  Providers
+	Reports    api.Reports
 	// Signers are the keys by which everybody verifies what is signed.
 	Signers sign.Keys
 	Keys    *idempotency.Middleware

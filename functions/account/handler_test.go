@@ -18,6 +18,7 @@ import (
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
+	"contactcenter/shared/availability"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/content"
@@ -25,6 +26,7 @@ import (
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/release"
@@ -50,6 +52,8 @@ type world struct {
 
 	channels  *channel.Store
 	providers *registry.Store
+	health    *health.Store
+	beats     *availability.Beats
 	sqs       *sqs.Client
 	erasures  string
 }
@@ -79,7 +83,10 @@ func newWorld(t *testing.T) *world {
 	w.channels = &channel.Store{DB: env.DynamoDB, Table: channels, Audit: events}
 	w.providers = &registry.Store{DB: env.DynamoDB, Table: channels, Now: clock.Now, Audit: events}
 	w.sqs, w.erasures = env.SQS, env.Queue(ctx, nil)
+	w.health = &health.Store{DB: env.DynamoDB, Table: gates}
+	w.beats = &availability.Beats{DB: env.DynamoDB, Table: gates}
 	h := &Handler{
+		Reports:  &availability.Reports{Beats: w.beats, Health: w.health, Providers: w.providers, Now: clock.Now},
 		Closures: w.accounts, Purges: &recipient.Queue{SQS: env.SQS, URL: w.erasures}, Release: &release.Queue{SQS: env.SQS, URL: env.Queue(ctx, nil)}, Channels: w.channels, Providers: w.providers,
 		Appeals:    &claim.Appeals{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Audit: w.audit, Now: clock.Now},
 		Complaints: &claim.Complaints{DB: env.DynamoDB, Table: complaints, Sealer: sealer, Now: clock.Now}, Evidence: w.evidence,

@@ -10,6 +10,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/availability"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
@@ -18,6 +19,7 @@ import (
 	"contactcenter/shared/id"
 	"contactcenter/shared/idempotency"
 	"contactcenter/shared/message"
+	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/release"
@@ -59,7 +61,11 @@ func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Ha
 	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
 	accounts := &account.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, DefaultPlanID: env["DEFAULT_PLAN_ID"], Audit: events}
 	client := awsclient.NewSQS(cfg)
+	providers := &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now}
 	return &Handler{
+		Reports: &availability.Reports{
+			Beats: &availability.Beats{DB: db, Table: env["USAGE_TABLE"]}, Health: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Providers: providers, Now: now,
+		},
 		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Now: now},
 		Sources:    &claim.Sources{DB: db, Table: env["COMPLAINTS_TABLE"], Key: []byte(env["SOURCE_KEY"]), Now: now},
 		Appeals:    &claim.Appeals{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Audit: events, Now: now},
@@ -69,7 +75,7 @@ func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Ha
 		Purges:     &recipient.Queue{SQS: client, URL: env["ERASURE_QUEUE_URL"]},
 		Release:    &release.Queue{SQS: client, URL: env["RELEASE_QUEUE_URL"]},
 		Channels:   &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
-		Providers:  &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now},
+		Providers:  providers,
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages:   &message.Store{DB: db, Table: env["MESSAGES_TABLE"], Retention: message.DefaultRetention},
 		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},

@@ -57,7 +57,7 @@ func (h *Handler) record(r *http.Request) (api.ProcessingRecord, error) {
 	}
 	switch c, err := h.Closures.Closure(ctx, accountID); {
 	case err == nil:
-		v := closureOf(c)
+		v := api.ClosureOf(c)
 		out.Closure = &v
 	case !errors.Is(err, account.ErrNoClosure):
 		return out, api.TryAgain(r, err)

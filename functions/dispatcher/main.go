@@ -55,7 +55,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	db, now := awsclient.NewDynamoDB(cfg), time.Now
 	client := awsclient.NewSQS(cfg)
 	happenings := &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]}
-	monitor := &health.Monitor{Changed: health.Publish(happenings, log), Records: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Log: log, Now: now, Random: rand.Uint64}
+	states := &health.Store{DB: db, Table: env["USAGE_TABLE"]}
+	monitor := &health.Monitor{Changed: health.Noted(states, log, health.Publish(happenings, log)), Records: states, Log: log, Now: now, Random: rand.Uint64}
 	channels := &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]}
 	return &Dispatcher{
 		Gates:       &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},

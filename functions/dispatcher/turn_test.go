@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,4 +140,23 @@ func TestSingleMessagesAndThoseOfBatchesComeTogether(t *testing.T) {
 		t.Errorf("%d calls for %d messages", len(b.provider.calls), len(list))
 	}
 	b.wantUsed(int64(len(list)))
+}
+
+// An account's id may be as long as the name of a message group.
+func TestTheBatchesOfAnAccountWithALongIDAreQueued(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, 10, slow())
+	env := awstest.New(t)
+	refs := &queue.Queue{SQS: env.SQS, URL: env.Queue(t.Context(), nil)}
+	long := strings.Repeat("a", 128)
+	if !account.ValidID(long) {
+		t.Fatal("no account has such an id")
+	}
+	list := []queue.Delayed{{Message: b.campaign(1)[0]}, {Message: b.accept("+35799999999", nil)}}
+	if failed, err := refs.SendBatch(t.Context(), long, list); err != nil || len(failed) > 0 {
+		t.Errorf("%d were not queued, %v", len(failed), err)
+	}
+	if err := refs.Send(t.Context(), long, list[0].Message); err != nil {
+		t.Error(err)
+	}
 }

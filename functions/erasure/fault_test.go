@@ -84,6 +84,9 @@ func TestAnErasureLeavesNothingWhicheverWriteFails(t *testing.T) {
 		if j := w.job(ref); j.Status != recipient.Done || j.Erased != 2 || j.Canceled != 1 {
 			t.Errorf("%s: the job is %s, erased %d and canceled %d", name, j.Status, j.Erased, j.Canceled)
 		}
+		if c := w.certified(w.job(ref)); c.Erased.Messages != 2 || c.Erased.MessagesCanceled != 1 {
+			t.Errorf("%s: certified is %+v", name, c.Erased)
+		}
 		if m := w.get(waits); m.Status() != message.Canceled || m.ErasedAt.IsZero() {
 			t.Errorf("%s: %+v", name, m)
 		}

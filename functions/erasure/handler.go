@@ -11,9 +11,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"golang.org/x/sync/errgroup"
 
+	"contactcenter/shared/evidence"
 	"contactcenter/shared/id"
 	"contactcenter/shared/message"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/sign"
 	"contactcenter/shared/withdraw"
 )
 
@@ -43,6 +45,8 @@ type Handler struct {
 	Messages *message.Store
 	Withdraw withdraw.Withdrawer
 	Purge    Purge
+	// Signer signs certificates.
+	Signer sign.Key
 	// SQS lets a job come again when its time has come.
 	SQS interface {
 		ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error)
@@ -111,7 +115,7 @@ func (h *Handler) work(ctx context.Context, ref recipient.Reference) (wait time.
 	}
 	last := job.RequestedAt.Add(settled)
 	if !job.Left && !job.PassAt.Before(last) {
-		if err := h.Jobs.Finish(ctx, job); err != nil {
+		if err := h.finished(ctx, &job); err != nil {
 			return 0, false, err
 		}
 		h.Log.InfoContext(ctx, "recipient erased", "account_id", job.AccountID, "erasure_id", job.ID, "messages", job.Erased, "canceled", job.Canceled)
@@ -121,8 +125,22 @@ func (h *Handler) work(ctx context.Context, ref recipient.Reference) (wait time.
 	if job.Left {
 		wait = inHand
 	}
-	job.Next, job.Cursor, job.Left, job.PassAt = 0, "", false, time.Time{}
+	job.Next, job.Cursor, job.Left, job.PassAt, job.Seen = 0, "", false, time.Time{}, 0
 	return max(wait, 0), false, h.Jobs.Advance(ctx, &job)
+}
+
+// finished ends a job whose last pass is done, with its certificate.
+func (h *Handler) finished(ctx context.Context, job *recipient.Erasure) error {
+	job.CompletedAt, job.Erased = h.Now().UTC(), job.Seen
+	certificate := evidence.Erasure{
+		AccountID: job.AccountID, ErasureID: job.ID, RequestedAt: evidence.At(job.RequestedAt), CompletedAt: evidence.At(job.CompletedAt),
+		Erased: evidence.ErasureCounts{Recipients: 1, Addresses: job.Addresses, Consents: job.Consents, Messages: job.Erased, MessagesCanceled: job.Canceled},
+	}
+	var err error
+	if job.Certificate, err = certificate.Sign(h.Signer); err != nil {
+		return err
+	}
+	return h.Jobs.Finish(ctx, *job)
 }
 
 // part erases the next part of the conversation that the job is at. When it fails, the job has counted what was done and is at the same
@@ -136,15 +154,17 @@ func (h *Handler) part(ctx context.Context, job *recipient.Erasure) error {
 		mu    sync.Mutex
 		group errgroup.Group
 		left  bool
+		seen  int64
 	)
 	group.SetLimit(atOnce)
 	for _, m := range p.Messages {
 		group.Go(func() error {
-			result, err := h.message(ctx, m)
+			result, err := h.message(ctx, m, job.RequestedAt)
 			mu.Lock()
 			defer mu.Unlock()
 			job.Erased += result.erased
 			job.Canceled += result.canceled
+			seen += result.seen
 			left = left || result.left
 			return err
 		})
@@ -154,13 +174,13 @@ func (h *Handler) part(ctx context.Context, job *recipient.Erasure) error {
 	}
 	job.Left = job.Left || left
 	if p.Cursor != "" {
-		job.Cursor = p.Cursor
+		job.Cursor, job.Seen = p.Cursor, job.Seen+seen
 		return nil
 	}
 	if err := h.leave(ctx, *job, p.Later); err != nil {
 		return err
 	}
-	job.Next, job.Cursor = job.Next+1, ""
+	job.Next, job.Cursor, job.Seen = job.Next+1, "", job.Seen+seen
 	return nil
 }
 
@@ -181,15 +201,20 @@ func (h *Handler) leave(ctx context.Context, job recipient.Erasure, later *messa
 	return h.Messages.EraseContents(ctx, job.AccountID, conversation, job.RequestedAt)
 }
 
+// result is what became of a message: erased and canceled now, seen to be erased by this job, left because it is in flight.
 type result struct {
-	erased, canceled int64
-	left             bool
+	erased, canceled, seen int64
+	left                   bool
 }
 
 // message cancels a message that waits, then takes everything out of it that is of the person.
-func (h *Handler) message(ctx context.Context, m message.Message) (result, error) {
+func (h *Handler) message(ctx context.Context, m message.Message, requested time.Time) (result, error) {
 	var r result
 	if !m.ErasedAt.IsZero() {
+		// An erasure before this one is at least a minute older: so long its address is nobody's. Clocks differ by less.
+		if m.ErasedAt.After(requested.Add(-settled)) {
+			r.seen = 1
+		}
 		return r, h.Messages.Scrub(ctx, m) // which may have failed before
 	}
 	if !m.Final() {
@@ -207,7 +232,7 @@ func (h *Handler) message(ctx context.Context, m message.Message) (result, error
 	}
 	w, err := h.Messages.Erase(ctx, m, h.Now())
 	if w.Applied {
-		r.erased = 1
+		r.erased, r.seen = 1, 1
 	}
 	r.left = err == nil && !w.Applied && w.Message.ErasedAt.IsZero()
 	return r, err

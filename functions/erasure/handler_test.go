@@ -22,12 +22,14 @@ import (
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
 	"contactcenter/shared/content"
+	"contactcenter/shared/evidence"
 	"contactcenter/shared/id"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
+	"contactcenter/shared/sign/signtest"
 	"contactcenter/shared/usage"
 	"contactcenter/shared/withdraw"
 )
@@ -82,7 +84,7 @@ func newWorld(t *testing.T) *world {
 	blind := &message.Store{DB: env.DynamoDB, Table: w.tables[1], Retention: message.DefaultRetention} // as the function has it: without keys
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	w.h = &Handler{
-		Jobs: &recipient.Store{DB: env.DynamoDB, Table: w.tables[0], Now: now}, Messages: blind, SQS: env.SQS, QueueURL: env.Queue(ctx, nil), Log: log, Now: now,
+		Signer: signtest.Key("a"), Jobs: &recipient.Store{DB: env.DynamoDB, Table: w.tables[0], Now: now}, Messages: blind, SQS: env.SQS, QueueURL: env.Queue(ctx, nil), Log: log, Now: now,
 		Withdraw: withdraw.Withdrawer{Messages: blind, Gates: w.gates, Accounts: w.accounts, Now: now, Random: mathrand.Uint32, Note: func(_ context.Context, err error) { t.Error(err) }},
 	}
 	return w
@@ -263,8 +265,12 @@ func TestR9_10ErasureLeavesStatesAndNothingOfThePerson(t *testing.T) {
 	if !w.work(ref) {
 		t.Fatalf("not done: %+v", w.job(ref))
 	}
-	if j := w.job(ref); j.Status != recipient.Done || j.CompletedAt.IsZero() || j.Canceled < 2 || len(j.Conversations) != 0 {
+	j := w.job(ref)
+	if j.Status != recipient.Done || j.CompletedAt.IsZero() || j.Canceled < 2 || len(j.Conversations) != 0 {
 		t.Errorf("%+v", j)
+	}
+	if c := w.certified(j); c.Erased.Recipients != 1 || c.Erased.Addresses != 1 || c.Erased.Messages != j.Erased || c.Erased.MessagesCanceled != j.Canceled {
+		t.Errorf("certified is %+v", c.Erased)
 	}
 	for what, c := range map[string]struct {
 		id   id.Message
@@ -306,6 +312,52 @@ func TestR9_10ErasureLeavesStatesAndNothingOfThePerson(t *testing.T) {
 	}
 	if !w.work(ref) {
 		t.Error("a repeated reference is not done")
+	}
+}
+
+// certified is what the certificate of a job says, which is the job's and names nobody.
+func (w *world) certified(j recipient.Erasure) evidence.Erasure {
+	w.t.Helper()
+	c, err := evidence.VerifyErasure(signtest.Keys("a"), j.Certificate)
+	if err != nil || c.AccountID != acct || c.ErasureID != j.ID || !c.RequestedAt.Equal(j.RequestedAt) || !c.CompletedAt.Equal(j.CompletedAt) {
+		w.t.Errorf("the certificate: %v: %+v", err, c)
+	}
+	d, err := signtest.Keys("a").Verify(j.Certificate)
+	if err != nil || strings.Contains(string(d.Payload), j.RecipientID) || strings.Contains(string(d.Payload), anna) {
+		w.t.Errorf("%v: it names the person: %s", err, d.Payload)
+	}
+	return c
+}
+
+// a certificate counts every message that this erasure took, however often it was cut off, and none that an earlier one took.
+func TestR9_10TheCertificateCountsWhatThisErasureTook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.message(anna, "earlier", inbound)
+	first := w.erase(anna)
+	w.clock.Pass(settled)
+	if !w.work(first) || w.certified(w.job(first)).Erased.Messages != 1 {
+		t.Fatalf("%+v", w.job(first))
+	}
+	w.clock.Pass(2 * time.Minute)
+	w.message(anna, "one", inbound)
+	w.message(anna, "two", inbound)
+	second := w.erase(anna)
+	for range 3 { // as if each time it died before it noted how far it was
+		job := w.job(second)
+		p, err := w.h.Messages.Part(t.Context(), acct, job.Conversations[0], "", job.RequestedAt)
+		w.must(err)
+		for _, m := range p.Messages {
+			_, err := w.h.message(t.Context(), m, job.RequestedAt)
+			w.must(err)
+		}
+	}
+	w.clock.Pass(settled)
+	if !w.work(second) {
+		t.Fatalf("%+v", w.job(second))
+	}
+	if j := w.job(second); j.Erased != 2 || w.certified(j).Erased.Messages != 2 {
+		t.Errorf("%d were erased: %+v", j.Erased, w.certified(j))
 	}
 }
 

@@ -1,5 +1,5 @@
 // Command erasure erases what messages hold of a recipient, and all that is kept of an account that was
-// closed. It can read neither content nor addresses: it works by keys.
+// closed, and certifies both. It can read neither content nor addresses: it works by keys.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
 	"contactcenter/shared/recipient"
+	"contactcenter/shared/seal/openers"
 	"contactcenter/shared/templates"
 	"contactcenter/shared/usage"
 	"contactcenter/shared/withdraw"
@@ -32,6 +33,10 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		return nil, err
 	}
 	cfg, err := awsclient.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := openers.Signer(ctx, cfg, getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +56,6 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 			Accounts: accounts,
 			Note:     func(ctx context.Context, err error) { log.WarnContext(ctx, "entry not settled", "error", err.Error()) },
 		},
-		SQS: awsclient.NewSQS(cfg), QueueURL: env["ERASURE_QUEUE_URL"], Log: log, Now: now,
+		Signer: signer, SQS: awsclient.NewSQS(cfg), QueueURL: env["ERASURE_QUEUE_URL"], Log: log, Now: now,
 	}, nil
 }

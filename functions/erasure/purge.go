@@ -8,6 +8,7 @@ import (
 
 	"contactcenter/shared/account"
 	"contactcenter/shared/channel"
+	"contactcenter/shared/evidence"
 	"contactcenter/shared/message"
 	"contactcenter/shared/withdraw"
 )
@@ -161,11 +162,13 @@ func (h *Handler) conversations(ctx context.Context, c *account.Closure, channel
 // conversation purges one, if nothing of it is in a dispatcher's hand. It goes from the list when all of it is gone, so that
 // a job that was cut off finds it again.
 func (h *Handler) conversation(ctx context.Context, c *account.Closure, l message.Listing) (stays bool, err error) {
+	messages := int64(0)
 	for cursor := ""; ; {
 		p, err := h.Messages.Part(ctx, c.AccountID, l.Conversation, cursor, h.Now())
 		if err != nil {
 			return false, err
 		}
+		messages += int64(len(p.Messages))
 		for _, m := range p.Messages {
 			if m.Final() {
 				continue
@@ -189,7 +192,7 @@ func (h *Handler) conversation(ctx context.Context, c *account.Closure, l messag
 	if err := h.Messages.Purge(ctx, c.AccountID, l.Conversation); err != nil {
 		return false, err
 	}
-	c.Conversations++
+	c.Conversations, c.Messages = c.Conversations+1, c.Messages+messages
 	return false, h.Messages.Delist(ctx, l)
 }
 
@@ -209,6 +212,7 @@ func (h *Handler) finish(ctx context.Context, c *account.Closure) (wait time.Dur
 		if n == 0 {
 			break
 		}
+		c.Records += int64(n)
 	}
 	// What was taken away just now may stay in the index for a moment, what was made just now may come into it: once more.
 	if h.Now().Sub(c.BegunAt) < 2*quiet {
@@ -216,10 +220,16 @@ func (h *Handler) finish(ctx context.Context, c *account.Closure) (wait time.Dur
 	}
 	was := c.Status
 	if was == account.Closed { // this was the second look
+		if err := h.certify(c, h.Now()); err != nil {
+			return 0, false, err
+		}
 		c.Channels = nil
 		return 0, true, h.Purge.Closures.Advance(ctx, c, was)
 	}
 	c.Status, c.PurgedAt = account.Closed, h.Now().UTC()
+	if err := h.certify(c, time.Time{}); err != nil {
+		return 0, false, err
+	}
 	if err := h.Purge.Closures.Advance(ctx, c, was); err != nil {
 		return 0, false, err
 	}
@@ -227,4 +237,17 @@ func (h *Handler) finish(ctx context.Context, c *account.Closure) (wait time.Dur
 	// A reference may still lie in the dispatch queue, of a message in a conversation that was never listed. Its dispatcher
 	// lists it, and hands nothing over: that is found by a second look.
 	return longestWait, false, nil
+}
+
+// certify signs what was purged. Confirmed is when the second look was done, zero before.
+func (h *Handler) certify(c *account.Closure, confirmed time.Time) error {
+	certificate := evidence.Closure{
+		AccountID: c.AccountID, RequestedAt: evidence.At(c.RequestedAt), PurgedAt: evidence.At(c.PurgedAt), ConfirmedAt: evidence.Optional(confirmed),
+		Purged: evidence.ClosureCounts{
+			Channels: int64(len(c.Channels)), Conversations: c.Conversations, Messages: c.Messages, MessagesCanceled: c.Canceled, RecipientRecords: c.Records,
+		},
+	}
+	var err error
+	c.Certificate, err = certificate.Sign(h.Signer)
+	return err
 }

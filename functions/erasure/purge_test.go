@@ -15,6 +15,7 @@ import (
 	"contactcenter/shared/channel"
 	"contactcenter/shared/endpoint"
 	"contactcenter/shared/event"
+	"contactcenter/shared/evidence"
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/message"
 	"contactcenter/shared/provider/registry"
@@ -22,6 +23,7 @@ import (
 	"contactcenter/shared/restriction"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
+	"contactcenter/shared/sign/signtest"
 	"contactcenter/shared/templates"
 )
 
@@ -190,6 +192,10 @@ func TestAClosedAccountIsPurged(t *testing.T) {
 	if c.Conversations != 3 || c.Canceled != 2 || c.PurgedAt.IsZero() {
 		t.Errorf("purged %+v", c)
 	}
+	certified := w.purged(c)
+	if want := (evidence.ClosureCounts{Channels: 2, Conversations: 3, Messages: 4, MessagesCanceled: 2, RecipientRecords: c.Records}); certified.Purged != want || c.Records < 5 || certified.ConfirmedAt != nil {
+		t.Errorf("certified is %+v", certified)
+	}
 	if sender, err := w.registry.TakeSender(t.Context(), "edna", "chn_0000000another00"); err != nil || sender.ID != "1001" {
 		t.Errorf("the sender is not free: %v", err)
 	}
@@ -209,6 +215,25 @@ func TestAClosedAccountIsPurged(t *testing.T) {
 	if !w.work(recipient.Reference{AccountID: acct, ErasureID: recipient.WholeAccount}) {
 		t.Error("the job does not end")
 	}
+	c, err := w.accounts.Closure(t.Context(), acct)
+	w.must(err)
+	if certified := w.purged(c); certified.ConfirmedAt == nil || certified.Purged.Conversations != 4 || certified.Purged.Channels != 2 {
+		t.Errorf("after the second look certified is %+v", certified)
+	}
+}
+
+// purged is what the certificate of a closed account says, which names nobody.
+func (w *closing) purged(c account.Closure) evidence.Closure {
+	w.t.Helper()
+	out, err := evidence.VerifyClosure(signtest.Keys("a"), c.Certificate)
+	if err != nil || out.AccountID != acct || !out.PurgedAt.Equal(c.PurgedAt.Truncate(time.Millisecond)) {
+		w.t.Errorf("the certificate: %v: %+v", err, out)
+	}
+	d, err := signtest.Keys("a").Verify(c.Certificate)
+	if err != nil || strings.Contains(string(d.Payload), "canary") || strings.Contains(string(d.Payload), "user_7") {
+		w.t.Errorf("%v: it names somebody: %s", err, d.Payload)
+	}
+	return out
 }
 
 // a message that a dispatcher has in hand is waited for, and its conversation stays until then.
@@ -240,7 +265,9 @@ func TestAPurgeThatDiesAnywhereEndsAllTheSame(t *testing.T) {
 		w := newClosing(t, at)
 		w.full()
 		w.close()
-		w.until(account.Closed)
+		if c := w.until(account.Closed); w.purged(c).Purged.Channels != 2 {
+			t.Errorf("killed at write %d: certified is %+v", at, w.purged(c))
+		}
 		if left := w.left(acct); len(left) != 0 {
 			t.Errorf("killed at write %d: still there: %v", at, left)
 		}

@@ -34,6 +34,7 @@ type Accounts interface {
 	Lift(ctx context.Context, restrictionID, by string, e audit.Event) (restriction.Restriction, bool, error)
 	Restriction(ctx context.Context, restrictionID string) (restriction.Restriction, error)
 	ListRestrictions(ctx context.Context, accountID string, p attr.Page) ([]restriction.Restriction, string, error)
+	Closure(ctx context.Context, accountID string) (account.Closure, error)
 }
 
 // Gates keeps the accounts' gates.
@@ -87,6 +88,7 @@ type Handler struct {
 	Accounts  Accounts
 	Gates     Gates
 	Health    Health
+	Reports   api.Reports
 	Providers Providers
 	Release   Release
 	Channels  Channels
@@ -317,8 +319,22 @@ func (h *Handler) GetOperatorAccount(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		api.WriteError(w, r, api.TryAgain(r, err))
 	default:
-		api.WriteJSON(w, http.StatusOK, showAccount(a))
+		h.showClosing(w, r, a)
 	}
+}
+
+// showClosing shows an account and, where it is being closed or was, how far that is: the certificate of its purge outlives all its users.
+func (h *Handler) showClosing(w http.ResponseWriter, r *http.Request, a account.Account) {
+	out := showAccount(a)
+	switch c, err := h.Accounts.Closure(r.Context(), a.ID); {
+	case err == nil:
+		v := api.ClosureOf(c)
+		out.Closure = &v
+	case !errors.Is(err, account.ErrNoClosure):
+		api.WriteError(w, r, api.TryAgain(r, err))
+		return
+	}
+	api.WriteJSON(w, http.StatusOK, out)
 }
 
 func showAccount(a account.Account) api.OperatorAccount {

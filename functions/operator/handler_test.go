@@ -17,6 +17,7 @@ import (
 	"contactcenter/shared/api/apitest"
 	"contactcenter/shared/audit"
 	"contactcenter/shared/audit/audittest"
+	"contactcenter/shared/availability"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
 	"contactcenter/shared/event/eventtest"
@@ -25,6 +26,7 @@ import (
 	"contactcenter/shared/localaws/awstest"
 	"contactcenter/shared/provider/health"
 	"contactcenter/shared/provider/registry"
+	"contactcenter/shared/restriction"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
@@ -101,6 +103,7 @@ func newWorld(t *testing.T) *world {
 	w.health = &health.Store{DB: env.DynamoDB, Table: w.gates.Table}
 	h := &Handler{
 		Health:     health.NewReader(w.health, clock.Now),
+		Reports:    &availability.Reports{Beats: &availability.Beats{DB: env.DynamoDB, Table: gates}, Health: w.health, Providers: w.providers, Now: clock.Now},
 		Complaints: w.claims, Evidence: w.evidence, Appeals: w.appeals,
 		Accounts: &account.Store{DB: env.DynamoDB, Table: accounts, Now: clock.Now, DefaultPlanID: "demo", Audit: w.audit}, // another container's
 		Channels: w.channels, IDs: w.ids, Events: w.told,
@@ -208,6 +211,32 @@ func TestAChangedPlanHoldsAtOnceAndKeepsWhatWasUsed(t *testing.T) {
 	}
 }
 
+// R-14.2: when an account is purged and has no users any more, the operator still has the certificate.
+func TestTheOperatorReadsTheCertificateOfAPurgedAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	op := w.Operator()
+	op.Do("PUT", "/v1/operator/plans/demo", plan3).Want(t, "put plan", 200, "")
+	op.Do("PUT", "/v1/operator/accounts/acct_1", `{"plan_id":"demo"}`).Want(t, "account", 200, "")
+	now := w.clock.Now()
+	c := account.Closure{AccountID: "acct_1", Status: account.Closing, RestrictionID: "rst_0123456789abcdef", RequestedAt: now, RequestedBy: "user_7", PurgeAt: now}
+	block := restriction.Restriction{ID: c.RestrictionID, AccountID: "acct_1", Kind: restriction.Block, Reason: "closing", Clause: "14", From: now, Closure: true}
+	e := audittest.By("acct_1")
+	e.Action, e.Target = "account.closing", "acct_1"
+	closing := &account.Store{DB: w.accounts.DB, Table: w.accounts.Table, Now: w.clock.Now, DefaultPlanID: "demo", Audit: w.audit}
+	if err := closing.Close(t.Context(), c, block, e); err != nil {
+		t.Fatal(err)
+	}
+	c.Status, c.PurgedAt, c.Certificate = account.Closed, now, "a.b.c"
+	if err := w.accounts.Advance(t.Context(), &c, account.Closing); err != nil {
+		t.Fatal(err)
+	}
+	a := op.Get("/v1/operator/accounts/acct_1").Want(t, "get", 200, "")
+	if closure, _ := a.JSON["closure"].(map[string]any); closure["status"] != "closed" || closure["certificate"] != "a.b.c" {
+		t.Errorf("the account is %s", a.Body)
+	}
+}
+
 func TestAnAccountsNewPlanHoldsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -240,6 +269,9 @@ func TestAnAccountsNewPlanHoldsAtOnce(t *testing.T) {
 		t.Errorf("the account is %s", a.Body)
 	}
 	op.Get("/v1/operator/accounts/acct_unknown").Want(t, "an unknown account", 404, "not_found")
+	if a := op.Get("/v1/operator/accounts/acct_1"); a.JSON["closure"] != nil {
+		t.Errorf("an open account is %s", a.Body)
+	}
 	op.Do("PUT", "/v1/operator/accounts/acct_new", `{"plan_id":"big"}`).Want(t, "an account before its first call", 200, "")
 	if a := w.send(t, "acct_new", 5); len(a.Granted) != 5 {
 		t.Errorf("it was granted %d of 5", len(a.Granted))

@@ -11,6 +11,7 @@ import (
 	"contactcenter/shared/account"
 	"contactcenter/shared/api"
 	"contactcenter/shared/audit"
+	"contactcenter/shared/availability"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/claim"
@@ -59,7 +60,10 @@ func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Ha
 	client := awsclient.NewSQS(cfg)
 	ids := id.Source{Now: now, Random: rand.Reader}
 	events := &audit.Log{DB: db, Table: env["AUDIT_TABLE"], IDs: ids, Now: now}
+	states := &health.Store{DB: db, Table: env["USAGE_TABLE"]}
+	providers := &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now, Audit: events}
 	return &Handler{
+		Reports:    &availability.Reports{Beats: &availability.Beats{DB: db, Table: env["USAGE_TABLE"]}, Health: states, Providers: providers, Now: now},
 		Complaints: &claim.Complaints{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Opener: opener, Audit: events, Now: now},
 		Appeals:    &claim.Appeals{DB: db, Table: env["COMPLAINTS_TABLE"], Sealer: sealer, Opener: opener, Audit: events, Now: now},
 		Evidence:   &claim.Requests{DB: db, Table: env["COMPLAINTS_TABLE"], Audit: events, Now: now},
@@ -67,8 +71,8 @@ func build(ctx context.Context, getenv func(string) string, _ *slog.Logger) (*Ha
 		Channels:   &channel.Store{DB: db, Table: env["CHANNELS_TABLE"]},
 		IDs:        ids,
 		Gates:      &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
-		Health:     health.NewReader(&health.Store{DB: db, Table: env["USAGE_TABLE"]}, now),
-		Providers:  &registry.Store{DB: db, Table: env["CHANNELS_TABLE"], Now: now, Audit: events},
+		Health:     health.NewReader(states, now),
+		Providers:  providers,
 		Release:    &release.Queue{SQS: client, URL: env["RELEASE_QUEUE_URL"]},
 		Events:     &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]},
 		Rules:      &rules.Store{DB: db, Table: env["ACCOUNTS_TABLE"], Now: now, Audit: events},

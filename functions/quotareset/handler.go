@@ -80,7 +80,8 @@ type Handler struct {
 	Health interface {
 		Run(ctx, work context.Context) error
 	}
-	Log *slog.Logger
+	Pulse *Pulse
+	Log   *slog.Logger
 }
 
 // Handle does what is due. It may run at any time, late, twice or side by side: each step is a conditional write that
@@ -102,7 +103,8 @@ func (h *Handler) Handle(ctx context.Context, e Event) (Summary, error) {
 		errs  []error
 		group errgroup.Group
 	)
-	if len(e.Shards) == 0 { // a sweep that is spread over several invocations leaves them to the whole one
+	whole := len(e.Shards) == 0
+	if whole { // a sweep that is spread over several invocations leaves them to the whole one
 		group.Go(func() error {
 			n, err := h.Scheduled.Run(ctx, work)
 			mu.Lock()
@@ -112,7 +114,7 @@ func (h *Handler) Handle(ctx context.Context, e Event) (Summary, error) {
 			return nil
 		})
 		group.Go(func() error {
-			err := h.Health.Run(ctx, work)
+			err := errors.Join(h.Health.Run(ctx, work), h.Pulse.look(ctx))
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)
@@ -132,6 +134,9 @@ func (h *Handler) Handle(ctx context.Context, e Event) (Summary, error) {
 	}
 	_ = group.Wait() // errors are in errs, so that one shard does not hide another's
 	h.Log.LogAttrs(ctx, slog.LevelInfo, "reset done", append([]slog.Attr{slog.Int("shards", sum.Shards), slog.Int("scheduled", sum.Scheduled)}, sum.attrs()...)...)
+	if whole {
+		errs = append(errs, h.Pulse.note(ctx, errors.Join(errs...)))
+	}
 	if sum.Failed > 0 && sum.Failed == sum.Accounts {
 		errs = append(errs, fmt.Errorf("each of %d accounts failed", sum.Failed))
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"contactcenter/shared/account"
+	"contactcenter/shared/availability"
 	"contactcenter/shared/awsclient"
 	"contactcenter/shared/channel"
 	"contactcenter/shared/environment"
@@ -31,7 +32,11 @@ func main() {
 const writesAtOnce = 8
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*Handler, error) {
-	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "RELEASE_QUEUE_URL", "EVENT_QUEUE_URL", "DEFAULT_PLAN_ID")
+	env, err := environment.Require(getenv, "MESSAGES_TABLE", "USAGE_TABLE", "ACCOUNTS_TABLE", "CHANNELS_TABLE", "DISPATCH_QUEUE_URL", "RELEASE_QUEUE_URL", "EVENT_QUEUE_URL", "DEFAULT_PLAN_ID", "SWEEP_RATE")
+	if err != nil {
+		return nil, err
+	}
+	sweeps, err := every(env["SWEEP_RATE"])
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +54,13 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	dispatch := &queue.Queue{SQS: client, URL: env["DISPATCH_QUEUE_URL"]}
 	scheduled := Scheduled{Messages: messages, Queue: dispatch, Now: now, WritesAtOnce: writesAtOnce}
 	happenings := &event.Queue{SQS: client, URL: env["EVENT_QUEUE_URL"]}
-	sweep := &health.Sweep{Changed: health.Publish(happenings, log), Store: &health.Store{DB: db, Table: env["USAGE_TABLE"]}, Providers: names(providers), Now: now, Log: log}
-	return &Handler{Log: log, Jobs: jobs, Scheduled: scheduled, Health: sweep, Reset: Reset{
+	states := &health.Store{DB: db, Table: env["USAGE_TABLE"]}
+	sweep := &health.Sweep{Changed: health.Noted(states, log, health.Publish(happenings, log)), Store: states, Providers: names(providers), Now: now, Log: log}
+	pulse := &Pulse{
+		Beats: &availability.Beats{DB: db, Table: env["USAGE_TABLE"]}, Every: sweeps, Now: now,
+		Looks: []func(context.Context) error{planAnswers(accounts), queueAnswers(client, env["DISPATCH_QUEUE_URL"])},
+	}
+	return &Handler{Log: log, Jobs: jobs, Scheduled: scheduled, Health: sweep, Pulse: pulse, Reset: Reset{
 		Usage:    &usage.Store{DB: db, Table: env["USAGE_TABLE"], Now: now},
 		Messages: messages,
 		Queue:    dispatch,

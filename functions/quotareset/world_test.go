@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"contactcenter/shared/account"
+	"contactcenter/shared/availability"
 	"contactcenter/shared/content"
 	"contactcenter/shared/event"
 	"contactcenter/shared/event/eventtest"
@@ -176,6 +177,10 @@ func newWorld(t testing.TB) *world {
 		Health: &health.Sweep{
 			Store: &health.Store{DB: env.DynamoDB, Table: w.usage.Table}, Now: w.clock.now, Log: slog.New(slog.DiscardHandler),
 			Providers: func(context.Context) ([]string, error) { return []string{"edna"}, nil },
+		},
+		Pulse: &Pulse{
+			Beats: &availability.Beats{DB: env.DynamoDB, Table: w.usage.Table}, Every: time.Minute, Now: w.clock.now,
+			Looks: []func(context.Context) error{queueAnswers(env.SQS, dispatch.URL)},
 		},
 		Scheduled: Scheduled{Messages: w.messages, Queue: dispatch, Now: w.clock.now, WritesAtOnce: 4},
 		Reset: Reset{

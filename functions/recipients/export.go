@@ -196,6 +196,11 @@ func (h *Handler) erase(r *http.Request) (recipient.Erasure, error) {
 		return recipient.Erasure{}, err
 	}
 	job.Conversations = keysOf(conversations)
+	consents, err := h.Recipients.Consents(ctx, accountID, of.ID)
+	if err != nil {
+		return recipient.Erasure{}, err
+	}
+	job.Consents = int64(len(consents))
 	_, restricted, err := h.restriction(ctx, of)
 	if err != nil {
 		return recipient.Erasure{}, err
@@ -226,6 +231,6 @@ func (h *Handler) GetErasure(w http.ResponseWriter, r *http.Request) {
 func erasureView(job recipient.Erasure) api.Erasure {
 	return api.Erasure{
 		ID: job.ID, RecipientID: job.RecipientID, Status: api.ErasureStatus(job.Status), MessagesErased: job.Erased, MessagesCanceled: job.Canceled,
-		RequestedAt: api.At(job.RequestedAt), CompletedAt: api.OptionalTime(job.CompletedAt),
+		RequestedAt: api.At(job.RequestedAt), CompletedAt: api.OptionalTime(job.CompletedAt), Certificate: job.Certificate,
 	}
 }

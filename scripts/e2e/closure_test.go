@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -27,6 +28,7 @@ func TestAClosedAccountLeavesNothing(t *testing.T) {
 		PurgedAt      *timestamp `json:"purged_at"`
 		Conversations int64      `json:"conversations_purged"`
 		Canceled      int64      `json:"messages_canceled"`
+		Certificate   string     `json:"certificate"`
 	}
 	a.call(t, http.MethodPost, "/v1/account/closure", map[string]any{"confirm": "acct_other"}).refused(t, http.StatusUnprocessableEntity, "invalid_request")
 	now := time.Now().Add(6 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")
@@ -38,6 +40,20 @@ func TestAClosedAccountLeavesNothing(t *testing.T) {
 		c := decode[closure](t, a.call(t, http.MethodGet, "/v1/account/closure", nil), http.StatusOK)
 		return c.Status == "closed" && c.Conversations == 2 && c.Canceled == 1, "the account is " + c.Status
 	})
+	// The certificate can be read by whoever still has a token of the account, and by the operator, and is verified by itself.
+	own := a.call(t, http.MethodGet, "/v1/account/closure", nil)
+	if out, err := s.verify(t, own.body); err != nil || !strings.Contains(out, "closing of "+a.id+": verified") || !strings.Contains(out, "conversations 2, messages 2, of which canceled 1") {
+		t.Errorf("%v: %s", err, out)
+	}
+	theirs := decode[struct {
+		ID        string    `json:"id"`
+		PlanID    string    `json:"plan_id"`
+		CreatedAt timestamp `json:"created_at"`
+		Closure   closure   `json:"closure"`
+	}](t, s.operator(t).call(t, http.MethodGet, "/v1/operator/accounts/"+a.id, nil), http.StatusOK)
+	if theirs.Closure.Certificate == "" || theirs.Closure.Certificate != decode[closure](t, own, http.StatusOK).Certificate {
+		t.Errorf("the operator reads %+v", theirs)
+	}
 	a.call(t, http.MethodGet, "/v1/messages/"+sent.ID, nil).refused(t, http.StatusNotFound, "not_found")
 	a.call(t, http.MethodGet, "/v1/channels/"+ch.ID, nil).refused(t, http.StatusNotFound, "channel_not_found")
 	type list struct {

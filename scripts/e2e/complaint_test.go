@@ -12,20 +12,25 @@ import (
 )
 
 type evidence struct {
-	ID           string     `json:"id"`
-	AccountID    string     `json:"account_id"`
-	Status       string     `json:"status"`
-	Overdue      bool       `json:"overdue"`
-	Reason       string     `json:"reason"`
-	DueAt        timestamp  `json:"due_at"`
-	RecipientIDs []string   `json:"recipient_ids"`
-	ComplaintID  string     `json:"complaint_id"`
-	Note         string     `json:"note"`
-	CreatedAt    timestamp  `json:"created_at"`
-	UpdatedAt    *timestamp `json:"updated_at"`
-	Submissions  []struct {
+	ID           string    `json:"id"`
+	AccountID    string    `json:"account_id"`
+	Status       string    `json:"status"`
+	Overdue      bool      `json:"overdue"`
+	Reason       string    `json:"reason"`
+	DueAt        timestamp `json:"due_at"`
+	RecipientIDs []string  `json:"recipient_ids"`
+	Period       *struct {
+		From timestamp `json:"from"`
+		To   timestamp `json:"to"`
+	} `json:"period"`
+	ComplaintID string     `json:"complaint_id"`
+	Note        string     `json:"note"`
+	CreatedAt   timestamp  `json:"created_at"`
+	UpdatedAt   *timestamp `json:"updated_at"`
+	Submissions []struct {
 		Statement   string              `json:"statement"`
 		Documents   []map[string]string `json:"documents"`
+		Bundles     []map[string]string `json:"bundles"`
 		SubmittedBy string              `json:"submitted_by"`
 		SubmittedAt timestamp           `json:"submitted_at"`
 	} `json:"submissions"`

@@ -180,6 +180,7 @@ func (e *examples) recipient() {
 	e.send("UpdateRecipient", path)
 	e.send("PutConsents", path+"/consents")
 	e.send("ExportRecipient", path+"/export")
+	e.send("CollectEvidence", path+"/evidence")
 }
 
 func (e *examples) messages() {

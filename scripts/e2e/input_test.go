@@ -207,6 +207,8 @@ func attempts() map[string]attempt {
 		"GET /v1/operator/audit-events":              {path: func(v *victim) string { return "/v1/operator/audit-events?account_id=" + v.id }, body: noBody},
 		"GET /v1/account":                            {path: at("/v1/account"), body: noBody},
 		"GET /v1/usage":                              {path: at("/v1/usage"), body: noBody},
+		"GET /v1/reports/{month}":                    {path: at("/v1/reports/" + time.Now().UTC().Format("2006-01")), body: noBody},
+		"GET /v1/operator/reports/{month}":           {path: at("/v1/operator/reports/" + time.Now().UTC().Format("2006-01")), body: noBody},
 		"GET /v1/status":                             {path: at("/v1/status"), body: noBody},
 		"GET /v1/recipients":                         {path: at("/v1/recipients"), body: noBody},
 		"GET /v1/account/processing-record":          {path: at("/v1/account/processing-record"), body: noBody},

@@ -34,6 +34,7 @@ type erasure struct {
 	Canceled    int64      `json:"messages_canceled"`
 	RequestedAt *timestamp `json:"requested_at"`
 	CompletedAt *timestamp `json:"completed_at"`
+	Certificate string     `json:"certificate"`
 }
 
 func (a *account) lookup(t *testing.T, address string) recipient {
@@ -75,15 +76,15 @@ func TestAnOptOutAndAnErasureReachWhatWaits(t *testing.T) {
 	sent := a.send(order(ch, to, text(unique("canary ")), "client_reference", unique("ref ")))
 	a.until(sent.ID, 20*time.Second, "read", status("read"))
 	a.untilUsed(20*time.Second, 1)
-	held, kept := a.send(order(ch, to, text("held"), "on_limit", "hold")), a.send(order(ch, other, text("kept"), "on_limit", "hold"))
+	held, stays := a.send(order(ch, to, text("held"), "on_limit", "hold")), a.send(order(ch, other, text("kept"), "on_limit", "hold"))
 	a.until(held.ID, 60*time.Second, "held", status("held"))
-	a.until(kept.ID, 60*time.Second, "held", status("held"))
+	a.until(stays.ID, 60*time.Second, "held", status("held"))
 	r := a.lookup(t, to)
 	if got := a.call(t, http.MethodPut, "/v1/recipients/"+a.lookup(t, other).ID+"/opt-outs/"+ch.ID, nil); got.status != http.StatusOK {
 		t.Fatalf("%v", got)
 	}
 	export := a.call(t, http.MethodPost, "/v1/recipients/"+r.ID+"/export", nil)
-	if export.status != http.StatusOK || !strings.Contains(string(export.body), sent.ID) || !strings.Contains(string(export.body), held.ID) || strings.Contains(string(export.body), other) || strings.Contains(string(export.body), kept.ID) {
+	if export.status != http.StatusOK || !strings.Contains(string(export.body), sent.ID) || !strings.Contains(string(export.body), held.ID) || strings.Contains(string(export.body), other) || strings.Contains(string(export.body), stays.ID) {
 		t.Errorf("%v", export)
 	}
 	job := decode[erasure](t, a.call(t, http.MethodPost, "/v1/recipients/"+r.ID+"/erase", nil), http.StatusAccepted)
@@ -91,6 +92,16 @@ func TestAnOptOutAndAnErasureReachWhatWaits(t *testing.T) {
 		got := a.call(t, http.MethodGet, "/v1/erasures/"+job.ID, nil)
 		return decode[erasure](t, got, http.StatusOK).Status == "done", got.String()
 	})
+	// R-9.10: the certificate is verified by itself, and names nobody.
+	kept := a.call(t, http.MethodGet, "/v1/erasures/"+job.ID, nil)
+	if out, err := s.verify(t, kept.body); err != nil || !strings.Contains(out, "erasure "+job.ID+": verified") || !strings.Contains(out, "messages 2, of which canceled 1") {
+		t.Errorf("%v: %s", err, out)
+	}
+	for _, what := range []string{to, r.ID} {
+		if said := says(t, decode[erasure](t, kept, http.StatusOK).Certificate); strings.Contains(said, what) {
+			t.Errorf("the certificate says %s", said)
+		}
+	}
 	for id, want := range map[string]string{sent.ID: "read", held.ID: "canceled"} {
 		got := a.call(t, http.MethodGet, "/v1/messages/"+id, nil)
 		m := decode[map[string]any](t, got, http.StatusOK)
@@ -108,13 +119,13 @@ func TestAnOptOutAndAnErasureReachWhatWaits(t *testing.T) {
 	a.call(t, http.MethodPost, "/v1/recipients/lookup", map[string]any{"address": to}).refused(t, http.StatusNotFound, "not_found")
 	// Room for what waits: the other recipient opted out meanwhile.
 	a.setPlan(s, plan{Limit: 10})
-	rejected := a.until(kept.ID, 60*time.Second, "rejected", status("rejected"))
+	rejected := a.until(stays.ID, 60*time.Second, "rejected", status("rejected"))
 	if rejected.Error == nil || rejected.Error.Code != "recipient_opted_out" {
 		t.Errorf("%+v", rejected)
 	}
 	a.untilUsed(20*time.Second, 1)
 	// The sender may have been another channel's before.
-	for id, want := range map[string]int{sent.ID: 1, held.ID: 0, kept.ID: 0} {
+	for id, want := range map[string]int{sent.ID: 1, held.ID: 0, stays.ID: 0} {
 		if calls := s.callsFor(t, id); len(calls) != want {
 			t.Errorf("%d calls for %s, want %d", len(calls), id, want)
 		}

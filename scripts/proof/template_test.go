@@ -190,7 +190,7 @@ func TestFewFunctionsHoldAKeyThatOpens(t *testing.T) {
 		"COMPLAINTS_SEAL_PRIVATE":  {"OperatorFunction"},
 		"CONTENT_SEAL_PRIVATE":     {"DispatcherFunction", "MessagesFunction", "NotifierFunction", "RecipientsFunction"},
 		"CREDENTIALS_SEAL_PRIVATE": {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
-		"EVIDENCE_SIGN_PRIVATE":    {"RecipientsFunction"},
+		"EVIDENCE_SIGN_PRIVATE":    {"ErasureFunction", "RecipientsFunction"},
 		"WEBHOOKS_SEAL_PRIVATE":    {"EndpointsFunction", "NotifierFunction"},
 	}
 	got := map[string][]string{}

@@ -51,9 +51,14 @@ type Closure struct {
 	// Channels are those whose conversations are to be purged; BegunAt is when the last of them was taken out of use.
 	Channels []string  `json:"channels,omitempty"`
 	BegunAt  time.Time `json:"begun_at,omitzero"`
-	// Conversations and Canceled count what was purged, and which messages were taken back for it.
+	// Conversations, Messages and Records (of recipients) count what was purged, Canceled which messages were taken back for it. A purge that
+	// is cut off may count too little.
 	Conversations int64 `json:"conversations,omitempty"`
+	Messages      int64 `json:"messages,omitempty"`
+	Records       int64 `json:"records,omitempty"`
 	Canceled      int64 `json:"canceled,omitempty"`
+	// Certificate is the signed word that the account was purged; "" until then.
+	Certificate string `json:"certificate,omitempty"`
 
 	step int64
 }

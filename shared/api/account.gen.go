@@ -43,6 +43,8 @@ type AccountServer interface {
 	SubmitEvidence(w http.ResponseWriter, r *http.Request)
 	// GetDocument answers GET /v1/openapi.json.
 	GetDocument(w http.ResponseWriter, r *http.Request)
+	// GetReport answers GET /v1/reports/{month}.
+	GetReport(w http.ResponseWriter, r *http.Request)
 	// ListRules answers GET /v1/rules.
 	ListRules(w http.ResponseWriter, r *http.Request)
 	// ListAcceptances answers GET /v1/rules/acceptances.
@@ -74,6 +76,7 @@ func AccountRoutes(s AccountServer) []Route {
 		{Method: "GET", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetClosure},
 		{Method: "POST", Path: "/v1/account/closure", Authorizer: "CrmJwt", Scopes: []string{"account:write"}, Handle: s.CloseAccount},
 		{Method: "GET", Path: "/v1/account/processing-record", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetProcessingRecord},
+		{Method: "GET", Path: "/v1/reports/{month}", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetReport},
 		{Method: "GET", Path: "/v1/usage", Authorizer: "CrmJwt", Scopes: []string{"account:read"}, Handle: s.GetUsage},
 		{Method: "GET", Path: "/v1/openapi.json", Handle: s.GetDocument},
 		{Method: "GET", Path: "/v1/rules/current", Handle: s.GetCurrentRules},

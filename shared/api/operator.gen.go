@@ -55,6 +55,8 @@ type OperatorServer interface {
 	PutSender(w http.ResponseWriter, r *http.Request)
 	// ListProviderVersions answers GET /v1/operator/providers/{id}/versions.
 	ListProviderVersions(w http.ResponseWriter, r *http.Request)
+	// GetOperatorReport answers GET /v1/operator/reports/{month}.
+	GetOperatorReport(w http.ResponseWriter, r *http.Request)
 	// LiftRestriction answers DELETE /v1/operator/restrictions/{id}.
 	LiftRestriction(w http.ResponseWriter, r *http.Request)
 	// GetRestriction answers GET /v1/operator/restrictions/{id}.
@@ -80,6 +82,7 @@ func OperatorRoutes(s OperatorServer) []Route {
 		{Method: "PUT", Path: "/v1/operator/accounts/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.PutOperatorAccount},
 		{Method: "GET", Path: "/v1/operator/accounts/{id}/restrictions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.ListRestrictions},
 		{Method: "POST", Path: "/v1/operator/accounts/{id}/restrictions", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.CreateRestriction},
+		{Method: "GET", Path: "/v1/operator/reports/{month}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorReport},
 		{Method: "GET", Path: "/v1/operator/usage", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetOperatorUsage},
 		{Method: "DELETE", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.LiftRestriction},
 		{Method: "GET", Path: "/v1/operator/restrictions/{id}", Authorizer: "OperatorJwt", Scopes: []string{"operator"}, Handle: s.GetRestriction},

@@ -135,6 +135,9 @@ func EvidenceRequestOf(e claim.Evidence, subs []claim.Submission, now time.Time)
 		for _, d := range s.Documents {
 			shown.Documents = append(shown.Documents, EvidenceDocument{Title: d.Title, URL: d.URL, Sha256: d.SHA256})
 		}
+		for _, b := range s.Bundles {
+			shown.Bundles = append(shown.Bundles, EvidenceBundleReference{ID: b.ID, Sha256: b.SHA256})
+		}
 		out.Submissions = append(out.Submissions, shown)
 	}
 	return out
@@ -185,4 +188,12 @@ func CapabilitiesOf(providerID string, c provider.Capabilities) Capabilities {
 		out.OutsideWindow = append(out.OutsideWindow, string(t))
 	}
 	return out
+}
+
+// ClosureOf shows how far the closing of an account is.
+func ClosureOf(c account.Closure) Closure {
+	return Closure{
+		Status: ClosureStatus(c.Status), RequestedAt: At(c.RequestedAt), RequestedBy: c.RequestedBy, PurgeAt: At(c.PurgeAt), PurgedAt: OptionalTime(c.PurgedAt),
+		ConversationsPurged: c.Conversations, MessagesCanceled: c.Canceled, Certificate: c.Certificate,
+	}
 }

@@ -206,6 +206,42 @@ func (e ConsentStatus) Valid() bool {
 	}
 }
 
+// Defines values for DowntimeReason.
+const (
+	DowntimeReasonFailing DowntimeReason = "failing"
+	DowntimeReasonSilent  DowntimeReason = "silent"
+)
+
+// Valid indicates whether the value is a known member of the DowntimeReason enum.
+func (e DowntimeReason) Valid() bool {
+	switch e {
+	case DowntimeReasonFailing:
+		return true
+	case DowntimeReasonSilent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DowntimeState.
+const (
+	DowntimeStateDegraded DowntimeState = "degraded"
+	DowntimeStateOutage   DowntimeState = "outage"
+)
+
+// Valid indicates whether the value is a known member of the DowntimeState enum.
+func (e DowntimeState) Valid() bool {
+	switch e {
+	case DowntimeStateDegraded:
+		return true
+	case DowntimeStateOutage:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EmailContentType.
 const (
 	EmailContentTypeEmail EmailContentType = "email"
@@ -998,8 +1034,10 @@ type CloseAccountRequest struct {
 
 // Closure defines model for Closure.
 type Closure struct {
-	ConversationsPurged int64 `json:"conversations_purged,omitempty"`
-	MessagesCanceled    int64 `json:"messages_canceled,omitempty"`
+	// Certificate Once the account is `closed`: a signed document (compact JWS) with what was purged and when. It is verified as an evidence bundle is; some eleven hours later it is replaced by one that also says when a second look was done.
+	Certificate         string `json:"certificate,omitempty"`
+	ConversationsPurged int64  `json:"conversations_purged,omitempty"`
+	MessagesCanceled    int64  `json:"messages_canceled,omitempty"`
 
 	// PurgeAt RFC 3339 in UTC with milliseconds.
 	//
@@ -1294,6 +1332,34 @@ type DecideEvidenceRequest struct {
 	Status EvidenceDecision `json:"status"`
 }
 
+// Downtime defines model for Downtime.
+type Downtime struct {
+	FaultDomain string `json:"fault_domain"`
+
+	// ProviderID The provider's; absent of the platform.
+	ProviderID string `json:"provider_id,omitempty"`
+
+	// Reason Of the platform: a run of the schedule found that something did not answer, or there was none that could say.
+	Reason DowntimeReason `json:"reason,omitempty"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since Time          `json:"since"`
+	State DowntimeState `json:"state"`
+
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Until *Time `json:"until,omitempty"`
+}
+
+// DowntimeReason Of the platform: a run of the schedule found that something did not answer, or there was none that could say.
+type DowntimeReason string
+
+// DowntimeState defines model for Downtime.State.
+type DowntimeState string
+
 // EmailContent A letter, on e-mail channels. What is sent has `text`, `html`, or both as alternatives of each other.
 type EmailContent struct {
 	// Attachments On replies.
@@ -1318,6 +1384,9 @@ type EmailContentType string
 
 // Erasure defines model for Erasure.
 type Erasure struct {
+	// Certificate Once it is done: a signed document (compact JWS) with what was erased and when, without the person. It is verified as an evidence bundle is. Absent on an erasure from before there were certificates.
+	Certificate string `json:"certificate,omitempty"`
+
 	// CompletedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
@@ -1355,6 +1424,15 @@ type EvidenceBundle struct {
 	Part int `json:"part"`
 
 	// Sha256 Of `jws`, as it is written. The last part's stands for all, because each names the one before.
+	Sha256 string `json:"sha256"`
+}
+
+// EvidenceBundleReference defines model for EvidenceBundleReference.
+type EvidenceBundleReference struct {
+	// ID The bundle's.
+	ID string `json:"id"`
+
+	// Sha256 That of the bundle's last part, which stands for all.
 	Sha256 string `json:"sha256"`
 }
 
@@ -1458,8 +1536,9 @@ type EvidenceStatus string
 
 // EvidenceSubmission defines model for EvidenceSubmission.
 type EvidenceSubmission struct {
-	Documents []EvidenceDocument `json:"documents"`
-	Statement string             `json:"statement"`
+	Bundles   []EvidenceBundleReference `json:"bundles,omitempty"`
+	Documents []EvidenceDocument        `json:"documents"`
+	Statement string                    `json:"statement"`
 
 	// SubmittedAt RFC 3339 in UTC with milliseconds.
 	//
@@ -1714,6 +1793,34 @@ type MessageList struct {
 // MessageStatus defines model for MessageStatus.
 type MessageStatus = message.Status
 
+// MonthlyReport defines model for MonthlyReport.
+type MonthlyReport struct {
+	// Complete The month is over.
+	Complete      bool                 `json:"complete"`
+	Items         []Downtime           `json:"items"`
+	Month         string               `json:"month"`
+	NextPageToken string               `json:"next_page_token,omitempty"`
+	Platform      PlatformAvailability `json:"platform"`
+
+	// Providers By id, those that were removed too.
+	Providers []ProviderAvailability `json:"providers"`
+
+	// RecordedSince RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	RecordedSince *Time `json:"recorded_since,omitempty"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Since Time `json:"since"`
+
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-12-01T10:00:00.000Z
+	Until Time `json:"until"`
+}
+
 // OnLimit What becomes of the message when the number of the usage period is used up. `hold` waits for the next period.
 type OnLimit string
 
@@ -1725,6 +1832,8 @@ type OnlyTrue string
 
 // OperatorAccount defines model for OperatorAccount.
 type OperatorAccount struct {
+	Closure *Closure `json:"closure,omitempty"`
+
 	// CreatedAt RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-12-01T10:00:00.000Z
@@ -1809,6 +1918,18 @@ type Plan struct {
 	Rate   Rate       `json:"rate"`
 }
 
+// PlatformAvailability defines model for PlatformAvailability.
+type PlatformAvailability struct {
+	// Availability The share of the observed time that was no outage, rounded down. Absent where not even a minute was observed.
+	Availability    *float64 `json:"availability,omitempty"`
+	ObservedMinutes float64  `json:"observed_minutes"`
+	OutageMinutes   float64  `json:"outage_minutes"`
+	Outages         int      `json:"outages"`
+
+	// UnobservedMinutes Of these minutes there are no records.
+	UnobservedMinutes float64 `json:"unobserved_minutes"`
+}
+
 // ProcessingRecord defines model for ProcessingRecord.
 type ProcessingRecord struct {
 	AccountID string `json:"account_id"`
@@ -1873,6 +1994,21 @@ type Provider struct {
 	// TransferCountries ISO 3166-1 alpha-2 codes of the countries that the provider names.
 	TransferCountries []string `json:"transfer_countries"`
 	Website           string   `json:"website"`
+}
+
+// ProviderAvailability defines model for ProviderAvailability.
+type ProviderAvailability struct {
+	// Availability The share of the observed time that was no outage, rounded down; degraded time is none. Absent where not even a minute was observed.
+	Availability    *float64 `json:"availability,omitempty"`
+	Degradations    int      `json:"degradations"`
+	DegradedMinutes float64  `json:"degraded_minutes"`
+	ObservedMinutes float64  `json:"observed_minutes"`
+	OutageMinutes   float64  `json:"outage_minutes"`
+	Outages         int      `json:"outages"`
+	ProviderID      string   `json:"provider_id"`
+
+	// UnobservedMinutes Of these minutes there are no records.
+	UnobservedMinutes float64 `json:"unobserved_minutes"`
 }
 
 // ProviderDocument defines model for ProviderDocument.
@@ -2316,10 +2452,12 @@ type SubProcessor struct {
 	Website           string             `json:"website"`
 }
 
-// SubmitEvidenceRequest Example: {"documents":[{"sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","title":"Consent form","url":"https://crm.example/consents/77.pdf"}],"statement":"Consent was given at checkout."}
+// SubmitEvidenceRequest Example: {"bundles":[{"id":"evb_06g3kq8w0000abcd","sha256":"5ab02bb7a77b88c25b571636bc85702c2e90eebd676cf47dcf464d54fda60d20"}],"documents":[{"sha256":"8d45368a89e58121783d1e0f22b821184b27dfa2586a15c754e9ea90dac29bd1","title":"Consent form","url":"https://crm.example/consents/77.pdf"}],"statement":"Consent was given at checkout."}
 type SubmitEvidenceRequest struct {
-	Documents []EvidenceDocument `json:"documents"`
-	Statement string             `json:"statement"`
+	// Bundles Signed bundles that belong to the answer. They are handed over as documents are; who has them compares.
+	Bundles   []EvidenceBundleReference `json:"bundles,omitempty"`
+	Documents []EvidenceDocument        `json:"documents"`
+	Statement string                    `json:"statement"`
 }
 
 // Template defines model for Template.

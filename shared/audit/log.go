@@ -29,12 +29,12 @@ const Shards = 4
 // MaxChanges is how many changes may be written with one event: DynamoDB takes 100 items in a transaction, and the event has two.
 const MaxChanges = 98
 
-// A transaction that meets another is tried again after a random part of a wait that doubles: 3 s in all, so that a hundred acts
+// A transaction that meets another is tried again after a random part of a wait that doubles: 4 s in all, so that a hundred acts
 // of one account at the same moment find their places.
 const (
-	tries     = 20
+	tries     = 30
 	firstWait = 20 * time.Millisecond
-	mostWait  = 400 * time.Millisecond
+	mostWait  = 300 * time.Millisecond
 )
 
 // DynamoDB is what the log needs of the AWS client.
@@ -53,7 +53,7 @@ type Log struct {
 
 // Write makes the changes and adds the event to its chain, all or nothing, in one transaction. When a change's condition does not
 // hold it writes nothing and returns a *Refused with what is stored; it asks for that itself. When another event takes the place
-// first, or the transaction meets another, it is tried again for 3 s at most. An unknown outcome (a timeout) may have written: who
+// first, or the transaction meets another, it is tried again for some 4 s. An unknown outcome (a timeout) may have written: who
 // tries again does so with conditions that then no longer hold.
 func (l *Log) Write(ctx context.Context, e Event, changes ...types.TransactWriteItem) error {
 	if len(changes) > MaxChanges {

@@ -265,9 +265,9 @@ func TestATransactionThatMeetsAnotherIsTriedAgain(t *testing.T) {
 	}{
 		"once":                        {[]error{meets}, 2, false, false},
 		"three times":                 {[]error{meets, meets, meets}, 4, false, false},
-		"again and again":             {slices.Repeat([]error{meets}, 50), 20, false, true},
+		"again and again":             {slices.Repeat([]error{meets}, 50), 30, false, true},
 		"another took the place":      {[]error{moved}, 2, false, false},
-		"others take every place":     {slices.Repeat([]error{moved}, 50), 20, false, true},
+		"others take every place":     {slices.Repeat([]error{moved}, 50), 30, false, true},
 		"a condition is not met":      {[]error{canceled(refuses, "None", "None")}, 1, true, true},
 		"both":                        {[]error{canceled(refuses, "TransactionConflict", "None")}, 1, true, true},
 		"a condition, and the place":  {[]error{canceled(refuses, refuses, "None")}, 1, true, true},

@@ -117,6 +117,14 @@ type Submission struct {
 	At        time.Time  `json:"at"`
 	Statement string     `json:"statement"`
 	Documents []Document `json:"documents"`
+	// Bundles are signed bundles of evidence that belong to the answer.
+	Bundles []Bundle `json:"bundles,omitempty"`
+}
+
+// Bundle names a bundle of evidence by its id and the hash of its last part. The bundle itself is with whom it was handed to.
+type Bundle struct {
+	ID     string `json:"id"`
+	SHA256 string `json:"sha256"`
 }
 
 // Document is a document that an account names as evidence. It stays where it is.

@@ -126,7 +126,7 @@ func (s *Requests) Submit(ctx context.Context, r Evidence, sub Submission, e aud
 	maps.Copy(it, until(sub.At))
 	it[attrBody] = body
 	r.Submissions = n
-	e.Action, e.After = "evidence.submitted", map[string]any{"documents": len(sub.Documents), "submission": n}
+	e.Action, e.After = "evidence.submitted", map[string]any{"documents": len(sub.Documents), "bundles": len(sub.Bundles), "submission": n}
 	return s.move(ctx, was, r, Submitted, attr.Item{attrSubmissions: attr.Int(n)}, e, types.TransactWriteItem{Put: &types.Put{
 		TableName: &s.Table, Item: it, ConditionExpression: aws.String("attribute_not_exists(#pk)"), ExpressionAttributeNames: map[string]string{"#pk": attrPK},
 	}})

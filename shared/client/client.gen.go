@@ -200,7 +200,7 @@ func (c *Client) GetMessage(ctx context.Context, id string) (api.Message, error)
 	return do[api.Message](ctx, c, request{method: http.MethodGet, path: "/v1/messages/" + url.PathEscape(id)})
 }
 
-// GetOperatorAccount: Read an account.
+// GetOperatorAccount: Read an account, with its closing and the certificate of its purge.
 func (c *Client) GetOperatorAccount(ctx context.Context, id string) (api.OperatorAccount, error) {
 	return do[api.OperatorAccount](ctx, c, request{method: http.MethodGet, path: "/v1/operator/accounts/" + url.PathEscape(id)})
 }
@@ -218,6 +218,25 @@ func (c *Client) GetOperatorEvidenceRequest(ctx context.Context, id string) (api
 // GetOperatorProvider: Read a provider's entry in the registry.
 func (c *Client) GetOperatorProvider(ctx context.Context, id string) (api.Provider, error) {
 	return do[api.Provider](ctx, c, request{method: http.MethodGet, path: "/v1/operator/providers/" + url.PathEscape(id)})
+}
+
+// GetOperatorReportQuery is what GetOperatorReport can be asked for. What is empty is left out.
+type GetOperatorReportQuery struct {
+	PageSize int
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q GetOperatorReportQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "page_size", number(q.PageSize))
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// GetOperatorReport: Read in which times of a month the platform and the providers did not work.
+func (c *Client) GetOperatorReport(ctx context.Context, month string, query GetOperatorReportQuery) (api.MonthlyReport, error) {
+	return do[api.MonthlyReport](ctx, c, request{method: http.MethodGet, path: "/v1/operator/reports/" + url.PathEscape(month), query: query.values()})
 }
 
 // GetOperatorUsageQuery is what GetOperatorUsage can be asked for. What is empty is left out.
@@ -259,6 +278,25 @@ func (c *Client) GetProvider(ctx context.Context, id string) (api.Provider, erro
 // GetRecipient: Read a recipient, with its opt-outs.
 func (c *Client) GetRecipient(ctx context.Context, id string) (api.Recipient, error) {
 	return do[api.Recipient](ctx, c, request{method: http.MethodGet, path: "/v1/recipients/" + url.PathEscape(id)})
+}
+
+// GetReportQuery is what GetReport can be asked for. What is empty is left out.
+type GetReportQuery struct {
+	PageSize int
+	// The `next_page_token` of the page before, of the same list.
+	PageToken string
+}
+
+func (q GetReportQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "page_size", number(q.PageSize))
+	set(v, "page_token", q.PageToken)
+	return v
+}
+
+// GetReport: Read in which times of a month the platform and the providers did not work.
+func (c *Client) GetReport(ctx context.Context, month string, query GetReportQuery) (api.MonthlyReport, error) {
+	return do[api.MonthlyReport](ctx, c, request{method: http.MethodGet, path: "/v1/reports/" + url.PathEscape(month), query: query.values()})
 }
 
 // GetRestriction: Read a restriction.

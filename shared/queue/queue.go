@@ -67,12 +67,19 @@ func (q *Queue) Send(ctx context.Context, accountID string, m id.Message) error 
 	return nil
 }
 
-// group is a message's group: the account's own, or that of its batches. Account ids have no "/".
+// batches ends the name of the group of an account's batches. Account ids have no "/".
+const batches = "/batches"
+
+// longestGroup is what SQS takes.
+const longestGroup = 128
+
+// group is a message's group: the account's own, or that of its batches. Of an id that is nearly as long as a group's name may be the end is
+// left out: should two such accounts share a group, they share their turns in it and nothing else.
 func group(accountID string, m id.Message) string {
-	if m.OfBatch() {
-		return accountID + "/batches"
+	if !m.OfBatch() {
+		return accountID
 	}
-	return accountID
+	return accountID[:min(len(accountID), longestGroup-len(batches))] + batches
 }
 
 // SendLater queues one reference that becomes visible after a delay of at most MaxDelay, in whole seconds: one request.

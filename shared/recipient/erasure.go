@@ -26,6 +26,10 @@ const (
 	attrErased        = "erased"
 	attrCanceled      = "canceled"
 	attrCompleted     = "completed_at"
+	attrHadAddresses  = "had_addresses"
+	attrHadConsents   = "had_consents"
+	attrCertificate   = "certificate"
+	attrSeenErased    = "seen_erased"
 
 	erasureSort = "erasure"
 
@@ -51,14 +55,19 @@ type Erasure struct {
 	// Conversations are the keys of all conversations that the recipient's addresses may have had, AddressKeys those of
 	// the addresses.
 	Conversations, AddressKeys []string
-	// Erased and Canceled count messages.
-	Erased, Canceled int64
+	// Erased and Canceled count messages, Addresses and Consents what the recipient's own record had.
+	Erased, Canceled    int64
+	Addresses, Consents int64
+	// Certificate is the signed word that it is done; "" until then, and for one from before there were certificates.
+	Certificate string
 
-	// Next and Cursor are where the present pass is; Left says that it met a message in flight; PassAt is when it began.
+	// Next and Cursor are where the present pass is; Left says that it met a message in flight; PassAt is when it began. Seen counts the
+	// messages that the pass has behind it and that are erased: after the last pass all of them, however often the job was cut off.
 	Next   int
 	Cursor string
 	Left   bool
 	PassAt time.Time
+	Seen   int64
 
 	step int64
 }
@@ -71,7 +80,7 @@ func (s *Store) Erase(ctx context.Context, r Recipient, job Erasure, restricted 
 	it := key(job.AccountID, job.ID, erasureSort)
 	it[attrStatus], it[attrOwner], it[attrCreated] = attr.String(string(Running)), attr.String(r.ID), attr.Time(job.RequestedAt)
 	it[attrConversations] = attr.Strings(job.Conversations)
-	it[attrStep] = attr.Int(0)
+	it[attrStep], it[attrHadAddresses], it[attrHadConsents] = attr.Int(0), attr.Int(int64(len(r.Addresses))), attr.Int(job.Consents)
 	tombstone := key(r.AccountID, r.ID, recipientSort)
 	tombstone[attrErasing], tombstone[attrErasedAt] = attr.String(job.ID), attr.Time(job.RequestedAt)
 	var addressKeys []string
@@ -125,6 +134,7 @@ func (s *Store) Erasure(ctx context.Context, accountID, erasureID string) (Erasu
 		RequestedAt: attr.Moment(it, attrCreated), CompletedAt: attr.Moment(it, attrCompleted),
 		Conversations: attr.Texts(it, attrConversations), AddressKeys: attr.Texts(it, attrAddresses),
 		Erased: attr.Number(it, attrErased), Canceled: attr.Number(it, attrCanceled), Next: int(attr.Number(it, attrNext)), Cursor: attr.Text(it, attrCursor),
+		Addresses: attr.Number(it, attrHadAddresses), Consents: attr.Number(it, attrHadConsents), Certificate: attr.Text(it, attrCertificate), Seen: attr.Number(it, attrSeenErased),
 		Left: attr.Number(it, attrLeft) != 0, PassAt: attr.Moment(it, attrPass), step: attr.Number(it, attrStep),
 	}, nil
 }
@@ -132,7 +142,7 @@ func (s *Store) Erasure(ctx context.Context, accountID, erasureID string) (Erasu
 // Advance records how far a job came. It returns ErrChanged when somebody else works on it.
 func (s *Store) Advance(ctx context.Context, job *Erasure) error {
 	values := attr.Item{
-		":next": attr.Int(int64(job.Next)), ":cursor": attr.String(job.Cursor), ":left": attr.Int(0), ":erased": attr.Int(job.Erased), ":canceled": attr.Int(job.Canceled),
+		":next": attr.Int(int64(job.Next)), ":cursor": attr.String(job.Cursor), ":left": attr.Int(0), ":erased": attr.Int(job.Erased), ":seenerased": attr.Int(job.Seen), ":canceled": attr.Int(job.Canceled),
 		":pass": attr.Time(job.PassAt), ":seen": attr.Int(job.step), ":step": attr.Int(job.step + 1), ":running": attr.String(string(Running)),
 	}
 	if job.Left {
@@ -140,9 +150,9 @@ func (s *Store) Advance(ctx context.Context, job *Erasure) error {
 	}
 	_, err := s.DB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &s.Table, Key: key(job.AccountID, job.ID, erasureSort), ConditionExpression: aws.String("#step = :seen AND #status = :running"),
-		UpdateExpression: aws.String("SET #next = :next, #cursor = :cursor, #left = :left, #erased = :erased, #canceled = :canceled, #pass = :pass, #step = :step"),
+		UpdateExpression: aws.String("SET #next = :next, #cursor = :cursor, #left = :left, #erased = :erased, #seenerased = :seenerased, #canceled = :canceled, #pass = :pass, #step = :step"),
 		ExpressionAttributeNames: map[string]string{
-			"#next": attrNext, "#cursor": attrCursor, "#left": attrLeft, "#erased": attrErased, "#canceled": attrCanceled, "#pass": attrPass, "#step": attrStep, "#status": attrStatus,
+			"#next": attrNext, "#cursor": attrCursor, "#left": attrLeft, "#erased": attrErased, "#seenerased": attrSeenErased, "#canceled": attrCanceled, "#pass": attrPass, "#step": attrStep, "#status": attrStatus,
 		},
 		ExpressionAttributeValues: values,
 	})
@@ -156,14 +166,19 @@ func (s *Store) Advance(ctx context.Context, job *Erasure) error {
 	return nil
 }
 
-// Finish says that a job is done, and frees its addresses. Doing it again changes nothing.
+// Finish says that a job is done, at its CompletedAt, with its certificate, and frees its addresses. Doing it again changes nothing.
 func (s *Store) Finish(ctx context.Context, job Erasure) error {
-	now := s.Now()
+	now := job.CompletedAt
 	done := &types.Update{
 		TableName: &s.Table, Key: key(job.AccountID, job.ID, erasureSort), ConditionExpression: aws.String("#status = :running"),
-		UpdateExpression:          aws.String("SET #status = :done, #completed = :now REMOVE #conversations, #addresses, #cursor"),
-		ExpressionAttributeNames:  map[string]string{"#status": attrStatus, "#completed": attrCompleted, "#conversations": attrConversations, "#addresses": attrAddresses, "#cursor": attrCursor},
-		ExpressionAttributeValues: attr.Item{":running": attr.String(string(Running)), ":done": attr.String(string(Done)), ":now": attr.Time(now)},
+		UpdateExpression: aws.String("SET #status = :done, #completed = :now, #erased = :erased, #certificate = :certificate REMOVE #conversations, #addresses, #cursor"),
+		ExpressionAttributeNames: map[string]string{
+			"#status": attrStatus, "#completed": attrCompleted, "#erased": attrErased, "#certificate": attrCertificate,
+			"#conversations": attrConversations, "#addresses": attrAddresses, "#cursor": attrCursor,
+		},
+		ExpressionAttributeValues: attr.Item{
+			":running": attr.String(string(Running)), ":done": attr.String(string(Done)), ":now": attr.Time(now), ":erased": attr.Int(job.Erased), ":certificate": attr.String(job.Certificate),
+		},
 	}
 	changes := []types.TransactWriteItem{{Update: done}}
 	for _, k := range job.AddressKeys {

@@ -62,7 +62,7 @@ func needed(name string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{"CONVERSATION_KEY", "SOURCE_KEY", "DEFAULT_PLAN_ID"}, name)
+	return slices.Contains([]string{"CONVERSATION_KEY", "SOURCE_KEY", "DEFAULT_PLAN_ID", "SWEEP_RATE"}, name)
 }
 
 // variables are those that the template sets for the function, with values of the right form.
@@ -118,6 +118,8 @@ func valueOf(t *testing.T, name string) string {
 		return key.Public()
 	case strings.HasSuffix(name, "_SEAL_PRIVATE"):
 		return private
+	case name == "SWEEP_RATE":
+		return "rate(1 minute)"
 	case strings.HasSuffix(name, "_URL"):
 		return "https://example.com/" + strings.ToLower(name)
 	}

@@ -452,11 +452,11 @@ func (m *Monitor) judge(ctx context.Context, s Subject, now time.Time) error {
 
 // turn records a state that was judged, and says so once.
 func (m *Monitor) turn(ctx context.Context, s Subject, to State, changed bool, t Tally, write func(context.Context) (Status, bool, error)) {
-	m.wrote(ctx, s, func(ctx context.Context, now time.Time) (Status, bool, error) {
+	m.wrote(ctx, s, func(ctx context.Context, _ time.Time) (Status, bool, error) {
 		st, applied, err := write(ctx)
 		if applied && changed {
 			m.Log.WarnContext(ctx, "provider health changed", "subject", s.Kind, "id", s.ID, "state", string(to), "since", st.Since, "calls", t.Calls, "failed", t.Failed, "p95_ms", t.Quantile(0.95).Milliseconds())
-			m.Changed.tell(ctx, s, to, now)
+			m.Changed.tell(ctx, s, to, st.Since)
 		}
 		return st, applied, err
 	})

@@ -52,7 +52,7 @@ type DynamoDB interface {
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
-// Store keeps figures and states. Every method is one request to DynamoDB. Reads are eventually consistent: what matters is decided by the
+// Store keeps figures and states. Every method is one request to DynamoDB, unless it says otherwise. Reads are eventually consistent unless they say otherwise: what matters is decided by the
 // conditions of writes.
 type Store struct {
 	DB    DynamoDB
@@ -131,6 +131,22 @@ func (s *Store) Read(ctx context.Context, of Subject, now time.Time) ([]Slot, St
 		list = append(list, Slot{From: time.Unix(from, 0).UTC(), Tally: decodeTally(it)})
 	}
 	return list, st, nil
+}
+
+// status gives a subject's status as it is now: strongly consistent.
+func (s *Store) status(ctx context.Context, of Subject) (Status, error) {
+	out, err := s.DB.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.Table, KeyConditionExpression: aws.String("#pk = :pk AND #sk = :state"), ConsistentRead: aws.Bool(true),
+		ExpressionAttributeNames:  map[string]string{"#pk": attrPK, "#sk": attrSK},
+		ExpressionAttributeValues: attr.Item{":pk": attr.String(partition(of)), ":state": attr.String(stateSort)},
+	})
+	if err != nil {
+		return Status{}, fmt.Errorf("read health of %s: %w", of.Kind, err)
+	}
+	if len(out.Items) == 0 {
+		return decodeStatus(nil), nil
+	}
+	return decodeStatus(out.Items[0]), nil
 }
 
 // Statuses gives the statuses of subjects: one request for each 100. One of which nothing is recorded has the zero Status.

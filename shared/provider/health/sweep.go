@@ -46,7 +46,7 @@ func (s *Sweep) look(ctx context.Context, of Subject) error {
 	}
 	state, since := st.Shown(now)
 	if st.State != Degraded || state != Operational {
-		return nil
+		return s.reconcile(ctx, of, state)
 	}
 	_, applied, err := s.Store.Calmed(ctx, of, st, since)
 	if applied {
@@ -54,4 +54,34 @@ func (s *Sweep) look(ctx context.Context, of Subject) error {
 		s.Changed.tell(ctx, of, Operational, since)
 	}
 	return err
+}
+
+const (
+	// settled is how old the last change must be for reconcile to doubt it: whoever has just changed a state is still about to note it.
+	settled = 15 * time.Second
+	// missed is how far back a change that was not noted may lie for its time to be taken from the state.
+	missed = time.Hour
+)
+
+// reconcile notes what nobody else noted: a change whose process died before it did, and an outage that lapsed because nobody calls. One request;
+// two more and a write where there is something to note.
+func (s *Sweep) reconcile(ctx context.Context, of Subject, state State) error {
+	now := s.Now()
+	last, err := s.Store.LastChange(ctx, of, now.Add(settled), false)
+	if err != nil || last.is(state) || now.Sub(last.At) < settled {
+		return err
+	}
+	// What was read may be a moment old: only what is so now is noted.
+	st, err := s.Store.status(ctx, of)
+	if err != nil {
+		return err
+	}
+	state, since := st.Shown(now)
+	if last, err = s.Store.LastChange(ctx, of, now.Add(settled), true); err != nil || last.is(state) || now.Sub(last.At) < settled {
+		return err
+	}
+	if !since.After(last.At) || now.Sub(since) > missed {
+		since = now
+	}
+	return s.Store.Note(ctx, of, Change{State: state, At: since})
 }

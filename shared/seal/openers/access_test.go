@@ -23,6 +23,7 @@ func TestOnlyTheFunctionsOfTheTableMakeOpeners(t *testing.T) {
 		"functions/webhook":    {"Credentials"},
 		"functions/templates":  {"Credentials"},
 		"functions/recipients": {"Content", "Signer"},
+		"functions/erasure":    {"Signer"},
 		"functions/operator":   {"Complaints"},
 		"functions/endpoints":  {"Webhooks"},
 		"functions/notifier":   {"Content", "Webhooks"},

@@ -18,7 +18,7 @@ var mayOpen = map[seal.Group][]string{
 	seal.Credentials: {"DispatcherFunction", "TemplatesFunction", "WebhookFunction"},
 	seal.Complaints:  {"OperatorFunction"},
 	seal.Webhooks:    {"EndpointsFunction", "NotifierFunction"},
-	sign.Group:       {"RecipientsFunction"},
+	sign.Group:       {"ErasureFunction", "RecipientsFunction"},
 }
 
 // the key's policy names the functions that open, and nothing else in the template lets
@@ -129,7 +129,7 @@ func functionOf(role any) string {
 		id, _, _ = strings.Cut(part.(string), ".")
 		break
 	}
-	if id == "DispatcherRole" || id == "NotifierRole" { // written out whole
+	if id == "DispatcherRole" || id == "NotifierRole" || id == "ErasureRole" { // written out whole
 		return strings.TrimSuffix(id, "Role") + "Function"
 	}
 	return strings.TrimSuffix(id, "Role")

@@ -3,9 +3,23 @@
 import { segment, Transport, type CallOptions, type KeyedOptions } from "./http.js";
 import type * as api from "./types.gen.js";
 
+/** What `getOperatorReport` can be asked for. */
+export interface GetOperatorReportQuery {
+  page_size?: number | undefined;
+  /** The `next_page_token` of the page before, of the same list. */
+  page_token?: string | undefined;
+}
+
 /** What `getOperatorUsage` can be asked for. */
 export interface GetOperatorUsageQuery {
   account_id: string;
+}
+
+/** What `getReport` can be asked for. */
+export interface GetReportQuery {
+  page_size?: number | undefined;
+  /** The `next_page_token` of the page before, of the same list. */
+  page_token?: string | undefined;
 }
 
 /** What `listAcceptances` can be asked for. */
@@ -445,7 +459,7 @@ export class Client extends Transport {
     return this.call({ method: "GET", path: `/v1/messages/${segment(id)}` }, options);
   }
 
-  /** Read an account. */
+  /** Read an account, with its closing and the certificate of its purge. */
   async getOperatorAccount(id: string, options: CallOptions = {}): Promise<api.OperatorAccount> {
     return this.call({ method: "GET", path: `/v1/operator/accounts/${segment(id)}` }, options);
   }
@@ -463,6 +477,15 @@ export class Client extends Transport {
   /** Read a provider's entry in the registry. */
   async getOperatorProvider(id: string, options: CallOptions = {}): Promise<api.Provider> {
     return this.call({ method: "GET", path: `/v1/operator/providers/${segment(id)}` }, options);
+  }
+
+  /**
+   * Read in which times of a month the platform and the providers did not work.
+   *
+   * As `GET /v1/reports/{month}`: it warrants nothing.
+   */
+  async getOperatorReport(month: string, query: GetOperatorReportQuery = {}, options: CallOptions = {}): Promise<api.MonthlyReport> {
+    return this.call({ method: "GET", path: `/v1/operator/reports/${segment(month)}`, query: { ...query } }, options);
   }
 
   /**
@@ -505,6 +528,24 @@ export class Client extends Transport {
   /** Read a recipient, with its opt-outs. */
   async getRecipient(id: string, options: CallOptions = {}): Promise<api.Recipient> {
     return this.call({ method: "GET", path: `/v1/recipients/${segment(id)}` }, options);
+  }
+
+  /**
+   * Read in which times of a month the platform and the providers did not work.
+   *
+   * Of the platform: the times in which no run of the minute's schedule found its tables and its queue answering, from the last that did to
+   * the next. Of each provider: what came of the calls that messages made, as in `GET /v1/status`; of one to which nothing is sent nothing is known, and
+   * it counts as working. A provider that the operator has switched off is no outage. The two are counted apart, and each has its `fault_domain`.
+   *
+   * The figures cover `observed_minutes`: what was before `recorded_since`, before a provider was added, or while the platform could observe nobody is in
+   * `unobserved_minutes` and not in `availability`, which is absent where not even a minute was observed. Errors of single requests, and faults between you and the
+   * schedule's sight, are not in it. A finished month's report does not change; of the current month it goes up to now.
+   *
+   * It is a record of what was, and warrants nothing: neither that messages are delivered nor that anything is available. Outages that reach over the end of a
+   * month are cut there. `items` is the log of them, the last to begin first; records are kept for 14 months, and there are reports of the current month and of the 13 before it.
+   */
+  async getReport(month: string, query: GetReportQuery = {}, options: CallOptions = {}): Promise<api.MonthlyReport> {
+    return this.call({ method: "GET", path: `/v1/reports/${segment(month)}`, query: { ...query } }, options);
   }
 
   /** Read a restriction. */

@@ -261,6 +261,8 @@ export interface CloseAccountRequest {
 }
 
 export interface Closure {
+  /** Once the account is `closed`: a signed document (compact JWS) with what was purged and when. It is verified as an evidence bundle is; some eleven hours later it is replaced by one that also says when a second look was done. */
+  certificate?: string;
   conversations_purged?: number;
   messages_canceled?: number;
   purge_at: Time;
@@ -514,6 +516,17 @@ export interface DecideEvidenceRequest {
   status: EvidenceDecision;
 }
 
+export interface Downtime {
+  fault_domain: "platform" | "provider";
+  /** The provider's; absent of the platform. */
+  provider_id?: string;
+  /** Of the platform: a run of the schedule found that something did not answer, or there was none that could say. */
+  reason?: "failing" | "silent";
+  since: Time;
+  state: "outage" | "degraded";
+  until?: Time;
+}
+
 /** A letter, on e-mail channels. What is sent has `text`, `html`, or both as alternatives of each other. */
 export interface EmailContent {
   /** On replies. */
@@ -532,6 +545,8 @@ export interface EmailContent {
 }
 
 export interface Erasure {
+  /** Once it is done: a signed document (compact JWS) with what was erased and when, without the person. It is verified as an evidence bundle is. Absent on an erasure from before there were certificates. */
+  certificate?: string;
   completed_at?: Time;
   id: string;
   /** Of those erased. */
@@ -555,6 +570,13 @@ export interface EvidenceBundle {
   /** Counts from 1. */
   part: number;
   /** Of `jws`, as it is written. The last part's stands for all, because each names the one before. */
+  sha256: string;
+}
+
+export interface EvidenceBundleReference {
+  /** The bundle's. */
+  id: string;
+  /** That of the bundle's last part, which stands for all. */
   sha256: string;
 }
 
@@ -613,6 +635,7 @@ export interface EvidenceRequestList {
 export type EvidenceStatus = "open" | "submitted" | "accepted" | "rejected";
 
 export interface EvidenceSubmission {
+  bundles?: EvidenceBundleReference[];
   documents: EvidenceDocument[];
   statement: string;
   submitted_at: Time;
@@ -818,6 +841,20 @@ export interface MessageList {
 
 export type MessageStatus = "scheduled" | "queued" | "held" | "sending" | "sent" | "delivered" | "read" | "failed" | "rejected" | "expired" | "canceled" | "unknown" | "received";
 
+export interface MonthlyReport {
+  /** The month is over. */
+  complete: boolean;
+  items: Downtime[];
+  month: string;
+  next_page_token?: string;
+  platform: PlatformAvailability;
+  /** By id, those that were removed too. */
+  providers: ProviderAvailability[];
+  recorded_since?: Time;
+  since: Time;
+  until: Time;
+}
+
 /** What becomes of the message when the number of the usage period is used up. `hold` waits for the next period. */
 export type OnLimit = "reject" | "hold";
 
@@ -827,6 +864,7 @@ export type Onboarding = "native" | "own_account";
 export type OnlyTrue = "true";
 
 export interface OperatorAccount {
+  closure?: Closure;
   created_at?: Time;
   id: string;
   plan_id: string;
@@ -884,6 +922,16 @@ export interface Plan {
   limit: number;
   period: PeriodKind;
   rate: Rate;
+}
+
+export interface PlatformAvailability {
+  /** The share of the observed time that was no outage, rounded down. Absent where not even a minute was observed. */
+  availability?: number;
+  observed_minutes: number;
+  outage_minutes: number;
+  outages: number;
+  /** Of these minutes there are no records. */
+  unobserved_minutes: number;
 }
 
 /** RFC 9457, with members of our own. */
@@ -960,6 +1008,19 @@ export interface Provider {
   /** ISO 3166-1 alpha-2 codes of the countries that the provider names. */
   transfer_countries: string[];
   website: string;
+}
+
+export interface ProviderAvailability {
+  /** The share of the observed time that was no outage, rounded down; degraded time is none. Absent where not even a minute was observed. */
+  availability?: number;
+  degradations: number;
+  degraded_minutes: number;
+  observed_minutes: number;
+  outage_minutes: number;
+  outages: number;
+  provider_id: string;
+  /** Of these minutes there are no records. */
+  unobserved_minutes: number;
 }
 
 export interface ProviderDocument {
@@ -1261,6 +1322,8 @@ export interface SubProcessor {
 }
 
 export interface SubmitEvidenceRequest {
+  /** Signed bundles that belong to the answer. They are handed over as documents are; who has them compares. */
+  bundles?: EvidenceBundleReference[];
   documents: EvidenceDocument[];
   statement: string;
 }
