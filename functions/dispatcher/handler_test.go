@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -34,6 +32,7 @@ import (
 	"contactcenter/shared/release"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
+	"contactcenter/shared/telemetry/telemetrytest"
 	"contactcenter/shared/usage"
 )
 
@@ -59,7 +58,7 @@ type bench struct {
 	limits   registry.Limits
 	channel  string
 	ids      id.Source
-	logs     *bytes.Buffer
+	logs     *telemetrytest.Log
 	slept    []time.Duration
 
 	mu   sync.Mutex
@@ -148,7 +147,7 @@ func lost() error {
 func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 	t.Helper()
 	env, ctx := awstest.New(t), t.Context()
-	b := &bench{t: t, provider: &scriptedProvider{repeatSafe: true}, logs: &bytes.Buffer{}, now: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
+	b := &bench{t: t, provider: &scriptedProvider{repeatSafe: true}, logs: &telemetrytest.Log{}, now: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
 	b.ids = id.Source{Now: b.Now, Random: &counter{}}
 	b.messages = &message.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 	b.flags = &recipient.Flags{DB: env.DynamoDB, Table: env.Table(ctx, awstest.RecipientsTable())}
@@ -173,7 +172,7 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 		Events: b.told,
 		Gates:  b.gates, Messages: b.messages, Accounts: b.accounts, Channels: &pausableChannels{store: b.channels, cache: &channel.Cache{Store: b.channels, Now: b.Now}},
 		Providers: b.registry, Waiting: b.waiting, OptOuts: b.flags, Stops: b.stops, Scopes: &usage.Scopes{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Pace: &pace.Store{DB: env.DynamoDB, Table: b.gates.Table, Now: b.Now}, Adapters: map[string]provider.Adapter{testProvider: b.provider}, SQS: env.SQS, QueueURL: env.Queue(ctx, nil),
-		Health: b.monitor(env), Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
+		Health: b.monitor(env), Hints: &Hints{}, Log: slog.New(slog.NewJSONHandler(b.logs, nil)), Now: b.Now,
 		Sleep: func(_ context.Context, d time.Duration) error {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -188,17 +187,6 @@ func newBench(t *testing.T, limit int64, rate account.Rate) *bench {
 		},
 	}
 	return b
-}
-
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }
 
 // counter is a source of randomness that never repeats itself.
@@ -856,7 +844,7 @@ func TestNoContentAndNoAddressIsLogged(t *testing.T) {
 // monitor is one process's part of the providers' health.
 func (b *bench) monitor(env *awstest.Env) *health.Monitor {
 	return &health.Monitor{
-		Records: &health.Store{DB: env.DynamoDB, Table: b.gates.Table}, Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: b.logs}, nil)), Now: b.Now,
+		Records: &health.Store{DB: env.DynamoDB, Table: b.gates.Table}, Log: slog.New(slog.NewJSONHandler(b.logs, nil)), Now: b.Now,
 		Random: func() uint64 { b.mu.Lock(); defer b.mu.Unlock(); b.seed++; return b.seed },
 	}
 }

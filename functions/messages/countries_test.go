@@ -74,6 +74,19 @@ func TestWhereTheAccountLetsNoDataGoNothingIsAccepted(t *testing.T) {
 	}
 }
 
+// R-4.1c: of an account that has sent nothing yet too, whatever is in memory of it.
+func TestTheListHoldsAtOnceForAnAccountThatHasSentNothing(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	if a := s.call(testAccount, "POST", "/v1/messages", s.textTo("+357", "x", "")); a.status != 422 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	s.allow("US")
+	if a := s.call(testAccount, "POST", "/v1/messages", s.text("x")); a.status != 422 || a.problem(t).Code != api.CodeCountryNotAllowed {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
 // R-4.1c: what a provider has just given up is not held against it.
 func TestAProviderThatLeftACountryJustNowIsLookedAtAgain(t *testing.T) {
 	t.Parallel()

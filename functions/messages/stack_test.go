@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -44,6 +42,7 @@ import (
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
 	"contactcenter/shared/telemetry"
+	"contactcenter/shared/telemetry/telemetrytest"
 	"contactcenter/shared/usage"
 )
 
@@ -62,7 +61,7 @@ type stack struct {
 	t        *testing.T
 	h        *Handler
 	http     http.Handler
-	log      *lockedBuffer
+	log      *telemetrytest.Log
 	now      atomic.Pointer[time.Time]
 	queue    *faultyQueue
 	writes   *faultyDynamoDB
@@ -89,7 +88,7 @@ func newStack(t *testing.T) *stack {
 	t.Helper()
 	ctx := t.Context()
 	env := awstest.New(t)
-	s := &stack{t: t, log: &lockedBuffer{}, counter: &awsclient.Counter{}}
+	s := &stack{t: t, log: &telemetrytest.Log{}, counter: &awsclient.Counter{}}
 	s.moveTo(time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC))
 	cfg := env.Config()
 	s.counter.Attach(&cfg)
@@ -399,23 +398,4 @@ func (d *faultyDynamoDB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItem
 		return nil, errInjected
 	}
 	return d.DynamoDB.UpdateItem(ctx, in, o...)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-var _ io.Writer = (*lockedBuffer)(nil)
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

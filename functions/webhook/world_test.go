@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,6 +31,7 @@ import (
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
+	"contactcenter/shared/telemetry/telemetrytest"
 	keep "contactcenter/shared/templates"
 )
 
@@ -75,24 +74,6 @@ func (f *flaky) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o 
 	return f.DynamoDB.UpdateItem(ctx, in, o...)
 }
 
-// buffer is a log that many may write to.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // world is a webhook with edna's adapter, stores over the wire, and two channels of one account.
 type world struct {
 	told      *eventtest.Recorder
@@ -109,7 +90,7 @@ type world struct {
 	ids       id.Source
 	handler   *Handler
 	server    *apitest.Server
-	log       *buffer
+	log       *telemetrytest.Log
 	// first and second are ids of channels.
 	first, second string
 }
@@ -118,7 +99,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	ctx := context.Background()
 	env := awstest.New(t)
-	w := &world{t: t, env: env, db: &flaky{DynamoDB: env.DynamoDB}, clock: apitest.NewClock(noon), log: &buffer{}}
+	w := &world{t: t, env: env, db: &flaky{DynamoDB: env.DynamoDB}, clock: apitest.NewClock(noon), log: &telemetrytest.Log{}}
 	w.messages = &message.Store{DB: w.db, Table: env.Table(ctx, awstest.MessagesTable()), Retention: message.DefaultRetention, Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 	w.channels = &channel.Store{DB: env.DynamoDB, Table: env.Table(ctx, awstest.ChannelsTable()), Audit: audittest.New(t, env)}
 	w.templates = &keep.Store{DB: w.db, Table: w.channels.Table, Sealer: sealtest.Sealer(seal.Credentials), Opener: sealtest.Opener(seal.Credentials)}

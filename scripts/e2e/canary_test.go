@@ -256,7 +256,7 @@ func TestContentAndAddressesStayOutOfLogsQueuesTablesAndErrors(t *testing.T) {
 		t.Error(err)
 	}
 	canaries = append(canaries, a.token, "local-edna-key", "local-edna-webhook-key")
-	output := s.output.bytes()
+	output := s.output.Bytes()
 	if !bytes.Contains(output, []byte(m.ID)) {
 		t.Error("the logs do not mention the message at all: nothing was tested")
 	}

@@ -133,7 +133,7 @@ func TestAComplaintLeadsToEvidenceAndToARestriction(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
-	for place, b := range map[string][]byte{"what the account and the audit show": seen.Bytes(), "the logs": s.output.bytes()} {
+	for place, b := range map[string][]byte{"what the account and the audit show": seen.Bytes(), "the logs": s.output.Bytes()} {
 		if at := bytes.Index(b, []byte(canary)); at >= 0 || bytes.Contains(b, []byte("99777666")) {
 			t.Errorf("the claimant's data is in %s: …%s…", place, b[max(0, at-300):min(len(b), max(0, at)+100)])
 		}

@@ -27,6 +27,35 @@ func best(t *testing.T, measure func(try int) (complaint string)) {
 	t.Errorf("measured %d times: %q", len(complaints), complaints)
 }
 
+// pulse notices when the machine does not let even this program run. The function that it gives ends that, and says for how long
+// altogether it was so.
+func pulse() (lost func() time.Duration) {
+	const beat, late = 20 * time.Millisecond, 100 * time.Millisecond
+	done, sum := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var missed time.Duration
+		ticker := time.NewTicker(beat)
+		defer ticker.Stop()
+		last := time.Now()
+		for {
+			select {
+			case <-ticker.C:
+			case <-done:
+				sum <- missed
+				return
+			}
+			if gap := time.Since(last); gap > late {
+				missed += gap
+			}
+			last = time.Now()
+		}
+	}()
+	return func() time.Duration {
+		close(done)
+		return <-sum
+	}
+}
+
 // paced expects that of calls, in the order of their times, there are nowhere more than burst and limit for each window together: between
 // any two of them, however far apart.
 func paced(t *testing.T, what string, at []time.Time, burst, limit int, window time.Duration) {

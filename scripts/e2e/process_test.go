@@ -41,7 +41,7 @@ func TestInterruptEndsEverything(t *testing.T) {
 			t.Errorf("something still listens on %s", url)
 		}
 	}
-	for _, line := range strings.Split(string(s.output.bytes()), "\n") {
+	for _, line := range strings.Split(string(s.output.Bytes()), "\n") {
 		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "goroutine ") {
 			t.Errorf("it panicked: %s", line)
 		}

@@ -16,12 +16,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"contactcenter/shared/api/apitest"
+	"contactcenter/shared/telemetry/telemetrytest"
 )
 
 const (
@@ -86,7 +86,7 @@ func runAll(m *testing.M) (code int, err error) {
 			code, err = 1, fmt.Errorf("stop the shared stack: %w", stopErr)
 		}
 		if path := os.Getenv("E2E_LOG"); path != "" {
-			if writeErr := os.WriteFile(path, common.shared.output.bytes(), 0o600); writeErr != nil {
+			if writeErr := os.WriteFile(path, common.shared.output.Bytes(), 0o600); writeErr != nil {
 				err = errors.Join(err, writeErr)
 			}
 		}
@@ -102,7 +102,7 @@ func runAll(m *testing.M) (code int, err error) {
 type stack struct {
 	api, sim, dynamodb, sqs string
 	cmd                     *exec.Cmd
-	output                  *capture
+	output                  *telemetrytest.Log
 	ended                   chan struct{}
 	endError                error
 	senders                 *senders
@@ -122,7 +122,7 @@ func launch(environment []string, args ...string) (*stack, error) {
 
 // launchProgram is launch for another scripts/local than the one that was built of the source as it stands.
 func launchProgram(program string, environment []string, args ...string) (*stack, error) {
-	s := &stack{output: &capture{}, ended: make(chan struct{}), senders: newSenders(10)}
+	s := &stack{output: new(telemetrytest.Log), ended: make(chan struct{}), senders: newSenders(10)}
 	s.cmd = exec.Command(program, append([]string{"-api", "127.0.0.1:0", "-sim", "127.0.0.1:0", "-aws", "127.0.0.1:0"}, args...)...)
 	s.cmd.Dir = common.root
 	s.cmd.Env = environment
@@ -136,19 +136,19 @@ func launchProgram(program string, environment []string, args ...string) (*stack
 	}()
 	deadline := time.Now().Add(startTime)
 	for {
-		if found := readyLine.FindSubmatch(s.output.bytes()); found != nil {
+		if found := readyLine.FindSubmatch(s.output.Bytes()); found != nil {
 			s.api, s.sim, s.dynamodb, s.sqs = string(found[1]), string(found[2]), string(found[3]), string(found[4])
 			return s, nil
 		}
 		select {
 		case <-s.ended:
-			return nil, fmt.Errorf("the stack ended before it was ready: %v\n%s", s.endError, s.output.bytes())
+			return nil, fmt.Errorf("the stack ended before it was ready: %v\n%s", s.endError, s.output.Bytes())
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
 			_ = s.cmd.Process.Kill()
 			<-s.ended
-			return nil, fmt.Errorf("the stack was not ready within %v\n%s", startTime, s.output.bytes())
+			return nil, fmt.Errorf("the stack was not ready within %v\n%s", startTime, s.output.Bytes())
 		}
 	}
 }
@@ -195,7 +195,7 @@ func (s *stack) ends(t *testing.T) {
 			}
 		}
 		if t.Failed() {
-			t.Logf("end of the stack's output:\n%s", tail(s.output.bytes(), 6000))
+			t.Logf("end of the stack's output:\n%s", tail(s.output.Bytes(), 6000))
 		}
 	})
 }
@@ -223,24 +223,6 @@ func tail(b []byte, n int) []byte {
 		return b[len(b)-n:]
 	}
 	return b
-}
-
-// capture keeps all that is written to it.
-type capture struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (c *capture) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.all.Write(p)
-}
-
-func (c *capture) bytes() []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return bytes.Clone(c.all.Bytes())
 }
 
 // descendants are the processes below one, by /proc.

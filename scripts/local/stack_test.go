@@ -11,61 +11,24 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"contactcenter/shared/telemetry/telemetrytest"
 )
 
 const fixture = "testdata/app/template.yaml"
 
-// journal is a log that a test can wait for.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	more chan struct{}
-}
-
-func newJournal() *journal { return &journal{more: make(chan struct{}, 1)} }
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	select {
-	case j.more <- struct{}{}:
-	default:
-	}
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-func (j *journal) await(t *testing.T, part string) {
-	t.Helper()
-	late := time.After(2 * time.Minute)
-	for !strings.Contains(j.String(), part) {
-		select {
-		case <-j.more:
-		case <-late:
-			t.Fatalf("the log never had %s:\n%s", part, j.String())
-		}
-	}
-}
-
 // bring brings the fixture's stack up on free ports.
-func bring(t *testing.T, change func(*options)) (*stack, *journal) {
+func bring(t *testing.T, change func(*options)) (*stack, *telemetrytest.Log) {
 	t.Helper()
 	o := options{template: fixture, api: "127.0.0.1:0", sim: "127.0.0.1:0", aws: "127.0.0.1:0"}
 	if change != nil {
 		change(&o)
 	}
-	log := newJournal()
+	log := new(telemetrytest.Log)
 	s, err := start(t.Context(), o, io.Discard, log)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +133,7 @@ func TestTheStackServesItsTemplate(t *testing.T) {
 			}
 		}
 		for _, want := range []string{`{"function":"worker","body":"ok-` + tag + `","receives":"`, `"body":"fail-` + tag + `","receives":"2"`, `"body":"crash-` + tag + `","receives":"2"`} {
-			log.await(t, want)
+			log.Await(t, 1, want)
 		}
 	})
 
@@ -226,7 +189,7 @@ func TestFunctionsCanBeKilledInTheMiddle(t *testing.T) {
 		defer resp.Body.Close()
 		answers <- resp.Status
 	}()
-	log.await(t, `"msg":"waiting"`)
+	log.Await(t, 1, `"msg":"waiting"`)
 	if _, told := ask(t, "POST", s.apiURL()+"/dev/kill", "", `{"function":"echo"}`); told != `{"armed":false,"killed":1}`+"\n" {
 		t.Errorf("it says %s", told)
 	}
@@ -259,13 +222,13 @@ func TestFunctionsCanBeKilledInTheMiddle(t *testing.T) {
 func TestTheStackEndsWithCtrlC(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())
-	out, errs := newJournal(), newJournal()
+	out, errs := new(telemetrytest.Log), new(telemetrytest.Log)
 	ended := make(chan int, 1)
 	go func() {
 		ended <- realMain(ctx, []string{"-template", fixture, "-api", "127.0.0.1:0", "-sim", "127.0.0.1:0", "-aws", "127.0.0.1:0"}, nil, out, errs)
 	}()
-	out.await(t, "ready: API http://127.0.0.1:")
-	out.await(t, "Ctrl-C stops everything")
+	out.Await(t, 1, "ready: API http://127.0.0.1:")
+	out.Await(t, 1, "Ctrl-C stops everything")
 	_, rest, _ := strings.Cut(out.String(), "ready: API http://")
 	address, _, _ := strings.Cut(rest, ",")
 	ask(t, "GET", "http://"+address+"/public/a", "", "")

@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
-// Bring makes terms hold for an account's gate. An account that sent nothing yet has none; one that is restricted gets it
-// now, so that its restrictions hold at once. Two requests, more when the gate changes meanwhile.
+// Bring makes terms hold for an account's gate. An account that sent nothing yet has none; one that is restricted, or lists
+// countries, gets it now, so that this holds at once. Two requests, more when the gate changes meanwhile.
 func (s *Store) Bring(ctx context.Context, accountID string, terms Terms) error {
 	gate, err := s.Read(ctx, accountID, true)
 	for range bringTries {

@@ -54,7 +54,7 @@ func (r Rate) interval() time.Duration {
 type Terms struct {
 	PlanID string
 	// Version names the terms: another plan, a changed plan, other countries and another set of restrictions have another version. What
-	// stands behind a "+" names the restrictions, of every scope; without any there is none.
+	// stands behind a "+" names the restrictions, of every scope, and behind an "@" before it the countries; without any there is none.
 	Version string
 	// Limit is the number of messages in a period.
 	Limit int64
@@ -93,8 +93,8 @@ type Turn struct {
 	Waited bool
 }
 
-// Restricted reports whether restrictions of any scope are in force.
-func (t Terms) Restricted() bool { return restrictions(t.Version) != "" }
+// Restricted reports whether restrictions of any scope are in force, or a list of countries.
+func (t Terms) Restricted() bool { return strings.ContainsAny(t.Version, "+@") }
 
 // before gives the earlier one of a time and of when the terms change by themselves.
 func (t Terms) before(at time.Time) time.Time {

@@ -48,15 +48,7 @@ func (s *Server) createQueue(c call, in createQueueInput) (any, error) {
 	return map[string]string{"QueueUrl": c.url(q)}, nil
 }
 
-type queueInput struct{ QueueUrl string }
-
-func (s *Server) deleteQueue(_ call, in queueInput) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) deleteQueue(q *queue, _ ofQueue) (any, error) {
 	delete(s.queues, q.name)
 	q.signal()
 	return nil, nil
@@ -108,17 +100,11 @@ func (s *Server) listQueues(c call, in listQueuesInput) (any, error) {
 }
 
 type getQueueAttributesInput struct {
-	QueueUrl       string
+	ofQueue
 	AttributeNames []string
 }
 
-func (s *Server) getQueueAttributes(_ call, in getQueueAttributesInput) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) getQueueAttributes(q *queue, in getQueueAttributesInput) (any, error) {
 	q.refresh(s.clock.Now())
 	all := q.attributes()
 	if !slices.Contains(in.AttributeNames, "All") {
@@ -128,17 +114,11 @@ func (s *Server) getQueueAttributes(_ call, in getQueueAttributesInput) (any, er
 }
 
 type setQueueAttributesInput struct {
-	QueueUrl   string
+	ofQueue
 	Attributes map[string]string
 }
 
-func (s *Server) setQueueAttributes(_ call, in setQueueAttributesInput) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) setQueueAttributes(q *queue, in setQueueAttributesInput) (any, error) {
 	merged := map[string]string{}
 	maps.Copy(merged, q.settings.given)
 	maps.Copy(merged, in.Attributes)
@@ -157,17 +137,11 @@ func (s *Server) setQueueAttributes(_ call, in setQueueAttributesInput) (any, er
 	return nil, nil
 }
 
-func (s *Server) purgeQueue(_ call, in queueInput) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) purgeQueue(q *queue, _ ofQueue) (any, error) {
 	return nil, q.purge(s.clock.Now())
 }
 
-func (s *Server) listDeadLetterSourceQueues(c call, in queueInput) (any, error) {
+func (s *Server) listDeadLetterSourceQueues(c call, in ofQueue) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q, err := s.queueAt(in.QueueUrl)
@@ -234,42 +208,24 @@ func (s *Server) listMessageMoveTasks(_ call, in struct{ SourceArn string }) (an
 	return map[string]any{"Results": results}, nil
 }
 
-func (s *Server) tagQueue(_ call, in struct {
-	QueueUrl string
-	Tags     map[string]string
+func (s *Server) tagQueue(q *queue, in struct {
+	ofQueue
+	Tags map[string]string
 }) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
 	maps.Copy(q.tags, in.Tags)
 	return nil, nil
 }
 
-func (s *Server) untagQueue(_ call, in struct {
-	QueueUrl string
-	TagKeys  []string
+func (s *Server) untagQueue(q *queue, in struct {
+	ofQueue
+	TagKeys []string
 }) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
 	for _, key := range in.TagKeys {
 		delete(q.tags, key)
 	}
 	return nil, nil
 }
 
-func (s *Server) listQueueTags(_ call, in queueInput) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) listQueueTags(q *queue, _ ofQueue) (any, error) {
 	return map[string]any{"Tags": maps.Clone(q.tags)}, nil
 }

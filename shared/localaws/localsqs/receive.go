@@ -161,31 +161,19 @@ type receiptOutput struct {
 
 func receiptID(in receiptInput) string { return in.ID }
 
-func (s *Server) deleteMessage(_ call, in struct {
-	QueueUrl string
+func (s *Server) deleteMessage(q *queue, in struct {
+	ofQueue
 	receiptInput
 }) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
 	return nil, q.delete(in.ReceiptHandle, s.clock.Now())
 }
 
 type receiptBatchInput struct {
-	QueueUrl string
-	Entries  []receiptInput
+	ofQueue
+	Entries []receiptInput
 }
 
-func (s *Server) deleteMessageBatch(_ call, in receiptBatchInput) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) deleteMessageBatch(q *queue, in receiptBatchInput) (any, error) {
 	return batch(in.Entries, receiptID, func(e receiptInput) (receiptOutput, error) {
 		return receiptOutput{e.ID}, q.delete(e.ReceiptHandle, s.clock.Now())
 	})
@@ -200,26 +188,14 @@ func (s *Server) changeVisibility(q *queue, in receiptInput) error {
 	return q.changeVisibility(in.ReceiptHandle, time.Duration(seconds)*time.Second, s.clock.Now())
 }
 
-func (s *Server) changeMessageVisibility(_ call, in struct {
-	QueueUrl string
+func (s *Server) changeMessageVisibility(q *queue, in struct {
+	ofQueue
 	receiptInput
 }) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
 	return nil, s.changeVisibility(q, in.receiptInput)
 }
 
-func (s *Server) changeMessageVisibilityBatch(_ call, in receiptBatchInput) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) changeMessageVisibilityBatch(q *queue, in receiptBatchInput) (any, error) {
 	return batch(in.Entries, receiptID, func(e receiptInput) (receiptOutput, error) {
 		return receiptOutput{e.ID}, s.changeVisibility(q, e)
 	})

@@ -93,30 +93,18 @@ func newID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-func (s *Server) sendMessage(_ call, in struct {
-	QueueUrl string
+func (s *Server) sendMessage(q *queue, in struct {
+	ofQueue
 	sendInput
 }) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
 	in.ID = ""
 	return s.send(q, in.sendInput, s.clock.Now())
 }
 
-func (s *Server) sendMessageBatch(_ call, in struct {
-	QueueUrl string
-	Entries  []sendInput
+func (s *Server) sendMessageBatch(q *queue, in struct {
+	ofQueue
+	Entries []sendInput
 }) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, err := s.queueAt(in.QueueUrl)
-	if err != nil {
-		return nil, err
-	}
 	total := 0
 	for _, e := range in.Entries {
 		total += messageSize(e.MessageBody, e.MessageAttributes)

@@ -56,27 +56,45 @@ func typed[In any](f func(s *Server, c call, in In) (any, error)) operation {
 	}
 }
 
+// ofQueue is the part of a request that names its queue.
+type ofQueue struct{ QueueUrl string }
+
+func (o ofQueue) url() string { return o.QueueUrl }
+
+// onQueue makes an operation from a method with a typed request to one queue, which has the server to itself meanwhile.
+func onQueue[In interface{ url() string }](f func(s *Server, q *queue, in In) (any, error)) operation {
+	return typed(func(s *Server, _ call, in In) (any, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		q, err := s.queueAt(in.url())
+		if err != nil {
+			return nil, err
+		}
+		return f(s, q, in)
+	})
+}
+
 var operations = map[string]operation{
 	"CreateQueue":                  typed((*Server).createQueue),
-	"DeleteQueue":                  typed((*Server).deleteQueue),
+	"DeleteQueue":                  onQueue((*Server).deleteQueue),
 	"GetQueueUrl":                  typed((*Server).getQueueURL),
 	"ListQueues":                   typed((*Server).listQueues),
-	"GetQueueAttributes":           typed((*Server).getQueueAttributes),
-	"SetQueueAttributes":           typed((*Server).setQueueAttributes),
-	"PurgeQueue":                   typed((*Server).purgeQueue),
-	"SendMessage":                  typed((*Server).sendMessage),
-	"SendMessageBatch":             typed((*Server).sendMessageBatch),
+	"GetQueueAttributes":           onQueue((*Server).getQueueAttributes),
+	"SetQueueAttributes":           onQueue((*Server).setQueueAttributes),
+	"PurgeQueue":                   onQueue((*Server).purgeQueue),
+	"SendMessage":                  onQueue((*Server).sendMessage),
+	"SendMessageBatch":             onQueue((*Server).sendMessageBatch),
 	"ReceiveMessage":               typed((*Server).receiveMessage),
-	"DeleteMessage":                typed((*Server).deleteMessage),
-	"DeleteMessageBatch":           typed((*Server).deleteMessageBatch),
-	"ChangeMessageVisibility":      typed((*Server).changeMessageVisibility),
-	"ChangeMessageVisibilityBatch": typed((*Server).changeMessageVisibilityBatch),
+	"DeleteMessage":                onQueue((*Server).deleteMessage),
+	"DeleteMessageBatch":           onQueue((*Server).deleteMessageBatch),
+	"ChangeMessageVisibility":      onQueue((*Server).changeMessageVisibility),
+	"ChangeMessageVisibilityBatch": onQueue((*Server).changeMessageVisibilityBatch),
 	"ListDeadLetterSourceQueues":   typed((*Server).listDeadLetterSourceQueues),
 	"StartMessageMoveTask":         typed((*Server).startMessageMoveTask),
 	"ListMessageMoveTasks":         typed((*Server).listMessageMoveTasks),
-	"TagQueue":                     typed((*Server).tagQueue),
-	"UntagQueue":                   typed((*Server).untagQueue),
-	"ListQueueTags":                typed((*Server).listQueueTags),
+	"TagQueue":                     onQueue((*Server).tagQueue),
+	"UntagQueue":                   onQueue((*Server).untagQueue),
+	"ListQueueTags":                onQueue((*Server).listQueueTags),
 }
 
 // ServeHTTP answers one call of the JSON protocol.

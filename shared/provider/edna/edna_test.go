@@ -15,6 +15,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/edna"
 	"contactcenter/shared/provider/providertest"
+	"contactcenter/shared/telemetry/telemetrytest"
 )
 
 const (
@@ -82,7 +83,7 @@ func chosen() content.Content {
 //
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs := &providertest.Log{}
+	logs := &telemetrytest.Log{}
 	providertest.Run(t, providertest.Kit{
 		New: func(url string, timeout time.Duration) provider.Adapter { return adapter(url, timeout) },
 		Simulator: func(t *testing.T) providertest.Simulator {

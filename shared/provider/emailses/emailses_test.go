@@ -30,6 +30,7 @@ import (
 	"contactcenter/shared/provider/emailses"
 	"contactcenter/shared/provider/httpclient"
 	"contactcenter/shared/provider/providertest"
+	"contactcenter/shared/telemetry/telemetrytest"
 )
 
 const (
@@ -307,7 +308,7 @@ func parts(body []byte) ([]string, error) {
 //
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs, sns, other := &providertest.Log{}, fresh(t), fresh(t)
+	logs, sns, other := &telemetrytest.Log{}, fresh(t), fresh(t)
 	change := func(name string, v any) func(*provider.Request) {
 		return func(r *provider.Request) {
 			var e map[string]any

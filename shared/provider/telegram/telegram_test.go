@@ -21,6 +21,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/providertest"
 	"contactcenter/shared/provider/telegram"
+	"contactcenter/shared/telemetry/telemetrytest"
 )
 
 const (
@@ -86,7 +87,7 @@ func buttons() content.Content {
 //
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs := &providertest.Log{}
+	logs := &telemetrytest.Log{}
 	providertest.Run(t, providertest.Kit{
 		New: func(url string, timeout time.Duration) provider.Adapter { return adapter(url, timeout) },
 		Simulator: func(t *testing.T) providertest.Simulator {

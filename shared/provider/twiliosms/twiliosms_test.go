@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/providertest"
 	"contactcenter/shared/provider/twiliosms"
+	"contactcenter/shared/telemetry/telemetrytest"
 )
 
 const (
@@ -86,7 +87,7 @@ func reply(id, from, text string, more ...string) *provider.Request {
 //
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs := &providertest.Log{}
+	logs := &telemetrytest.Log{}
 	providertest.Run(t, providertest.Kit{
 		New: func(url string, timeout time.Duration) provider.Adapter {
 			return twiliosms.New(twiliosms.Config{BaseURL: url, Timeout: timeout})

@@ -20,6 +20,7 @@ import (
 	"contactcenter/shared/provider"
 	"contactcenter/shared/provider/providertest"
 	"contactcenter/shared/provider/whatsappcloud"
+	"contactcenter/shared/telemetry/telemetrytest"
 )
 
 const (
@@ -144,7 +145,7 @@ func samples() map[string]content.Content {
 //
 func TestTheAdapterConforms(t *testing.T) {
 	t.Parallel()
-	logs := &providertest.Log{}
+	logs := &telemetrytest.Log{}
 	providertest.Run(t, providertest.Kit{
 		New: func(url string, timeout time.Duration) provider.Adapter { return adapter(url, timeout) },
 		Simulator: func(t *testing.T) providertest.Simulator {

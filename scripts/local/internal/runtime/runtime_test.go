@@ -18,6 +18,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"contactcenter/shared/telemetry/telemetrytest"
 )
 
 // The test binary is its own function: started with a Runtime API it serves events, as a bootstrap does.
@@ -76,41 +78,7 @@ func behave(ctx context.Context, o order) (any, error) {
 	return map[string]any{"pid": os.Getpid(), "id": lc.AwsRequestID, "arn": lc.InvokedFunctionArn, "left": time.Until(deadline).Seconds(), "name": os.Getenv("AWS_LAMBDA_FUNCTION_NAME")}, nil
 }
 
-// lines is a log that a test can wait for.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	more chan struct{}
-}
-
-func newLines() *lines { return &lines{more: make(chan struct{}, 1000)} }
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.more <- struct{}{}
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *lines) await(t *testing.T, n int, part string) {
-	t.Helper()
-	late := time.After(2 * time.Minute)
-	for strings.Count(l.String(), part) < n {
-		select {
-		case <-l.more:
-		case <-late:
-			t.Fatalf("the log never had %q %d times: %s", part, n, l.String())
-		}
-	}
-}
-
-func start(t *testing.T, change func(*Config)) (*Function, *lines) {
+func start(t *testing.T, change func(*Config)) (*Function, *telemetrytest.Log) {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -120,7 +88,7 @@ func start(t *testing.T, change func(*Config)) (*Function, *lines) {
 	if change != nil {
 		change(&config)
 	}
-	log := newLines()
+	log := new(telemetrytest.Log)
 	pool := NewPool()
 	t.Cleanup(pool.Close)
 	return pool.Add(config, NewLogs(log, time.Now)), log
@@ -223,7 +191,7 @@ func TestEventsBeyondTheBoundWait(t *testing.T) {
 			}
 		})
 	}
-	log.await(t, 2, "waiting")
+	log.Await(t, 2, "waiting")
 	all.Go(func() {
 		if _, err := invoke(t, f, ""); err != nil {
 			t.Errorf("the one that waited failed: %v", err)
@@ -250,7 +218,7 @@ func TestAnInvokerMayLeave(t *testing.T) {
 		_, err := f.Invoke(ctx, []byte(`{"do":"wait"}`))
 		gone <- err
 	}()
-	log.await(t, 1, "waiting")
+	log.Await(t, 1, "waiting")
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)

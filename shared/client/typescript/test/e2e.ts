@@ -37,7 +37,7 @@ const steps: Record<string, (...given: string[]) => Promise<unknown>> = {
   /** Waits for a reply on a channel, and marks it as read. */
   inbox: async (channel) => {
     let conversation: Conversation | undefined;
-    for (const end = Date.now() + 30_000; !conversation?.unread_count && Date.now() < end; await pause(100)) {
+    for (const end = Date.now() + 120_000; !conversation?.unread_count && Date.now() < end; await pause(100)) {
       conversation = (await client.listConversations({ channel_id: channel })).items[0];
     }
     const reply = conversation?.last_message;
