@@ -37,16 +37,31 @@ type Requests interface {
 	Get(ctx context.Context, requestID string) (claim.Evidence, error)
 }
 
-// Bounds of one part. API Gateway takes some 6 MB. A message is at most 4 KB, mostly its timeline; an audit event 25 KB, of which there
-// are less than twice eventsAtOnce; consents 0.6 MB, acceptances 0.2 MB, in the first part. That is 4 MB at most, a third of it
-// for base64; what is usual is a fiftieth.
+// Bounds of one part. Lambda answers with 6 MB at most, which base64 makes 4.5 MB. A part ends with the page of messages or of audit
+// events that fills it: at most bundleBytes and one page, 50 messages of some KB or 25 events of 30 KB at the worst.
 const (
-	mostMessages  = 200
-	eventsAtOnce  = 50
-	bundleQueries = 50
-	// mostAcceptances is how many of the newest acceptances a bundle has.
+	mostMessages    = 200
+	mostEvents      = 100
+	messagesPage    = 50
+	eventsPage      = 25
+	bundleQueries   = 150
+	bundleBytes     = 5 << 19 // 2.5 MiB
 	mostAcceptances = 200
+	// acceptanceBytes is how much of a bundle acceptances can be: the newest of the last 200.
+	acceptanceBytes = 1 << 19
 )
+
+// room is what is left for one part.
+type room struct{ queries, bytes int }
+
+func (r *room) left() bool { return r.queries > 0 && r.bytes > 0 }
+
+// take makes the room smaller by what v needs of it.
+func (r *room) take(v any) error {
+	b, err := json.Marshal(v)
+	r.bytes -= len(b)
+	return err
+}
 
 // tokenType is the type of page tokens, which are signed: a part must follow from the one before, and from nothing that its reader
 // made up.
@@ -205,16 +220,16 @@ func (h *Handler) part(ctx context.Context, of recipient.Recipient, c *cursor, s
 	if !c.To.IsZero() {
 		p.Period = &evidence.Period{From: evidence.At(c.From), To: evidence.At(c.To)}
 	}
+	left := room{queries: bundleQueries, bytes: bundleBytes}
 	if c.Part == 1 {
-		if err := h.standing(ctx, of, c, &p); err != nil {
+		if err := h.standing(ctx, of, c, &p, &left); err != nil {
 			return p, err
 		}
 	}
-	queries := bundleQueries
-	if err := h.addMessages(ctx, of, c, &p, size, &queries); err != nil {
+	if err := h.addMessages(ctx, of, c, &p, size, &left); err != nil {
 		return p, err
 	}
-	if err := h.addEvents(ctx, c, &p, &queries); err != nil {
+	if err := h.addEvents(ctx, c, &p, &left); err != nil {
 		return p, err
 	}
 	if p.Last = c.Done; p.Last {
@@ -225,7 +240,7 @@ func (h *Handler) part(ctx context.Context, of recipient.Recipient, c *cursor, s
 }
 
 // standing adds what holds for the recipient and the account at present.
-func (h *Handler) standing(ctx context.Context, of recipient.Recipient, c *cursor, p *evidence.Part) error {
+func (h *Handler) standing(ctx context.Context, of recipient.Recipient, c *cursor, p *evidence.Part, left *room) error {
 	consents, err := h.Recipients.Consents(ctx, of.AccountID, of.ID)
 	if err != nil {
 		return err
@@ -255,14 +270,22 @@ func (h *Handler) standing(ctx context.Context, of recipient.Recipient, c *curso
 	for _, o := range optOuts {
 		p.OptOuts = append(p.OptOuts, evidence.OptOut{ChannelID: o.ChannelID, Since: evidence.At(o.Since), Source: string(o.Source)})
 	}
+	small := room{queries: 1, bytes: acceptanceBytes}
 	for _, a := range acceptances {
-		p.Acceptances = append(p.Acceptances, acceptanceIn(a))
+		shown := acceptanceIn(a)
+		if err := small.take(shown); err != nil {
+			return err
+		}
+		if !small.left() {
+			break
+		}
+		p.Acceptances = append(p.Acceptances, shown)
 	}
-	return nil
+	return left.take(p)
 }
 
 // addMessages adds messages until the part is full, each conversation's newest first.
-func (h *Handler) addMessages(ctx context.Context, of recipient.Recipient, c *cursor, p *evidence.Part, size int, queries *int) error {
+func (h *Handler) addMessages(ctx context.Context, of recipient.Recipient, c *cursor, p *evidence.Part, size int, left *room) error {
 	if c.Messaged {
 		return nil
 	}
@@ -275,15 +298,18 @@ func (h *Handler) addMessages(ctx context.Context, of recipient.Recipient, c *cu
 		before = c.To
 	}
 	at, _ := slices.BinarySearchFunc(list, c.Conversation, func(v conversation, key string) int { return strings.Compare(v.key, key) })
-	for ; at < len(list) && len(p.Messages) < size && *queries > 0; *queries-- {
+	for ; at < len(list) && len(p.Messages) < size && left.left(); left.queries-- {
 		in := list[at]
-		some, next, err := h.Messages.Within(ctx, of.AccountID, in.key, later(c.From, time.UnixMilli(0)), before, attr.Page{Size: size - len(p.Messages), Token: c.Token})
+		some, next, err := h.Messages.Within(ctx, of.AccountID, in.key, later(c.From, time.UnixMilli(0)), before, attr.Page{Size: min(size-len(p.Messages), messagesPage), Token: c.Token})
 		if err != nil {
 			return err
 		}
 		for _, m := range some {
 			shown, err := h.messageIn(ctx, m, in.address)
 			if err != nil {
+				return err
+			}
+			if err := left.take(shown); err != nil {
 				return err
 			}
 			p.Messages = append(p.Messages, shown)
@@ -322,12 +348,12 @@ func (c *cursor) met(in conversation, n int) {
 }
 
 // addEvents adds audit events that concern the recipient, newest first, behind the last message.
-func (h *Handler) addEvents(ctx context.Context, c *cursor, p *evidence.Part, queries *int) error {
+func (h *Handler) addEvents(ctx context.Context, c *cursor, p *evidence.Part, left *room) error {
 	if !c.Messaged {
 		return nil
 	}
-	for ; len(p.AuditEvents) < eventsAtOnce && *queries > 0; *queries-- {
-		list, next, err := h.Audit.Of(ctx, c.Account, attr.Page{Size: eventsAtOnce, Token: c.Token})
+	for ; len(p.AuditEvents) < mostEvents && left.left(); left.queries-- {
+		list, next, err := h.Audit.Of(ctx, c.Account, attr.Page{Size: eventsPage, Token: c.Token})
 		if errors.Is(err, attr.ErrToken) {
 			return api.BadPageToken()
 		}
@@ -342,10 +368,14 @@ func (h *Handler) addEvents(ctx context.Context, c *cursor, p *evidence.Part, qu
 			if err != nil {
 				return err
 			}
-			if shown {
-				p.AuditEvents = append(p.AuditEvents, record)
-				c.Totals.AuditEvents++
+			if !shown {
+				continue
 			}
+			if err := left.take(record); err != nil {
+				return err
+			}
+			p.AuditEvents = append(p.AuditEvents, record)
+			c.Totals.AuditEvents++
 		}
 		if c.Token = next; next == "" {
 			c.Done = true

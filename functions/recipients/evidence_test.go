@@ -16,6 +16,7 @@ import (
 	"contactcenter/shared/claim"
 	"contactcenter/shared/evidence"
 	"contactcenter/shared/id"
+	"contactcenter/shared/recipient"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/sign"
 	"contactcenter/shared/sign/signtest"
@@ -168,7 +169,7 @@ func TestABundleInPartsIsWhole(t *testing.T) {
 		want = append(want, w.message(acct, []string{w.channel, second}[i%2], to, "x").String())
 	}
 	recipientID := w.enter(`{"addresses":["` + anna + `","` + email + `"]}`).Text("id")
-	for i := range 70 { // more than fit into one part
+	for i := range 130 { // more than fit into one part
 		w.note(acct, "recipient.updated", recipientID, func(e *audit.Event) { e.Reason = fmt.Sprint(i) })
 	}
 	parts, signed := w.bundle(t, acct, recipientID, `{"page_size":2}`, 2)
@@ -183,7 +184,7 @@ func TestABundleInPartsIsWhole(t *testing.T) {
 	}
 	slices.Sort(got)
 	slices.Sort(want)
-	if !slices.Equal(got, want) || len(parts) < 4 || parts[len(parts)-1].Totals.AuditEvents != 71 {
+	if !slices.Equal(got, want) || len(parts) < 4 || parts[len(parts)-1].Totals.AuditEvents != 131 {
 		t.Errorf("%d parts have %v, want %v", len(parts), got, want)
 	}
 	again, _ := w.bundle(t, acct, recipientID, `{"page_size":2}`, 2)
@@ -206,6 +207,33 @@ func TestABundleInPartsIsWhole(t *testing.T) {
 		if _, err := evidence.VerifyBundle(keys, changed...); err == nil {
 			t.Errorf("a byte of part %d is another, and it verifies", i+1)
 		}
+	}
+}
+
+// R-9.9: whatever the account's own words are, an answer stays below what Lambda and API Gateway take, which is 6 MB.
+func TestAPartIsNeverTooLarge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	recipientID := w.enter(`{"addresses":["` + anna + `"]}`).Text("id")
+	var consents []string
+	long := func(n int) string { return strings.Repeat("<", n) } // six bytes each in JSON
+	for i := range recipient.MaxConsents {
+		consents = append(consents, fmt.Sprintf(`{"channel_id":%q,"purpose":"%03d%s","status":"given","source":%q,"obtained_at":"2026-11-01T00:00:00.000Z","proof_reference":%q}`, w.channel, i, strings.Repeat("x", maxPurpose-3), strings.Repeat("x", maxSource), strings.Repeat("x", maxProof)))
+	}
+	w.user().Do("PUT", "/v1/recipients/"+recipientID+"/consents", `{"items":[`+strings.Join(consents, ",")+`]}`).Want(t, "consents", 200, "")
+	for range 110 {
+		w.note(acct, "recipient.updated", recipientID, func(e *audit.Event) {
+			e.Reason, e.After = long(4000), map[string]any{"x": strings.Repeat("y", audit.MaxValues-50)}
+		})
+	}
+	_, signed := w.bundle(t, acct, recipientID, "", mostMessages)
+	for i, jws := range signed {
+		if len(jws) > 5<<20 {
+			t.Errorf("part %d has %d bytes", i+1, len(jws))
+		}
+	}
+	if len(signed) < 2 {
+		t.Errorf("%d parts, the first of %d bytes", len(signed), len(signed[0]))
 	}
 }
 

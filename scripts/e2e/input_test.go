@@ -443,6 +443,8 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		code               string
 		header             []string
 	}{
+		{name: "evidence for a request that is none", method: "POST", path: "/v1/recipients/" + v.lookup(t, v.sent.To).ID + "/evidence", body: map[string]any{"evidence_request_id": "evr_0000000000000001"}, status: 422, code: "invalid_request"},
+		{name: "evidence with a token that nobody gave out", method: "POST", path: "/v1/recipients/" + v.lookup(t, v.sent.To).ID + "/evidence", body: map[string]any{"page_token": "x"}, status: 422, code: "invalid_request"},
 		{name: "no body", method: "POST", path: "/v1/messages", body: raw(""), status: 422, code: "invalid_request"},
 		{name: "bad JSON", method: "POST", path: "/v1/messages", body: raw("{"), status: 400, code: "invalid_request"},
 		{name: "two JSON values", method: "POST", path: "/v1/messages", body: raw("{} {}"), status: 400, code: "invalid_request"},

@@ -13,8 +13,9 @@ import (
 const (
 	// Group is under which name KMS knows the private key, as it knows the groups of package seal.
 	Group seal.Group = "evidence"
-	// PublicVariable is the environment variable with the public keys, PrivateVariable the one with the private key that signs.
-	PublicVariable  = "EVIDENCE_SIGN_PUBLIC"
+	// PublicVariable is the environment variable with the public keys.
+	PublicVariable = "EVIDENCE_SIGN_PUBLIC"
+	// PrivateVariable is the one with the private key that signs.
 	PrivateVariable = "EVIDENCE_SIGN_PRIVATE"
 
 	publicForm = "public:" // the key's bytes, base64url

@@ -12,6 +12,8 @@ import (
 
 	"contactcenter/shared/seal"
 	"contactcenter/shared/seal/sealtest"
+	"contactcenter/shared/sign"
+	"contactcenter/shared/sign/signtest"
 )
 
 type fakeKMS struct {
@@ -42,6 +44,20 @@ func TestAWrappedKeyIsDecryptedOnceAndForItsGroupOnly(t *testing.T) {
 	}
 	if _, err := seal.ParsePrivate(t.Context(), seal.Complaints, wrapped, decrypt(f)); err == nil {
 		t.Error("it was decrypted for another group")
+	}
+}
+
+//
+func TestTheKeyThatSignsIsReadAsTheOthersAre(t *testing.T) {
+	t.Parallel()
+	key := signtest.Key("a")
+	env := map[string]string{sign.PrivateVariable: key.Local()}
+	k, err := Signer(t.Context(), aws.Config{Region: "us-east-1"}, func(name string) string { return env[name] })
+	if err != nil || k.Public().ID() != key.Public().ID() {
+		t.Errorf("%v", err)
+	}
+	if _, err := Signer(t.Context(), aws.Config{Region: "us-east-1"}, func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), sign.PrivateVariable) {
+		t.Errorf("without a key: %v", err)
 	}
 }
 
