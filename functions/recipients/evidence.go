@@ -162,7 +162,8 @@ func (h *Handler) asked(r *http.Request, of recipient.Recipient, bundleID string
 		}
 	}
 	if p := req.Period; p != nil {
-		if c.From, c.To = p.From.UTC(), p.To.UTC(); !c.From.Before(c.To) || c.From.UnixMilli() < 0 {
+		// As the bundle tells them: it has milliseconds.
+		if c.From, c.To = evidence.At(p.From.Time).Time, evidence.At(p.To.Time).Time; !c.From.Before(c.To) || c.From.UnixMilli() < 0 {
 			errs.Add("period", api.FieldInvalid, "must begin before it ends")
 		}
 	}
@@ -184,7 +185,7 @@ func (h *Handler) forRequest(ctx context.Context, of recipient.Recipient, reques
 	case len(found.RecipientIDs) > 0 && !slices.Contains(found.RecipientIDs, of.ID):
 		errs.Add(field, api.FieldInvalid, "does not name this recipient")
 	default:
-		c.Request, c.From, c.To = found.ID, found.From, found.To
+		c.Request, c.From, c.To = found.ID, found.From.UTC(), found.To.UTC()
 	}
 	return nil
 }

@@ -336,12 +336,17 @@ func TestABundleAnswersAnEvidenceRequest(t *testing.T) {
 	if parts, _ = w.bundle(t, acct, recipientID, `{"evidence_request_id":"`+asked+`",`+period+`}`, 0); len(parts[0].Messages) != 2 {
 		t.Errorf("in the period that is given: %+v", parts[0].Messages)
 	}
+	ahead := w.clock.Now().Add(time.Hour)
+	if parts, _ = w.bundle(t, acct, recipientID, fmt.Sprintf(`{"period":{"from":%q,"to":%q}}`, ahead.Format(time.RFC3339Nano), ahead.Add(time.Hour).Format(time.RFC3339Nano)), 0); len(parts[0].Messages) != 0 {
+		t.Errorf("of a time that has not come: %+v", parts[0].Messages)
+	}
 	path := "/v1/recipients/" + recipientID + "/evidence"
 	for name, body := range map[string]string{
 		"another account's request":      `{"evidence_request_id":"` + ask("acct_2") + `"}`,
 		"about another recipient":        `{"evidence_request_id":"` + ask(acct, "rcp_0000000000000001") + `"}`,
 		"no request":                     `{"evidence_request_id":"evr_0000000000000001"}`,
 		"no id":                          `{"evidence_request_id":"x"}`,
+		"a period within a millisecond":  `{"period":{"from":"2026-11-01T00:00:00.0001Z","to":"2026-11-01T00:00:00.0009Z"}}`,
 		"a period without time":          `{"period":{"from":"2026-11-01T00:00:00.000Z","to":"2026-11-01T00:00:00.000Z"}}`,
 		"a part too large":               `{"page_size":201}`,
 		"an unknown field":               `{"content":true}`,

@@ -27,13 +27,18 @@ func best(t *testing.T, measure func(try int) (complaint string)) {
 	t.Errorf("measured %d times: %q", len(complaints), complaints)
 }
 
-// pulse notices when the machine does not let even this program run. The function that it gives ends that, and says for how long
-// altogether it was so.
-func pulse() (lost func() time.Duration) {
+// stillness is for how long the machine did not let even this program run: altogether, and at most at a time.
+type stillness struct{ sum, longest time.Duration }
+
+// way is how much longer one call may have taken than another.
+func (s stillness) way() time.Duration { return onTheWay + s.longest }
+
+// pulse notices when the machine stands still. The function that it gives ends that, and says what it was like.
+func pulse() (end func() stillness) {
 	const beat, late = 20 * time.Millisecond, 100 * time.Millisecond
-	done, sum := make(chan struct{}), make(chan time.Duration)
+	done, told := make(chan struct{}), make(chan stillness)
 	go func() {
-		var missed time.Duration
+		var still stillness
 		ticker := time.NewTicker(beat)
 		defer ticker.Stop()
 		last := time.Now()
@@ -41,30 +46,30 @@ func pulse() (lost func() time.Duration) {
 			select {
 			case <-ticker.C:
 			case <-done:
-				sum <- missed
+				told <- still
 				return
 			}
 			if gap := time.Since(last); gap > late {
-				missed += gap
+				still.sum, still.longest = still.sum+gap, max(still.longest, gap)
 			}
 			last = time.Now()
 		}
 	}()
-	return func() time.Duration {
+	return func() stillness {
 		close(done)
-		return <-sum
+		return <-told
 	}
 }
 
 // paced expects that of calls, in the order of their times, there are nowhere more than burst and limit for each window together: between
-// any two of them, however far apart.
-func paced(t *testing.T, what string, at []time.Time, burst, limit int, window time.Duration) {
+// any two of them, however far apart. One may take longer than another on its way.
+func paced(t *testing.T, what string, at []time.Time, burst, limit int, window, way time.Duration) {
 	t.Helper()
 	for i := range at {
 		for j := i + burst; j < len(at); j++ {
 			// After a burst they come one by one.
 			least := time.Duration(j-i+1-burst) * window / time.Duration(limit)
-			if gap := at[j].Sub(at[i]); gap < least-onTheWay {
+			if gap := at[j].Sub(at[i]); gap < least-way {
 				t.Errorf("%s: %d calls within %v, which takes %v", what, j-i+1, gap, least)
 				return
 			}
@@ -74,7 +79,7 @@ func paced(t *testing.T, what string, at []time.Time, burst, limit int, window t
 
 // windowed expects that no window of time has more than limit calls, in the order of their times: so no two windows have twice as many, and
 // so on. What the way does to single calls may show in one window out of four.
-func windowed(t *testing.T, what string, at []time.Time, limit int, window time.Duration) {
+func windowed(t *testing.T, what string, at []time.Time, limit int, window, way time.Duration) {
 	t.Helper()
 	full := 0
 	for i := range max(len(at)-limit, 0) {
@@ -88,7 +93,7 @@ func windowed(t *testing.T, what string, at []time.Time, limit int, window time.
 	for i := range at {
 		for j := i + limit; j < len(at); j++ {
 			least := time.Duration((j-i)/limit) * window
-			if gap := at[j].Sub(at[i]); gap < least-onTheWay {
+			if gap := at[j].Sub(at[i]); gap < least-way {
 				t.Errorf("%s: %d calls within %v, which takes %v", what, j-i+1, gap, least)
 				return
 			}

@@ -164,6 +164,7 @@ func TestLimitsOfTheProviderHoldForAllAccountsTogether(t *testing.T) {
 		"rate": map[string]any{"limit": limit, "window_seconds": 1}, "per_recipient": map[string]any{"limit": 1, "window_seconds": apart},
 	}})
 	time.Sleep(4 * time.Second) // until every dispatcher knows
+	end := pulse()
 	var want int
 	for range accounts {
 		a, ch := ready(t, s, plan{Limit: 1000})
@@ -175,15 +176,16 @@ func TestLimitsOfTheProviderHoldForAllAccountsTogether(t *testing.T) {
 		calls = s.sends(t, "")
 		return len(accepted(calls)) == want, fmt.Sprintf("the provider has %d of %d", len(accepted(calls)), want)
 	})
+	still := end()
 	slices.SortFunc(calls, func(x, y providerCall) int { return x.At.Compare(y.At) })
-	windowed(t, "all accounts together", times(calls), limit, time.Second)
+	windowed(t, "all accounts together", times(calls), limit, time.Second, still.way())
 	pairs := map[string][]time.Time{}
 	for _, c := range calls {
 		pair := fmt.Sprint(c.SenderID, " ", c.To)
 		pairs[pair] = append(pairs[pair], c.At)
 	}
 	for pair, at := range pairs {
-		windowed(t, "one recipient, "+pair, at, 1, apart*time.Second)
+		windowed(t, "one recipient, "+pair, at, 1, apart*time.Second, still.way())
 	}
 	acceptedOnce(t, calls)
 }
@@ -200,6 +202,7 @@ func TestASendersOwnPaceIsKeptAndAnotherDoesNotWait(t *testing.T) {
 	time.Sleep(4 * time.Second) // until every dispatcher knows
 	busy, busyChannel := ready(t, s, plan{Limit: 1000})
 	other, otherChannel := ready(t, s, plan{Limit: 1000})
+	end := pulse()
 	busy.flood(many, 20, func(int) map[string]any { return order(busyChannel, person(), text(unique("text "))) })
 	begun := time.Now()
 	for range few {
@@ -208,10 +211,11 @@ func TestASendersOwnPaceIsKeptAndAnotherDoesNotWait(t *testing.T) {
 	other.untilUsed(20*time.Second, few)
 	t.Logf("%d messages of another sender took %v", few, time.Since(begun))
 	busy.untilUsed(time.Minute, many)
+	still := end()
 	for sender, want := range map[int64]int{busyChannel.sender(t): many, otherChannel.sender(t): few} {
 		calls := s.sendsBy(t, sender, 0)
 		slices.SortFunc(calls, func(x, y providerCall) int { return x.At.Compare(y.At) })
-		windowed(t, fmt.Sprint("sender ", sender), times(calls), limit, time.Second)
+		windowed(t, fmt.Sprint("sender ", sender), times(calls), limit, time.Second, still.way())
 		if n := acceptedOnce(t, calls); n != want || len(calls) != want {
 			t.Errorf("sender %d: %d calls, %d taken, want %d", sender, len(calls), n, want)
 		}

@@ -61,6 +61,9 @@ func (s *Store) History(ctx context.Context, accountID, conversation string, p a
 // Within lists a conversation's messages that were made from one time on and before another, newest first, without their content and
 // addresses. One strongly consistent request.
 func (s *Store) Within(ctx context.Context, accountID, conversation string, from, to time.Time, p attr.Page) ([]Message, string, error) {
+	if !from.Before(to) { // which DynamoDB refuses
+		return nil, "", nil
+	}
 	out, err := s.page(ctx, p, &dynamodb.QueryInput{
 		ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("#pk = :pk AND #sk BETWEEN :from AND :to"),
 		ExpressionAttributeNames: map[string]string{"#pk": attrPK, "#sk": attrSK},
