@@ -80,11 +80,7 @@ func (h *Handler) ListAppeals(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
-	out := api.AppealList{Items: []api.Appeal{}, NextPageToken: next}
-	for _, a := range list {
-		out.Items = append(out.Items, api.AppealOf(a))
-	}
-	api.WriteJSON(w, http.StatusOK, out)
+	api.WriteJSON(w, http.StatusOK, api.AppealList{Items: api.ItemsOf(list, api.AppealOf), NextPageToken: next})
 }
 
 // ownRestriction gives the restriction of the path, in force or not, if it is one of the caller's account.

@@ -50,11 +50,8 @@ func (h *Handler) ListEvidenceRequests(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
-	out := api.EvidenceRequestList{Items: []api.EvidenceRequest{}, NextPageToken: next}
-	for _, e := range list {
-		out.Items = append(out.Items, api.EvidenceRequestOf(e, nil, h.Now()))
-	}
-	api.WriteJSON(w, http.StatusOK, out)
+	show := func(e claim.Evidence) api.EvidenceRequest { return api.EvidenceRequestOf(e, nil, h.Now()) }
+	api.WriteJSON(w, http.StatusOK, api.EvidenceRequestList{Items: api.ItemsOf(list, show), NextPageToken: next})
 }
 
 // GetEvidenceRequest answers GET /v1/evidence-requests/{id}.

@@ -295,11 +295,7 @@ func (h *Handler) ListRules(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
-	out := api.RulesList{Items: []api.Rules{}, NextPageToken: next}
-	for _, v := range list {
-		out.Items = append(out.Items, api.RulesOf(v))
-	}
-	api.WriteJSON(w, http.StatusOK, out)
+	api.WriteJSON(w, http.StatusOK, api.RulesList{Items: api.ItemsOf(list, api.RulesOf), NextPageToken: next})
 }
 
 // AcceptRules answers POST /v1/rules/acceptances.
@@ -427,11 +423,7 @@ func (h *Handler) ListAcceptances(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
-	out := api.AcceptanceList{Items: []api.Acceptance{}, NextPageToken: next}
-	for _, a := range list {
-		out.Items = append(out.Items, showAcceptance(a))
-	}
-	api.WriteJSON(w, http.StatusOK, out)
+	api.WriteJSON(w, http.StatusOK, api.AcceptanceList{Items: api.ItemsOf(list, showAcceptance), NextPageToken: next})
 }
 
 func showAcceptance(a rules.Acceptance) api.Acceptance {

@@ -72,14 +72,7 @@ func (r *round) run(ctx context.Context) error {
 		}
 		r.gate, r.terms = a.Gate, a.Terms
 		r.Hints.Put(a.Gate, r.Now())
-		claims := make([]claim, 0, len(a.Granted)+len(a.Expired))
-		for _, e := range a.Granted {
-			claims = append(claims, claim{entry: e})
-		}
-		for _, e := range a.Expired {
-			claims = append(claims, claim{entry: e, expired: true})
-		}
-		r.work(ctx, claims, a.Busy)
+		r.work(ctx, claimed(a), a.Busy)
 		r.thresholds(ctx, a.Gate)
 		freed, err := r.flush(ctx, len(a.Limited) > 0 || len(a.Crowded) > 0)
 		if err != nil {
@@ -124,6 +117,18 @@ func (r *round) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// claimed are the claims that an admission gave.
+func claimed(a usage.Admission) []claim {
+	claims := make([]claim, 0, len(a.Granted)+len(a.Expired))
+	for _, e := range a.Granted {
+		claims = append(claims, claim{entry: e})
+	}
+	for _, e := range a.Expired {
+		claims = append(claims, claim{entry: e, expired: true})
+	}
+	return claims
 }
 
 // thresholds notes on the gate that a share of the period's number is used, once in a period.

@@ -38,11 +38,7 @@ func (h *Handler) ListOperatorAppeals(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
-	out := api.AppealList{Items: []api.Appeal{}, NextPageToken: next}
-	for _, a := range list {
-		out.Items = append(out.Items, api.AppealOf(a))
-	}
-	api.WriteJSON(w, http.StatusOK, out)
+	api.WriteJSON(w, http.StatusOK, api.AppealList{Items: api.ItemsOf(list, api.AppealOf), NextPageToken: next})
 }
 
 // GetOperatorAppeal answers GET /v1/operator/appeals/{id}, with what the account wrote.

@@ -28,11 +28,7 @@ func (h *Handler) ListAuditEvents(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
-	out := api.AuditRecordList{Items: []api.AuditRecord{}, NextPageToken: next}
-	for _, e := range list {
-		out.Items = append(out.Items, api.AuditRecordOf(e))
-	}
-	api.WriteJSON(w, http.StatusOK, out)
+	api.WriteJSON(w, http.StatusOK, api.AuditRecordList{Items: api.ItemsOf(list, api.AuditRecordOf), NextPageToken: next})
 }
 
 // VerifyAuditEvents answers GET /v1/operator/audit-events/verification, of an account or of the operator's own affairs.

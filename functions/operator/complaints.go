@@ -51,11 +51,7 @@ func (h *Handler) ListComplaints(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
-	out := api.ComplaintList{Items: []api.Complaint{}, NextPageToken: next}
-	for _, c := range list {
-		out.Items = append(out.Items, showComplaint(c))
-	}
-	api.WriteJSON(w, http.StatusOK, out)
+	api.WriteJSON(w, http.StatusOK, api.ComplaintList{Items: api.ItemsOf(list, showComplaint), NextPageToken: next})
 }
 
 func showComplaint(c claim.Complaint) api.Complaint {

@@ -207,11 +207,8 @@ func (h *Handler) ListRestrictions(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, r, api.ListProblem(r, err))
 		return
 	}
-	out := api.OperatorRestrictionList{Items: []api.OperatorRestriction{}, NextPageToken: next}
-	for _, x := range list {
-		out.Items = append(out.Items, api.OperatorRestrictionOf(x, h.Now()))
-	}
-	api.WriteJSON(w, http.StatusOK, out)
+	show := func(x restriction.Restriction) api.OperatorRestriction { return api.OperatorRestrictionOf(x, h.Now()) }
+	api.WriteJSON(w, http.StatusOK, api.OperatorRestrictionList{Items: api.ItemsOf(list, show), NextPageToken: next})
 }
 
 // GetRestriction answers GET /v1/operator/restrictions/{id}.

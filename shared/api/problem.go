@@ -337,6 +337,15 @@ func TryAgain(r *http.Request, cause error) *Problem {
 	return NewProblem(CodeTryAgain).WithRetryAfter(time.Second)
 }
 
+// ItemsOf shows each entry of a page of a list. It is never nil: a list without entries is shown as [].
+func ItemsOf[T, A any](list []T, show func(T) A) []A {
+	items := make([]A, len(list))
+	for i, one := range list {
+		items[i] = show(one)
+	}
+	return items
+}
+
 // WriteJSON answers with a value.
 func WriteJSON(w http.ResponseWriter, status int, v any) { write(w, status, "application/json", v) }
 

@@ -102,7 +102,31 @@ func encode(m Message, retention time.Duration, sealer Sealer) (state, long item
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode content hash: %w", err)
 	}
-	state = key(m.AccountID, m.ID, statePrefix)
+	state = plainState(m, hash)
+	ttl := num(m.CreatedAt().Add(m.keptFor(retention)).Unix())
+	state[attrTTL] = ttl
+	plain := packAddress(m.Address)
+	size := len(attrSealed) + seal.Overhead + len(plain) + len(cj)
+	for k, v := range state {
+		size += len(k) + valueBytes(v)
+	}
+	if size <= inlineBytes {
+		plain = append(plain, cj...)
+	} else {
+		state[attrExternal] = &types.AttributeValueMemberBOOL{Value: true}
+		long = key(m.AccountID, m.ID, contentPrefix)
+		long[attrTTL] = ttl
+		if long[attrSealed], err = sealed(sealer, m, longPurpose, cj); err != nil {
+			return nil, nil, err
+		}
+	}
+	state[attrSealed], err = sealed(sealer, m, statePurpose, plain)
+	return state, long, err
+}
+
+// plainState is what of a new message's state is not sealed.
+func plainState(m Message, hash []byte) item {
+	state := key(m.AccountID, m.ID, statePrefix)
 	state[attrDirection] = str(string(m.Direction[:1]))
 	state[attrChannel] = str(m.ChannelID)
 	state[attrProvider] = str(m.ProviderID)
@@ -130,28 +154,10 @@ func encode(m Message, retention time.Duration, sealer Sealer) (state, long item
 		state[attrSendAt], state[attrNotBefore] = num(m.SendAt.UnixMilli()), num(m.SendAt.UnixMilli())
 		state[attrShard], state[attrDue] = str(shardOf(m.ID)), str(dueKey(m.SendAt, m.ID))
 	}
-	ttl := num(m.CreatedAt().Add(m.keptFor(retention)).Unix())
-	state[attrTTL] = ttl
 	if len(m.Steps) > 0 {
 		state[attrSteps] = steps(m.Steps...)
 	}
-	plain := packAddress(m.Address)
-	size := len(attrSealed) + seal.Overhead + len(plain) + len(cj)
-	for k, v := range state {
-		size += len(k) + valueBytes(v)
-	}
-	if size <= inlineBytes {
-		plain = append(plain, cj...)
-	} else {
-		state[attrExternal] = &types.AttributeValueMemberBOOL{Value: true}
-		long = key(m.AccountID, m.ID, contentPrefix)
-		long[attrTTL] = ttl
-		if long[attrSealed], err = sealed(sealer, m, longPurpose, cj); err != nil {
-			return nil, nil, err
-		}
-	}
-	state[attrSealed], err = sealed(sealer, m, statePurpose, plain)
-	return state, long, err
+	return state
 }
 
 func optional(it item, name, value string) {

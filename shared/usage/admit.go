@@ -40,10 +40,7 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 	if err != nil {
 		return Admission{}, fmt.Errorf("terms of %s: %w", accountID, err)
 	}
-	a := Admission{Gate: hint, Terms: now}
-	pending := slices.Clone(messages)
-	slices.SortFunc(pending, func(x, y id.Message) int { return strings.Compare(x.Unique+x.Conversation, y.Unique+y.Conversation) })
-	pending = slices.Compact(pending) // a message may have been delivered twice
+	a, pending := Admission{Gate: hint, Terms: now}, inOrder(messages)
 	known := hint.AccountID == accountID && !over(hint.Period, s.Now())
 	if !known {
 		// The first guess: the period that lies in, and an idle gate.
@@ -95,6 +92,13 @@ func (s *Store) Admit(ctx context.Context, accountID string, terms TermsOf, mess
 		}
 	}
 	return a, fmt.Errorf("reserve usage: the gate of %s changed %d times meanwhile", accountID, admitTries)
+}
+
+// inOrder gives the messages oldest first, and each once: a message may have been delivered twice.
+func inOrder(messages []id.Message) []id.Message {
+	list := slices.Clone(messages)
+	slices.SortFunc(list, func(x, y id.Message) int { return strings.Compare(x.Unique+x.Conversation, y.Unique+y.Conversation) })
+	return slices.Compact(list)
 }
 
 // atOnce bounds a try by what no gate could grant at once.

@@ -92,55 +92,23 @@ func (r *resolver) call(name string, argument any) (any, error) {
 	case "Fn::Sub":
 		return r.sub(argument)
 	case "Fn::If":
-		args, err := arguments(argument, 3)
-		if err != nil {
-			return nil, err
-		}
-		condition, _ := args[0].(string)
-		holds, err := r.condition(condition)
-		if err != nil {
-			return nil, err
-		}
-		if holds {
-			return r.value(args[1])
-		}
-		return r.value(args[2])
+		return r.choose(argument)
 	case "Fn::Equals", "Fn::And", "Fn::Or", "Fn::Not", "Condition":
 		return r.holds(map[string]any{name: argument})
 	case "Fn::Join":
-		args, err := arguments(argument, 2)
+		separator, parts, err := r.ofList(argument)
 		if err != nil {
 			return nil, err
 		}
-		parts, err := r.list(args[1])
-		if err != nil {
-			return nil, err
-		}
-		return strings.Join(parts, text(args[0])), nil
+		return strings.Join(parts, text(separator)), nil
 	case "Fn::Split":
-		args, err := arguments(argument, 2)
-		if err != nil {
-			return nil, err
-		}
-		s, err := r.value(args[1])
-		if err != nil {
-			return nil, err
-		}
-		var out []any
-		for part := range strings.SplitSeq(text(s), text(args[0])) {
-			out = append(out, part)
-		}
-		return out, nil
+		return r.split(argument)
 	case "Fn::Select":
-		args, err := arguments(argument, 2)
+		index, parts, err := r.ofList(argument)
 		if err != nil {
 			return nil, err
 		}
-		parts, err := r.list(args[1])
-		if err != nil {
-			return nil, err
-		}
-		i, ok := integer(args[0])
+		i, ok := integer(index)
 		if !ok || i < 0 || i >= len(parts) {
 			return nil, errors.New("the index is out of range")
 		}
@@ -156,6 +124,50 @@ func (r *resolver) call(name string, argument any) (any, error) {
 	default:
 		return nil, errors.New("this intrinsic function has no meaning on one machine")
 	}
+}
+
+// choose is Fn::If.
+func (r *resolver) choose(argument any) (any, error) {
+	args, err := arguments(argument, 3)
+	if err != nil {
+		return nil, err
+	}
+	condition, _ := args[0].(string)
+	holds, err := r.condition(condition)
+	if err != nil {
+		return nil, err
+	}
+	if holds {
+		return r.value(args[1])
+	}
+	return r.value(args[2])
+}
+
+// split is Fn::Split.
+func (r *resolver) split(argument any) (any, error) {
+	args, err := arguments(argument, 2)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.value(args[1])
+	if err != nil {
+		return nil, err
+	}
+	var out []any
+	for part := range strings.SplitSeq(text(s), text(args[0])) {
+		out = append(out, part)
+	}
+	return out, nil
+}
+
+// ofList gives the two arguments of a function of a list: the other one, and the list.
+func (r *resolver) ofList(argument any) (other any, list []string, err error) {
+	args, err := arguments(argument, 2)
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err = r.list(args[1])
+	return args[0], list, err
 }
 
 func arguments(v any, n int) ([]any, error) {
