@@ -24,7 +24,13 @@ func (h *Handler) PutConsents(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
-		if err := h.Recipients.PutConsents(r.Context(), of, list, api.AuditEvent(r.Context())); err != nil {
+		err = h.Recipients.PutConsents(r.Context(), of, list, api.AuditEvent(r.Context()))
+		if errors.Is(err, recipient.ErrTooLarge) {
+			var errs api.FieldErrors
+			errs.Add("items", api.FieldInvalid, "are too long together; shorten the proof_references")
+			return errs.Err()
+		}
+		if err != nil {
 			return err
 		}
 		api.WriteJSON(w, http.StatusOK, api.ConsentList{Items: consentViews(list)})

@@ -362,6 +362,27 @@ func TestR9_6ConsentsAreRecordedByChannelAndPurpose(t *testing.T) {
 	w.wantNowhere("consents", canary)
 }
 
+// A request's size does not tell how much is kept: what one item can't hold is refused, and changes nothing.
+func TestConsentsThatOneItemCanNotHoldAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	path := "/v1/recipients/" + w.enter(`{"addresses":["`+anna+`"]}`).Text("id") + "/consents"
+	list := func(n int, sign string) string {
+		items := make([]string, n)
+		for i := range items {
+			items[i] = fmt.Sprintf(`{"channel_id":%q,"purpose":"%d","status":"given","source":"form","obtained_at":"2026-11-01T10:00:00.000Z","proof_reference":"%s"}`, w.channel, i, strings.Repeat(sign, 1024))
+		}
+		return `{"items":[` + strings.Join(items, ",") + `]}`
+	}
+	put := w.user().Do("PUT", path, list(100, "<")).Want(t, "signs that JSON for pages writes in six", 200, "")
+	if a := w.user().Do("PUT", path, list(75, "\u2028")).Want(t, "signs that JSON always writes in six", 422, "invalid_request"); a.Field() != "items" {
+		t.Errorf("field %q", a.Field())
+	}
+	if got := w.user().Get(path).Want(t, "read", 200, ""); got.Body != put.Body {
+		t.Error("the refused ones were kept")
+	}
+}
+
 // R-9.6: an opt-out holds for all addresses of the recipient, stays as it was when it is made again, reaches addresses that are
 // added later, and is lifted by the account only.
 func TestR9_6OptOutsAreSeenByConversation(t *testing.T) {

@@ -44,8 +44,8 @@ type monthlyReport struct {
 func TestAnOutageIsInTheReportOfTheMonth(t *testing.T) {
 	t.Parallel()
 	s := ownStack(t, nil)
-	began := time.Now()
 	a, ch := ready(t, s, plan{Limit: 5000, Rate: 1000})
+	began := time.Now()
 	path := "/v1/reports/" + began.UTC().Format("2006-01")
 	report := func() monthlyReport {
 		return decode[monthlyReport](t, a.call(t, http.MethodGet, path, nil), http.StatusOK)

@@ -1,6 +1,7 @@
 package recipient
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -169,14 +170,25 @@ func (s *Store) open(accountID, purpose string, it attr.Item, v any) error {
 	return nil
 }
 
+// maxSealed is how many bytes of what is sealed go into an item, which may have 400 KB with its names.
+const maxSealed = 390_000
+
+// ErrTooLarge: what was given can't be kept in one item.
+var ErrTooLarge = errors.New("too large to be kept")
+
 func (s *Store) sealed(accountID, purpose string, v any) (types.AttributeValue, error) {
-	plain, err := json.Marshal(v)
-	if err != nil {
+	var plain bytes.Buffer
+	to := json.NewEncoder(&plain)
+	to.SetEscapeHTML(false) // what is kept is no page, and would be six times as long
+	if to.Encode(v) != nil {
 		return nil, errors.New("encode recipient")
 	}
-	b, err := s.Seal.Seal(accountID, purpose, plain)
+	b, err := s.Seal.Seal(accountID, purpose, plain.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("seal recipient: %w", err)
+	}
+	if len(b) > maxSealed {
+		return nil, ErrTooLarge
 	}
 	return &types.AttributeValueMemberB{Value: b}, nil
 }
@@ -430,7 +442,7 @@ func (s *Store) Consents(ctx context.Context, accountID, recipientID string) ([]
 }
 
 // PutConsents replaces a recipient's consents. It returns ErrChanged when the recipient changed meanwhile. Consents that are
-// there already are not written again.
+// there already are not written again. It returns ErrTooLarge for consents that one item can't hold.
 func (s *Store) PutConsents(ctx context.Context, r Recipient, list []Consent, e audit.Event) error {
 	old, err := s.Consents(ctx, r.AccountID, r.ID)
 	if err != nil {
