@@ -16,7 +16,6 @@ import (
 	"contactcenter/shared/claim"
 	"contactcenter/shared/evidence"
 	"contactcenter/shared/id"
-	"contactcenter/shared/idempotency"
 	"contactcenter/shared/recipient"
 	"contactcenter/shared/rules"
 	"contactcenter/shared/sign"
@@ -95,20 +94,7 @@ type cursor struct {
 
 // CollectEvidence answers POST /v1/recipients/{id}/evidence. A bundle is made anew each time and kept nowhere.
 func (h *Handler) CollectEvidence(w http.ResponseWriter, r *http.Request) {
-	newID := func() (string, error) { return h.IDs.New(id.BundlePrefix) }
-	h.Keys.Named(newID, func(w http.ResponseWriter, r *http.Request, subject string, repeated bool) {
-		h.with(w, r, func(of recipient.Recipient) error {
-			out, err := h.bundle(r, of, subject)
-			if err != nil {
-				return err
-			}
-			if repeated {
-				w.Header().Set(idempotency.ReplayedHeader, "true")
-			}
-			api.WriteJSON(w, http.StatusOK, out)
-			return nil
-		})
-	})(w, r)
+	anew(h, w, r, id.BundlePrefix, h.bundle)
 }
 
 func (h *Handler) bundle(r *http.Request, of recipient.Recipient, bundleID string) (api.EvidenceBundle, error) {

@@ -21,10 +21,15 @@ const exportQueries = 50
 
 // ExportRecipient answers POST /v1/recipients/{id}/export. An export is made anew each time and kept nowhere.
 func (h *Handler) ExportRecipient(w http.ResponseWriter, r *http.Request) {
-	newID := func() (string, error) { return h.IDs.New(id.ExportPrefix) }
+	anew(h, w, r, id.ExportPrefix, h.export)
+}
+
+// anew answers with what is made of the path's recipient, each time anew, under an id that the Idempotency-Key keeps.
+func anew[T any](h *Handler, w http.ResponseWriter, r *http.Request, prefix string, collect func(r *http.Request, of recipient.Recipient, id string) (T, error)) {
+	newID := func() (string, error) { return h.IDs.New(prefix) }
 	h.Keys.Named(newID, func(w http.ResponseWriter, r *http.Request, subject string, repeated bool) {
 		h.with(w, r, func(of recipient.Recipient) error {
-			out, err := h.export(r, of, subject)
+			out, err := collect(r, of, subject)
 			if err != nil {
 				return err
 			}

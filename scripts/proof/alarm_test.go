@@ -2,11 +2,7 @@ package proof
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
-
-	"github.com/goccy/go-yaml"
 )
 
 // CloudWatch takes at most ten metrics in the expression of an alarm, and a deployment fails at more. Every function's and
@@ -14,15 +10,7 @@ import (
 func TestAlarmsSeeEveryFunctionAndTableAndCanBeDeployed(t *testing.T) {
 	t.Parallel()
 	const most = 10
-	b, err := os.ReadFile(filepath.Join(root(), "template.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var doc map[string]any
-	if err := yaml.Unmarshal(b, &doc); err != nil {
-		t.Fatal(err)
-	}
-	resources := object(t, doc, "Resources")
+	resources := resources(t)
 	seen := map[string]bool{}
 	for name := range resources {
 		r := object(t, resources, name)

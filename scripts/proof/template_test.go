@@ -27,8 +27,8 @@ type statement struct {
 	condition          string
 }
 
-// functions reads the template.
-func functions(t *testing.T) map[string]function {
+// resources are those of the template.
+func resources(t *testing.T) map[string]any {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(root(), "template.yaml"))
 	if err != nil {
@@ -38,7 +38,13 @@ func functions(t *testing.T) map[string]function {
 	if err := yaml.Unmarshal(b, &doc); err != nil {
 		t.Fatal(err)
 	}
-	resources := object(t, doc, "Resources")
+	return object(t, doc, "Resources")
+}
+
+// functions are the functions of the template.
+func functions(t *testing.T) map[string]function {
+	t.Helper()
+	resources := resources(t)
 	out := map[string]function{}
 	for name := range resources {
 		r := object(t, resources, name)

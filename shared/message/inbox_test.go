@@ -25,7 +25,7 @@ func countedStore(t testing.TB) (*message.Store, *awsclient.Counter) {
 	count.Attach(&cfg)
 	db := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = &env.DynamoDBURL })
 	return &message.Store{
-		DB: db, Retention: 30 * 24 * time.Hour, Table: env.Table(t.Context(), messageTable), Audit: audittest.New(t, env),
+		DB: db, Retention: 30 * 24 * time.Hour, Table: env.Table(t.Context(), awstest.MessagesTable()), Audit: audittest.New(t, env),
 		Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content),
 	}, count
 }

@@ -32,7 +32,7 @@ const (
 func newStore(t testing.TB) *message.Store {
 	t.Helper()
 	env := awstest.New(t)
-	return &message.Store{DB: env.DynamoDB, Retention: 30 * 24 * time.Hour, Table: env.Table(t.Context(), messageTable), Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
+	return &message.Store{DB: env.DynamoDB, Retention: 30 * 24 * time.Hour, Table: env.Table(t.Context(), awstest.MessagesTable()), Sealer: sealtest.Sealer(seal.Content), Opener: sealtest.Opener(seal.Content)}
 }
 
 // mid gives the id of a message that was made n milliseconds after start.

@@ -63,7 +63,7 @@ func benchStore(b *testing.B, n int) (*usage.Store, usage.Gate, usage.Terms) {
 	terms := monthly
 	terms.Limit = 1000
 	env, c := awstest.New(b), &clock{now: start}
-	s := &usage.Store{DB: env.DynamoDB, Table: env.Table(b.Context(), gateTable), Now: c.Now}
+	s := &usage.Store{DB: env.DynamoDB, Table: env.Table(b.Context(), awstest.UsageTable()), Now: c.Now}
 	if err := s.Create(b.Context(), account, terms); err != nil {
 		b.Fatal(err)
 	}

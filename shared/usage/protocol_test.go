@@ -252,7 +252,7 @@ func (k *worker) report(mid id.Message) {
 func TestTheProtocolHoldsWhateverHappensInBetween(t *testing.T) {
 	t.Parallel()
 	env := awstest.New(t)
-	gates, messages := env.Table(t.Context(), gateTable), env.Table(t.Context(), messageTable)
+	gates, messages := env.Table(t.Context(), awstest.UsageTable()), env.Table(t.Context(), awstest.MessagesTable())
 	var number atomic.Int64
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, env.DynamoDB, gates, messages, number.Add(1))

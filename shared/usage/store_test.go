@@ -33,7 +33,7 @@ type fixture struct {
 func newStore(t testing.TB) fixture {
 	t.Helper()
 	env, c := awstest.New(t), &clock{now: start}
-	return fixture{Store: &usage.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), gateTable), Now: c.Now}, clock: c, db: env.DynamoDB}
+	return fixture{Store: &usage.Store{DB: env.DynamoDB, Table: env.Table(t.Context(), awstest.UsageTable()), Now: c.Now}, clock: c, db: env.DynamoDB}
 }
 
 // newGate is newStore with a gate in it.
