@@ -69,7 +69,7 @@ func queueAnswers(client interface {
 
 // every reads how often the schedule sweeps: "rate(1 minute)", as EventBridge writes it.
 func every(rate string) (time.Duration, error) {
-	parts := regexp.MustCompile(`^rate\(([1-9][0-9]{0,3}) (minute|hour)s?\)$`).FindStringSubmatch(rate)
+	parts := regexp.MustCompile(`^rate\(([1-9][0-9]{0,3}) (minute|hour|day)s?\)$`).FindStringSubmatch(rate)
 	if parts == nil {
 		return 0, fmt.Errorf("SWEEP_RATE: %q is not like rate(1 minute)", rate)
 	}
@@ -77,8 +77,6 @@ func every(rate string) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("SWEEP_RATE: %w", err)
 	}
-	if parts[2] == "hour" {
-		return time.Duration(n) * time.Hour, nil
-	}
-	return time.Duration(n) * time.Minute, nil
+	units := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
+	return time.Duration(n) * units[parts[2]], nil
 }

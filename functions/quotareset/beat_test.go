@@ -69,8 +69,8 @@ func TestAWholeSweepIsABeatWhenAllAnswers(t *testing.T) {
 func TestTheScheduleSaysHowOftenItSweeps(t *testing.T) {
 	t.Parallel()
 	for rate, want := range map[string]time.Duration{
-		"rate(1 minute)": time.Minute, "rate(5 minutes)": 5 * time.Minute, "rate(1 hour)": time.Hour,
-		"rate(0 minutes)": 0, "rate(1 day)": 0, "cron(0 0 * * ? *)": 0, "": 0, "rate(1 minute) ": 0,
+		"rate(1 minute)": time.Minute, "rate(5 minutes)": 5 * time.Minute, "rate(1 hour)": time.Hour, "rate(2 days)": 48 * time.Hour,
+		"rate(0 minutes)": 0, "rate(1 week)": 0, "cron(0 0 * * ? *)": 0, "": 0, "rate(1 minute) ": 0,
 	} {
 		got, err := every(rate)
 		if got != want || (err == nil) != (want > 0) {
