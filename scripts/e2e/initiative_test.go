@@ -79,7 +79,12 @@ func (w *world) send() {
 func (w *world) cancel() {
 	for _, m := range w.asked { // any one
 		got := m.account.call(w.t, http.MethodPost, "/v1/messages/"+m.id+"/cancel", nil)
-		if got.status != http.StatusOK && got.status != http.StatusConflict {
+		switch got.status {
+		case http.StatusOK, http.StatusConflict:
+		case http.StatusServiceUnavailable:
+			// A dispatcher that was killed has a held message in hand until its lease is over.
+			got.refused(w.t, http.StatusServiceUnavailable, "try_again")
+		default:
 			w.t.Errorf("%v", got)
 		}
 		return
