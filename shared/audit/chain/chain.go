@@ -1,5 +1,5 @@
 // Package chain knows how the events of the audit hang together by their hashes, and checks that they still do. It works on events as
-// the API lists them, whole or as an account is shown them, and needs nothing but Go's own library: who checks an audit with it
+// the API lists them, whole or as an account is shown them, and needs neither AWS nor the Contact Center: who checks an audit with it
 // trusts nobody who keeps the audit.
 //
 // The events that concern one account, and those of the operator's own affairs, are one chain each. An event says which it is of
