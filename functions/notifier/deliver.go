@@ -84,11 +84,20 @@ func (n *Notifier) back(ctx context.Context, list []task) error {
 	return n.Queue.Send(ctx, wait, jobs...)
 }
 
-// sideBySide delivers, and reports whether the endpoint answered quickly whatever it was sent.
+// sideBySide delivers, and reports whether the endpoint answered quickly whatever it was sent. What came twice at once is delivered once, and
+// both come again where that failed.
 func (n *Notifier) sideBySide(ctx context.Context, ep endpoint.Endpoint, list []task) (quick bool) {
 	answers := make([]delivery.Answer, len(list))
+	type same struct{ event, run string }
+	first := map[same]task{}
 	var group errgroup.Group
 	for i, j := range list {
+		key := same{j.Event.ID, j.Run}
+		if earlier, twice := first[key]; twice {
+			defer func() { *j.failed = *earlier.failed }()
+			continue
+		}
+		first[key] = j
 		group.Go(func() error {
 			answers[i], *j.failed = n.deliver(ctx, ep, j.Job)
 			return nil

@@ -66,6 +66,24 @@ func TestAnEventOfEverybodyIsPublishedForEachWhoListens(t *testing.T) {
 }
 
 // What an endpoint answers decides whether, and when, it is tried again.
+func TestAnEventThatComesTwiceAtOnceIsSentOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	asks := w.create("acct_1", event.All)
+	one, other := event.New(event.MessageSent, "acct_1", "msg_1", noon, ""), event.New(event.MessageSent, "acct_1", "msg_2", noon, "")
+	job := func(e event.Event, run string) delivery.Job {
+		return delivery.Job{EndpointID: asks.ID, Event: e, Run: run}
+	}
+	w.invoke(job(one, ""), job(other, ""), job(one, ""))
+	if got := w.to(asks); len(got) != 2 {
+		t.Errorf("two events were sent %d times", len(got))
+	}
+	w.invoke(job(one, "run_1"), job(one, "run_1")) // a replay sends it again, once
+	if got := w.to(asks); len(got) != 3 {
+		t.Errorf("with a replay of one they were sent %d times", len(got))
+	}
+}
+
 func TestAFailedDeliveryIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

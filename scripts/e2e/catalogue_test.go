@@ -69,21 +69,26 @@ func TestEveryTypeOfEventReachesACRM(t *testing.T) {
 		catalogue.SubprocessorAdded, catalogue.RulesPublished, catalogue.UsageReset, catalogue.ProviderDisabled, catalogue.ProviderRemoved, catalogue.AccountRestricted, catalogue.AccountRestrictionLifted,
 		catalogue.EvidenceRequested, catalogue.EndpointDisabled, catalogue.UsageLimitReached, catalogue.UsageThresholdReached, catalogue.ChannelDeactivated, catalogue.MessageUnknown, catalogue.MessageExpired, catalogue.MessageCanceled,
 	} {
-		if n := len(own.of(typ)); n != 1 {
-			t.Errorf("%s was told %d times", typ, n)
+		ids := map[string]bool{}
+		for _, e := range own.of(typ) {
+			ids[e.id] = true
+		}
+		if len(ids) != 1 {
+			t.Errorf("%s was told as %d events", typ, len(ids))
 		}
 	}
 }
 
-// toldOnce counts the events that a CRM was told, each of which must be its account's and come once.
+// toldOnce counts the events that a CRM was told, each of which must be its account's. One that was published twice may come twice, as the
+// guide to the API says: under one id, by which the CRM knows it.
 func (c *crm) toldOnce(a *account) int {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	seen := map[string]bool{}
 	for _, e := range c.got {
-		if e.AccountID != a.id || e.id == "" || seen[e.id] {
-			c.t.Errorf("%s was told %+v, again: %v", a.id, e, seen[e.id])
+		if e.AccountID != a.id || e.id == "" {
+			c.t.Errorf("%s was told %+v", a.id, e)
 		}
 		seen[e.id] = true
 	}
